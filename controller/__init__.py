@@ -1,0 +1,1 @@
+"""Isthmus: a layer-2 SDN controller for mixed data centres."""

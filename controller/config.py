@@ -1,0 +1,138 @@
+"""Every option of the controller and of the agent, with ml2_conf.ini's names where one exists.
+
+``register(conf)`` makes them known to an oslo.config object: the process-wide one of os-ken under ``osken-manager``,
+or one of its own in tests (:func:`load`). An existing ``ml2_conf.ini`` is read as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+ML2 = [
+    cfg.ListOpt("type_drivers", default=["local", "flat", "vlan", "gre", "vxlan", "geneve"],
+                help="Network types that may exist, by entry point name (isthmus.type_drivers)."),
+    cfg.ListOpt("project_network_types", default=["vxlan"], deprecated_name="tenant_network_types",
+                help="Types tried in order when a project creates a network without provider attributes."),
+    cfg.ListOpt("mechanism_drivers", default=["openflow", "linuxbridge"],
+                help="Mechanism drivers, asked in order (isthmus.mechanism_drivers)."),
+    cfg.ListOpt("extension_drivers", default=[], help="Read for compatibility; port security is always there."),
+    cfg.IntOpt("path_mtu", default=0, min=0,
+               help="MTU of the IP underlay of tunnels (0: the value of global_physnet_mtu)."),
+    cfg.ListOpt("physical_network_mtus", default=[], help="<physical network>:<MTU> pairs."),
+    cfg.IntOpt("overlay_ip_version", default=4, choices=(4, 6), help="IP version of tunnel endpoints."),
+    cfg.StrOpt("external_network_type", help="Read for compatibility."),
+]  # fmt: skip
+
+FLAT = [
+    cfg.ListOpt("flat_networks", default=["*"], help="Physical networks with flat networks; * allows any name."),
+]
+
+VLAN = [
+    cfg.ListOpt("network_vlan_ranges", default=[],
+                help="<physical network>[:<first>:<last>]: VLAN ids that projects get; a name alone allows only "
+                     "provider networks."),
+]  # fmt: skip
+
+GRE = [cfg.ListOpt("tunnel_id_ranges", default=["1:1000"], help="<first>:<last> GRE keys that projects get.")]
+
+VXLAN = [
+    cfg.ListOpt("vni_ranges", default=["1:1000"], help="<first>:<last> VXLAN network ids that projects get."),
+    cfg.StrOpt("vxlan_group", help="Read for compatibility; broadcast is replicated to endpoints instead."),
+]
+
+GENEVE = [
+    cfg.ListOpt("vni_ranges", default=["1:1000"], help="<first>:<last> Geneve network ids that projects get."),
+    cfg.IntOpt("max_header_size", default=38, min=38, help="Bytes of Geneve encapsulation, for the MTU."),
+]
+
+DATABASE = [
+    cfg.StrOpt("connection", default="sqlite:////var/lib/isthmus/isthmus.sqlite", secret=True,
+               help="SQLAlchemy URL: SQLite by file, PostgreSQL by postgresql+psycopg2://user:pw@host/db."),
+    cfg.IntOpt("max_retries", default=10, min=0, help="How often a transaction is tried again after a conflict."),
+]  # fmt: skip
+
+API = [
+    cfg.HostAddressOpt("bind_host", default="127.0.0.1", help="Address of the northbound API."),
+    cfg.PortOpt("bind_port", default=9696, help="Port of the northbound API."),
+    cfg.StrOpt("auth_strategy", default="noauth", choices=("noauth",), help="Who may call the API."),
+    cfg.IntOpt("max_body_size", default=8 << 20, min=1024, help="Largest accepted request body in bytes."),
+    cfg.IntOpt("pagination_max_limit", default=-1, help="Largest page (-1: no limit)."),
+]
+
+OPENFLOW = [
+    cfg.HostAddressOpt("listen_host", default="0.0.0.0", help="Address on which switches connect."),  # noqa: S104
+    cfg.PortOpt("listen_port", default=6653, help="Port on which switches connect."),
+    cfg.FloatOpt("request_timeout", default=10.0, min=0.1, help="Seconds a switch has to answer a request."),
+    cfg.FloatOpt("echo_interval", default=5.0, min=0.1, help="Seconds between echo requests."),
+    cfg.FloatOpt("audit_interval", default=300.0, min=0.0,
+                 help="Seconds between background audits of each switch (0: none)."),
+    cfg.FloatOpt("retry_max", default=30.0, min=0.1, help="Largest back-off in seconds after a failed apply."),
+]  # fmt: skip
+
+OVSDB = [
+    cfg.BoolOpt("enabled", default=True, help="Reach Open vSwitch by OVSDB at the address its OpenFlow comes from."),
+    cfg.PortOpt("port", default=6640, help="Port of the switches' OVSDB server (ovs-vsctl set-manager ptcp:6640)."),
+    cfg.DictOpt("remotes", default={},
+                help="<datapath id in hex>:<ovsdb remote> for switches whose OVSDB is elsewhere, e.g. "
+                     "0000000000000001:unix:/run/openvswitch/db.sock."),
+    cfg.FloatOpt("timeout", default=10.0, min=0.1, help="Seconds an OVSDB transaction may take."),
+]  # fmt: skip
+
+AGENT = [
+    cfg.StrOpt("host", help="Name of this host as binding:host_id has it (default: the host name)."),
+    cfg.StrOpt("controller_url", default="http://127.0.0.1:9696", help="Base URL of the northbound API."),
+    cfg.ListOpt("drivers", default=["linuxbridge"], help="Agent drivers (isthmus.agent_drivers)."),
+    cfg.FloatOpt("report_interval", default=10.0, min=0.1, help="Seconds between reports of an idle agent."),
+    cfg.FloatOpt("agent_down_time", default=30.0, min=0.1,
+                 help="Seconds without a report after which the controller holds a host to be down."),
+]  # fmt: skip
+
+LINUX_BRIDGE = [
+    cfg.ListOpt("physical_interface_mappings", default=[], help="<physical network>:<interface> pairs of this host."),
+]
+
+AGENT_VXLAN = [
+    cfg.IPOpt("local_ip", help="Tunnel address of this host (GRE and VXLAN)."),
+    cfg.PortOpt("udp_dstport", default=4789, help="UDP port of VXLAN; Open vSwitch uses 4789."),
+    cfg.BoolOpt("enable_vxlan", default=True, help="Whether tunnels may be made on this host."),
+    cfg.BoolOpt("l2_population", default=True, help="Read for compatibility; the forwarding database is always static."),
+]
+
+DEFAULT = [
+    cfg.IntOpt("global_physnet_mtu", default=1500, min=68, help="MTU of physical networks not named elsewhere."),
+    cfg.StrOpt("base_mac", default="fa:16:3e:00:00:00", help="Pattern of generated MAC addresses."),
+    cfg.BoolOpt("arp_responder", default=True, help="Answer ARP for known ports on the first switch."),
+]
+
+GROUPS: dict[str, Sequence[cfg.Opt]] = {
+    "DEFAULT": DEFAULT,
+    "ml2": ML2,
+    "ml2_type_flat": FLAT,
+    "ml2_type_vlan": VLAN,
+    "ml2_type_gre": GRE,
+    "ml2_type_vxlan": VXLAN,
+    "ml2_type_geneve": GENEVE,
+    "database": DATABASE,
+    "api": API,
+    "openflow": OPENFLOW,
+    "ovsdb": OVSDB,
+    "agent": AGENT,
+    "linux_bridge": LINUX_BRIDGE,
+    "vxlan": AGENT_VXLAN,
+}
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Make every option known to ``conf``; repeating it is harmless."""
+    for group, options in GROUPS.items():
+        conf.register_opts(options, group=None if group == "DEFAULT" else group)
+
+
+def load(args: Sequence[str] = (), prog: str = "isthmus") -> cfg.ConfigOpts:
+    """A configuration of its own from command-line arguments, e.g. ``["--config-file", path]``."""
+    conf = cfg.ConfigOpts()
+    register(conf)
+    conf(args=list(args), project="isthmus", prog=prog, default_config_files=[])
+    return conf

@@ -1,0 +1,165 @@
+"""The intent: networks, ports and nodes at one revision, indexed for compiling.
+
+Fed by the change feed, one :class:`Change` at a time; single writer. Every change names the objects as they are now
+(None: gone), so applying a change twice, or skipping states in between, ends in the same intent.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from controller.model import Network, Node, Port, Segment
+
+EMPTY: Mapping[str, Port] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One committed revision: the objects it touched, as they are now. Keys are ids, None means deleted."""
+
+    revision: int
+    networks: Mapping[str, Network | None]
+    ports: Mapping[str, Port | None]
+    nodes: Mapping[str, Node | None]
+
+    @classmethod
+    def of(
+        cls,
+        revision: int,
+        networks: Mapping[str, Network | None] | None = None,
+        ports: Mapping[str, Port | None] | None = None,
+        nodes: Mapping[str, Node | None] | None = None,
+    ) -> Change:
+        """A change with empty mappings for what is not given."""
+        return cls(revision, networks or {}, ports or {}, nodes or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a change may have altered: node id -> ids of the networks concerned there."""
+
+    revision: int
+    nodes: Mapping[str, frozenset[str]]
+
+
+class Intent:
+    """Networks, ports and nodes with the indexes that the compilers need. Only bound ports are indexed by node."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.networks: dict[str, Network] = {}
+        self.ports: dict[str, Port] = {}
+        self.nodes: dict[str, Node] = {}
+        self._bound: dict[str, dict[str, Port]] = defaultdict(dict)
+        self._carriers: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
+        self._carried: dict[str, dict[str, int]] = defaultdict(dict)
+
+    def bound_ports(self, network_id: str) -> Mapping[str, Port]:
+        """Port id -> port, for the bound ports of a network on all nodes."""
+        return self._bound.get(network_id, EMPTY)
+
+    def ports_on(self, node_id: str, network_id: str) -> Mapping[str, Port]:
+        """Port id -> port, for the bound ports of a network on one node."""
+        return self._carriers.get(network_id, {}).get(node_id, EMPTY)
+
+    def nodes_of(self, network_id: str) -> Iterable[str]:
+        """Ids of the nodes with at least one bound port of the network."""
+        return self._carriers.get(network_id, {}).keys()
+
+    def networks_of(self, node_id: str) -> Iterable[str]:
+        """Ids of the networks with at least one bound port on the node."""
+        return self._carried.get(node_id, {}).keys()
+
+    def segment_on(self, node_id: str, network_id: str) -> Segment | None:
+        """The segment by which the node carries the network (one per node and network), None if it does not."""
+        network = self.networks.get(network_id)
+        for port in self.ports_on(node_id, network_id).values():
+            if network is not None and port.binding is not None:
+                return network.segment(port.binding.segment_id)
+        return None
+
+    def peers_of(self, node_id: str, network_id: str) -> list[Node]:
+        """The other nodes that carry the network by the same segment, ordered by key."""
+        mine = self.segment_on(node_id, network_id)
+        if mine is None:
+            return []
+        others = (other for other in self.nodes_of(network_id) if other != node_id)
+        same = [self.nodes[other] for other in others
+                if other in self.nodes and self.segment_on(other, network_id) == mine]  # fmt: skip
+        return sorted(same, key=lambda node: node.key)
+
+    def apply(self, change: Change) -> Touched:
+        """Take over a change and say which nodes' plans it may alter, and for which networks."""
+        touched: dict[str, set[str]] = defaultdict(set)
+        for network_id, network in change.networks.items():
+            self._replace_network(network_id, network, touched)
+        for node_id, node in change.nodes.items():
+            self._replace_node(node_id, node, touched)
+        for port_id, port in change.ports.items():
+            self._replace_port(port_id, port, touched)
+        self.revision = max(self.revision, change.revision)
+        return Touched(self.revision, {node: frozenset(networks) for node, networks in touched.items()})
+
+    def _replace_network(self, network_id: str, network: Network | None, touched: dict[str, set[str]]) -> None:
+        if self.networks.get(network_id) == network:
+            return
+        if network is None:
+            self.networks.pop(network_id, None)
+        else:
+            self.networks[network_id] = network
+        for node_id in self.nodes_of(network_id):
+            touched[node_id].add(network_id)
+
+    def _replace_node(self, node_id: str, node: Node | None, touched: dict[str, set[str]]) -> None:
+        if self.nodes.get(node_id) == node:
+            return
+        if node is None:
+            self.nodes.pop(node_id, None)
+        else:
+            self.nodes[node_id] = node
+        touched[node_id] |= set(self.networks_of(node_id))
+        for network_id in self.networks_of(node_id):
+            for other in self.nodes_of(network_id):
+                touched[other].add(network_id)
+
+    def _replace_port(self, port_id: str, port: Port | None, touched: dict[str, set[str]]) -> None:
+        old = self.ports.get(port_id)
+        if old == port:
+            return
+        for network_id in {item.network_id for item in (old, port) if item is not None}:
+            before = set(self.nodes_of(network_id))
+            if old is not None and old.network_id == network_id:
+                self._unindex(old)
+            if port is not None and port.network_id == network_id:
+                self._index(port)
+            for node_id in before | set(self.nodes_of(network_id)):
+                touched[node_id].add(network_id)
+        if port is None:
+            self.ports.pop(port_id, None)
+        else:
+            self.ports[port_id] = port
+
+    def _index(self, port: Port) -> None:
+        if port.binding is None:
+            return
+        self._bound[port.network_id][port.id] = port
+        node_ports = self._carriers[port.network_id].setdefault(port.binding.node_id, {})
+        if port.id not in node_ports:
+            carried = self._carried[port.binding.node_id]
+            carried[port.network_id] = carried.get(port.network_id, 0) + 1
+        node_ports[port.id] = port
+
+    def _unindex(self, port: Port) -> None:
+        if port.binding is None:
+            return
+        node_id, network_id = port.binding.node_id, port.network_id
+        self._bound[network_id].pop(port.id, None)
+        if self._carriers[network_id].get(node_id, {}).pop(port.id, None) is None:
+            return
+        self._carried[node_id][network_id] -= 1
+        if not self._carried[node_id][network_id]:
+            del self._carried[node_id][network_id]
+        if not self._carriers[network_id][node_id]:
+            del self._carriers[network_id][node_id]

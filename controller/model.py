@@ -1,0 +1,192 @@
+"""The values everything else speaks about: networks, ports, nodes, bindings.
+
+Frozen dataclasses without behaviour beyond derived names; this module imports nothing of ours.
+The words are those of ``docs/architecture.md``.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+TUNNEL_TYPES = frozenset({"gre", "vxlan", "geneve"})
+"""Network types realised by tunnels between endpoints; they need a tunnel address on the node."""
+
+PHYSICAL_TYPES = frozenset({"flat", "vlan"})
+"""Network types realised on a physical network; they need an uplink mapping on the node."""
+
+
+class NodeKind(enum.StrEnum):
+    """What kind of machine a node is; decides which mechanism drivers may realise segments on it."""
+
+    SWITCH = "switch"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One realisation of a network: ``(network_type, physical_network, segmentation_id)``."""
+
+    id: str
+    network_type: str
+    physical_network: str | None = None
+    segmentation_id: int | None = None
+
+    @property
+    def isolation_key(self) -> tuple[str, str | None, int | None]:
+        """What keeps networks apart: GRE 77 and VXLAN 77 are different networks."""
+        return (self.network_type, self.physical_network, self.segmentation_id)
+
+    def __str__(self) -> str:
+        number = "" if self.segmentation_id is None else f" {self.segmentation_id}"
+        where = "" if self.physical_network is None else f" on {self.physical_network}"
+        return f"{self.network_type}{number}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A broadcast domain. ``key`` is its number on the wire of our pipeline (1..2^20-1), stable for its life."""
+
+    id: str
+    key: int
+    segments: tuple[Segment, ...]
+    mtu: int = 1500
+    admin_state_up: bool = True
+    arp_responder: bool = True
+    name: str = ""
+
+    def segment(self, segment_id: str) -> Segment | None:
+        """The segment with that id, or None."""
+        return next((segment for segment in self.segments if segment.id == segment_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPair:
+    """An allowed address pair: ``ip_address`` is an address or CIDR; ``mac_address`` is lower case with colons."""
+
+    ip_address: str
+    mac_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where and how a port is realised.
+
+    ``port_key`` numbers the port on its node (1..2^20-1) and, with the node's key, is the destination key of the
+    pipeline. It is stable while the port stays on the node.
+    """
+
+    node_id: str
+    segment_id: str
+    mechanism: str
+    port_key: int
+    vif_type: str = "ovs"
+    vif_details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of a network. ``binding`` is None while no node realises it; such a port carries nothing.
+
+    ``revision`` is the last revision at which the intent for this port changed; a port is ACTIVE only when every node
+    that must know it has acknowledged a revision at least as new.
+    """
+
+    id: str
+    network_id: str
+    mac_address: str
+    fixed_ips: tuple[str, ...] = ()
+    admin_state_up: bool = True
+    port_security_enabled: bool = True
+    allowed_address_pairs: tuple[AddressPair, ...] = ()
+    device_owner: str = ""
+    host: str = ""
+    binding: Binding | None = None
+    binding_refusal: str = ""
+    local_links: tuple[tuple[str, str], ...] = ()
+    revision: int = 0
+
+    @property
+    def may_serve_dhcp(self) -> bool:
+        """Whether DHCP answers and router advertisements may come from this port (network services only)."""
+        return self.device_owner.startswith("network:")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Where ports live. ``key`` is its number in destination keys (1..2^16-1), stable for the node's life.
+
+    ``id`` is ``switch:<16 hex digits of the datapath id>`` or ``host:<host name>``. ``host`` is what
+    ``binding:host_id`` of a port must say. ``physical_networks`` maps physical network -> uplink name on the node.
+    ``tunnel_types`` lists what the node can encapsulate; empty without ``tunnel_ip``. ``mechanisms`` are the
+    mechanism drivers that may realise segments there. ``limits`` explains what the node cannot do: network type ->
+    reason for an operator.
+    """
+
+    id: str
+    key: int
+    kind: NodeKind
+    host: str
+    mechanisms: tuple[str, ...]
+    tunnel_ip: str | None = None
+    tunnel_types: frozenset[str] = frozenset()
+    physical_networks: Mapping[str, str] = field(default_factory=dict)
+    capabilities: frozenset[str] = frozenset()
+    limits: Mapping[str, str] = field(default_factory=dict)
+    admin_state_up: bool = True
+
+    @property
+    def datapath_id(self) -> int | None:
+        """The OpenFlow datapath id of a switch, None for a host."""
+        return int(self.id.removeprefix("switch:"), 16) if self.kind is NodeKind.SWITCH else None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What a node says of itself: a :class:`Node` without the numbers that the store gives it."""
+
+    id: str
+    kind: NodeKind
+    host: str
+    mechanisms: tuple[str, ...]
+    tunnel_ip: str | None = None
+    tunnel_types: frozenset[str] = frozenset()
+    physical_networks: Mapping[str, str] = field(default_factory=dict)
+    capabilities: frozenset[str] = frozenset()
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A port's endpoint seen on a node: the interface that was plugged in. ``ofport`` only on switches."""
+
+    port_id: str
+    device: str
+    ofport: int | None = None
+    link_up: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What is plugged into one node just now. Never stored; it changes that node's own plan only.
+
+    ``attachments`` maps port id -> endpoint. ``uplinks`` maps physical network -> OpenFlow port number,
+    ``tunnel_ports`` network type -> OpenFlow port number (both empty for hosts, whose agent resolves names itself).
+    """
+
+    node_id: str
+    attachments: Mapping[str, Attachment] = field(default_factory=dict)
+    uplinks: Mapping[str, int] = field(default_factory=dict)
+    tunnel_ports: Mapping[str, int] = field(default_factory=dict)
+
+
+def switch_node_id(datapath_id: int) -> str:
+    """The node id of the switch with that datapath id."""
+    return f"switch:{datapath_id:016x}"
+
+
+def host_node_id(host: str) -> str:
+    """The node id of the legacy host with that name."""
+    return f"host:{host}"

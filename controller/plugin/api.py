@@ -1,0 +1,95 @@
+"""The use cases as their callers see them: what the northbound API, the switches' events and the agents may ask.
+
+Resources at this boundary are dictionaries in the shape of the Networking API v2.0; behind it are typed models.
+Every call is one transaction with at most one revision in the change feed. Faults are ``neutron_lib.exceptions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from controller.intent import Change, Intent
+from controller.model import Node, NodeFacts
+from controller.plugin.context import RequestContext
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A list request. ``filters`` maps attribute -> accepted values (any of them); ``sorts`` is
+    ``((attribute, ascending), ...)``; ``marker`` is the id after which the page starts; ``limit`` None is no limit."""
+
+    filters: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    sorts: tuple[tuple[str, bool], ...] = ()
+    limit: int | None = None
+    marker: str | None = None
+    page_reverse: bool = False
+
+
+class Resources(Protocol):
+    """Create, read, update, delete. ``resource`` is ``network``, ``subnet``, ``port``, ``segment`` or ``agent``.
+
+    Bodies for create have every attribute (defaults filled by the API layer from neutron-lib's definitions, with
+    ``neutron_lib.constants.ATTR_NOT_SPECIFIED`` for what the caller left out); bodies for update only what changes.
+    """
+
+    def create(self, context: RequestContext, resource: str, body: Body) -> Body: ...
+
+    def create_bulk(self, context: RequestContext, resource: str, bodies: Sequence[Body]) -> list[Body]:
+        """All or none, in one transaction."""
+
+    def get(self, context: RequestContext, resource: str, resource_id: str) -> Body: ...
+
+    def list(self, context: RequestContext, resource: str, query: Query) -> list[Body]: ...
+
+    def update(
+        self, context: RequestContext, resource: str, resource_id: str, body: Body, if_match: int | None = None
+    ) -> Body:
+        """``if_match``: the revision_number the caller expects; another one is a 412 (RevisionNumberConstraintFailed)."""
+
+    def delete(self, context: RequestContext, resource: str, resource_id: str) -> None: ...
+
+
+class Nodes(Protocol):
+    """What switches and agents tell; idempotent, and without a commit when nothing changed."""
+
+    def node_seen(self, facts: NodeFacts) -> Node:
+        """Record a node's facts; bindings of ports on its host are decided anew in the same transaction."""
+
+    def node_heartbeat(self, node_id: str) -> None:
+        """The node is alive now (never in the change feed)."""
+
+    def node_lost(self, node_id: str) -> None:
+        """The node's session ended or its reports stopped."""
+
+    def port_plugged(self, port_id: str, node_id: str) -> None:
+        """The endpoint of a port appeared on a node; a port without a host is bound there. An unknown port or one
+        that belongs to another host is left alone."""
+
+    def port_unplugged(self, port_id: str, node_id: str) -> None:
+        """The endpoint went away; a port that was bound because it was plugged loses its host and binding."""
+
+    def find_port(self, id_prefix: str) -> str | None:
+        """The one port whose id starts so (tap names carry eleven characters), None if none or several."""
+
+    def set_port_status(self, port_id: str, status: str, reason: str) -> None:
+        """Record ACTIVE, BUILD or DOWN with the reason that the API shows. It is no change of intent."""
+
+
+class Feed(Protocol):
+    """The change feed as the controller follows it."""
+
+    def load(self) -> Intent:
+        """The whole intent at the newest revision."""
+
+    def since(self, revision: int) -> list[Change]:
+        """All later changes of intent, in order; objects are as they are now."""
+
+    def subscribe(self, callback: Callable[[int], None]) -> None:
+        """Call back (cheaply, from any thread) after every commit of this process with its revision."""
+
+    def latest(self) -> int:
+        """The newest committed revision."""

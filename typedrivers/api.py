@@ -1,0 +1,39 @@
+"""What a type driver is: the owner of one network type.
+
+It owns the schema of its allocations, its pools, the validation of provider attributes and the MTU overhead. It runs
+inside the plugin's transaction: ``session`` is a SQLAlchemy session that the plugin commits or rolls back.
+A driver is a class made with the configuration, found by the entry point group ``isthmus.type_drivers``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from controller.model import Segment
+
+
+class TypeDriver(Protocol):
+    """One network type."""
+
+    network_type: str
+    mtu_overhead: int
+    """Bytes that the encapsulation takes from the underlay's MTU (0 for flat, vlan, local)."""
+
+    def validate(self, segment: Segment) -> None:
+        """Check provider attributes. Raises ``neutron_lib.exceptions.InvalidInput`` naming the attribute, the value,
+        and the ranges or physical networks that would be right."""
+
+    def reserve(self, session: Session, segment: Segment) -> None:
+        """Take exactly this segment. Raises a 409 (e.g. ``VlanIdInUse``, ``TunnelIdInUse``, ``FlatNetworkInUse``) naming
+        the id and the network that has it."""
+
+    def allocate(self, session: Session, physical_network: str | None = None) -> Segment:
+        """Take a free segment for a project. Raises ``neutron_lib.exceptions.NoNetworkAvailable`` naming the ranges."""
+
+    def release(self, session: Session, segment: Segment) -> None:
+        """Give the segment back."""
+
+    def mtu(self, physical_network: str | None) -> int:
+        """The largest MTU of a network of this type (0: not known)."""
