@@ -62,7 +62,7 @@ API = [
 ]
 
 OPENFLOW = [
-    cfg.HostAddressOpt("listen_host", default="0.0.0.0", help="Address on which switches connect."),  # noqa: S104
+    cfg.HostAddressOpt("listen_host", default="0.0.0.0", help="Address on which switches connect."),
     cfg.PortOpt("listen_port", default=6653, help="Port on which switches connect."),
     cfg.FloatOpt("request_timeout", default=10.0, min=0.1, help="Seconds a switch has to answer a request."),
     cfg.FloatOpt("echo_interval", default=5.0, min=0.1, help="Seconds between echo requests."),
@@ -97,7 +97,7 @@ AGENT_VXLAN = [
     cfg.IPOpt("local_ip", help="Tunnel address of this host (GRE and VXLAN)."),
     cfg.PortOpt("udp_dstport", default=4789, help="UDP port of VXLAN; Open vSwitch uses 4789."),
     cfg.BoolOpt("enable_vxlan", default=True, help="Whether tunnels may be made on this host."),
-    cfg.BoolOpt("l2_population", default=True, help="Read for compatibility; the forwarding database is always static."),
+    cfg.BoolOpt("l2_population", default=True, help="Read for compatibility; the FDB is always static."),
 ]
 
 DEFAULT = [

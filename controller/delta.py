@@ -29,11 +29,9 @@ class Delta(Generic[K, V]):
 def difference(
     desired: Mapping[K, V], installed: Mapping[K, V], same: Callable[[V, V], bool] | None = None
 ) -> Delta[K, V]:
-    """Compare two mappings. ``same(desired, installed)`` decides whether an item is right as it is (default ``==``)."""
+    """Compare two mappings. ``same(desired, installed)`` decides whether an item is right (default ``==``)."""
     equal = same or (lambda left, right: left == right)
     add = {key: value for key, value in desired.items() if key not in installed}
     remove = {key: value for key, value in installed.items() if key not in desired}
-    change = {
-        key: value for key, value in desired.items() if key in installed and not equal(value, installed[key])
-    }
+    change = {key: value for key, value in desired.items() if key in installed and not equal(value, installed[key])}
     return Delta(add, change, remove)

@@ -55,6 +55,12 @@ class Intent:
         self._bound: dict[str, dict[str, Port]] = defaultdict(dict)
         self._carriers: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
         self._carried: dict[str, dict[str, int]] = defaultdict(dict)
+        self._versions: dict[str, object] = {}
+
+    def version_of(self, network_id: str) -> object:
+        """A token that is another object whenever anything that concerns the network changed: the network itself, its
+        ports, or a node that carries it. Results kept with the token are valid while it ``is`` the same."""
+        return self._versions.setdefault(network_id, object())
 
     def bound_ports(self, network_id: str) -> Mapping[str, Port]:
         """Port id -> port, for the bound ports of a network on all nodes."""
@@ -73,12 +79,17 @@ class Intent:
         return self._carried.get(node_id, {}).keys()
 
     def segment_on(self, node_id: str, network_id: str) -> Segment | None:
-        """The segment by which the node carries the network (one per node and network), None if it does not."""
+        """The segment by which the node carries the network (one per node and network), None if it does not.
+
+        Should ports of the network be bound there by several segments, it is the network's first of them: the answer
+        depends on what is bound and never on the order in which it came.
+        """
         network = self.networks.get(network_id)
-        for port in self.ports_on(node_id, network_id).values():
-            if network is not None and port.binding is not None:
-                return network.segment(port.binding.segment_id)
-        return None
+        if network is None:
+            return None
+        ports = self.ports_on(node_id, network_id).values()
+        bound = {port.binding.segment_id for port in ports if port.binding is not None}
+        return next((segment for segment in network.segments if segment.id in bound), None)
 
     def peers_of(self, node_id: str, network_id: str) -> list[Node]:
         """The other nodes that carry the network by the same segment, ordered by key."""
@@ -109,6 +120,7 @@ class Intent:
             self.networks.pop(network_id, None)
         else:
             self.networks[network_id] = network
+        self._outdate(network_id)
         for node_id in self.nodes_of(network_id):
             touched[node_id].add(network_id)
 
@@ -121,6 +133,7 @@ class Intent:
             self.nodes[node_id] = node
         touched[node_id] |= set(self.networks_of(node_id))
         for network_id in self.networks_of(node_id):
+            self._outdate(network_id)
             for other in self.nodes_of(network_id):
                 touched[other].add(network_id)
 
@@ -129,6 +142,7 @@ class Intent:
         if old == port:
             return
         for network_id in {item.network_id for item in (old, port) if item is not None}:
+            self._outdate(network_id)
             before = set(self.nodes_of(network_id))
             if old is not None and old.network_id == network_id:
                 self._unindex(old)
@@ -141,25 +155,28 @@ class Intent:
         else:
             self.ports[port_id] = port
 
+    def _outdate(self, network_id: str) -> None:
+        self._versions.pop(network_id, None)
+
     def _index(self, port: Port) -> None:
         if port.binding is None:
             return
         self._bound[port.network_id][port.id] = port
         node_ports = self._carriers[port.network_id].setdefault(port.binding.node_id, {})
-        if port.id not in node_ports:
-            carried = self._carried[port.binding.node_id]
-            carried[port.network_id] = carried.get(port.network_id, 0) + 1
+        carried = self._carried[port.binding.node_id]
+        carried[port.network_id] = carried.get(port.network_id, 0) + 1
         node_ports[port.id] = port
 
     def _unindex(self, port: Port) -> None:
         if port.binding is None:
             return
         node_id, network_id = port.binding.node_id, port.network_id
-        self._bound[network_id].pop(port.id, None)
-        if self._carriers[network_id].get(node_id, {}).pop(port.id, None) is None:
-            return
-        self._carried[node_id][network_id] -= 1
-        if not self._carried[node_id][network_id]:
-            del self._carried[node_id][network_id]
-        if not self._carriers[network_id][node_id]:
-            del self._carriers[network_id][node_id]
+        carriers, carried = self._carriers[network_id], self._carried[node_id]
+        del self._bound[network_id][port.id]
+        del carriers[node_id][port.id]
+        carried[network_id] -= 1
+        if not carried[network_id]:
+            del carried[network_id], carriers[node_id]
+        for index, key in ((self._bound, network_id), (self._carriers, network_id), (self._carried, node_id)):
+            if not index[key]:
+                del index[key]

@@ -69,8 +69,8 @@ class Switches(Protocol):
     """The southbound as the reconciler sees it. Calls block the calling green thread only, with a deadline."""
 
     def apply(self, node_id: str, program: Program) -> Applied:
-        """Make the switch hold exactly ``program`` (of ours). The first apply of a session reads the stamp: equal means
-        adopted; else dump, delta, ordered apply, stamp. Raises :class:`controller.errors.SwitchError`."""
+        """Make the switch hold exactly ``program`` (of ours). The first apply of a session reads the stamp: equal
+        means adopted; else dump, delta, ordered apply, stamp. Raises :class:`controller.errors.SwitchError`."""
 
     def audit(self, node_id: str, program: Program) -> Applied:
         """Read everything back, repair what differs, whatever the stamp says."""

@@ -1,0 +1,185 @@
+"""What operators may ask the running controller: switches, hosts, plans, why a port is not ACTIVE, health."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from controller.dataplane.values import Program
+from controller.errors import UnknownNode
+from controller.hosts import Hosts
+from controller.model import Node, NodeKind, Observation
+from controller.node_state import NodeState
+from controller.reconciler import Compiler, Reconciler
+from controller.status import nodes_to_know
+from controller.switches import Switches
+from legacy_agent.host_plan import HostPlan, HostReport
+
+
+class Overview:
+    """Answers the ``/v2.0/isthmus/`` requests."""
+
+    def __init__(self, reconciler: Reconciler, hosts: Hosts, switches: Switches, compiler: Compiler) -> None:
+        self._reconciler, self._hosts = reconciler, hosts
+        self._switches, self._compiler = switches, compiler
+
+    def host_plan(self, host: str, newer_than: int, timeout: float) -> HostPlan | None:
+        """See :meth:`controller.hosts.Hosts.plan`."""
+        return self._hosts.plan(host, newer_than, timeout)
+
+    def host_report(self, report: HostReport) -> None:
+        """See :meth:`controller.hosts.Hosts.report`."""
+        self._hosts.report(report)
+
+    def switches(self) -> list[dict[str, Any]]:
+        """Every known OpenFlow switch with its session, facts and progress."""
+        sessions = {session.node_id: session for session in self._switches.states()}
+        rows = []
+        for node in self._nodes(NodeKind.SWITCH):
+            session = sessions.pop(node.id, None)
+            rows.append({**self._node_row(node), **_session_row(session)})
+        rows += [{"id": session.node_id, **_session_row(session)} for session in sessions.values()]
+        return rows
+
+    def hosts(self) -> list[dict[str, Any]]:
+        """Every known legacy host with its facts and progress."""
+        return [self._node_row(node) for node in self._nodes(NodeKind.HOST)]
+
+    def node_plan(self, node_id: str) -> dict[str, Any]:
+        """A node's plan as compiled from the newest intent. Raises :class:`UnknownNode`."""
+        board = self._reconciler.board
+        with board.changed:
+            node = board.intent.nodes.get(node_id)
+            if node is None:
+                raise UnknownNode(f"node {node_id!r} is not known; known: {', '.join(sorted(board.intent.nodes))}")
+            state = board.known(node_id)
+            observation = (state and state.observation) or Observation(node_id)
+            plan = self._compiler.compile(board.intent, node, observation)
+        if isinstance(plan, HostPlan):
+            return {"node": node_id, "kind": "host", **plan.to_dict()}
+        return _program_row(node_id, plan)
+
+    def wait(self, revision: int | None, timeout: float) -> dict[str, Any]:
+        """Wait until every connected node has acknowledged ``revision`` (None: the newest), ``timeout`` seconds at
+        most."""
+        board = self._reconciler.board
+        self._reconciler.catch_up()
+        wanted = board.intent.revision if revision is None else revision
+        deadline = time.monotonic() + timeout
+        with board.changed:
+            while True:
+                missing = self._behind(wanted)
+                left = deadline - time.monotonic()
+                if (not missing and board.intent.revision >= wanted) or left <= 0:
+                    break
+                board.changed.wait(timeout=min(left, 1.0))
+        reached = not missing and board.intent.revision >= wanted
+        return {"revision": wanted, "reached": reached, "waiting_for": missing}
+
+    def port_evidence(self, port_id: str) -> dict[str, Any]:
+        """What a port's status rests on. Raises :class:`UnknownNode` for an unknown port."""
+        board = self._reconciler.board
+        with board.changed:
+            port = board.intent.ports.get(port_id)
+            if port is None:
+                raise UnknownNode(f"port {port_id!r} is not known")
+            state = board.known(port.binding.node_id) if port.binding else None
+            attachment = state.observation.attachments.get(port_id) if state and state.observation else None
+            nodes = [self._evidence(node) for node in nodes_to_know(port, board.intent)]
+        return {
+            "id": port_id,
+            "revision": port.revision,
+            "node": port.binding.node_id if port.binding else None,
+            "segment": port.binding.segment_id if port.binding else None,
+            "device": attachment.device if attachment else None,
+            "link_up": attachment.link_up if attachment else None,
+            "refusal": port.binding_refusal,
+            "nodes": nodes,
+        }
+
+    def health(self) -> dict[str, Any]:
+        """Whether all connected nodes follow, and which do not."""
+        board = self._reconciler.board
+        with board.changed:
+            states = list(board.states())
+            failing = {state.node_id: state.error for state in states if state.connected and state.error}
+            return {
+                "status": "degraded" if failing else "ok",
+                "revision": board.intent.revision,
+                "networks": len(board.intent.networks),
+                "ports": len(board.intent.ports),
+                "nodes_connected": sum(state.connected for state in states),
+                "nodes_known": len(board.intent.nodes),
+                "failing": failing,
+            }
+
+    def _nodes(self, kind: NodeKind) -> list[Node]:
+        with self._reconciler.board.changed:
+            nodes = self._reconciler.board.intent.nodes.values()
+            return sorted((node for node in nodes if node.kind is kind), key=lambda node: node.host)
+
+    def _behind(self, revision: int) -> list[str]:
+        board = self._reconciler.board
+        return sorted(state.node_id for state in board.states()
+                      if state.connected and board.revision_of(state.node_id) < revision)  # fmt: skip
+
+    def _evidence(self, node: Node) -> dict[str, Any]:
+        board = self._reconciler.board
+        state = board.known(node.id)
+        return {
+            "node": node.id,
+            "host": node.host,
+            "connected": bool(state and state.connected),
+            "acknowledged_revision": board.revision_of(node.id),
+            "error": state.error if state else "",
+        }
+
+    def _node_row(self, node: Node) -> dict[str, Any]:
+        board = self._reconciler.board
+        state = board.known(node.id) or NodeState(node.id)
+        return {
+            "id": node.id,
+            "host": node.host,
+            "connected": state.connected,
+            "in_sync": state.connected and not state.pending,
+            "acknowledged_revision": board.revision_of(node.id),
+            "tunnel_ip": node.tunnel_ip,
+            "tunnel_types": sorted(node.tunnel_types),
+            "physical_networks": dict(node.physical_networks),
+            "capabilities": sorted(node.capabilities),
+            "limits": dict(node.limits),
+            "ports_plugged": sorted(state.observation.attachments) if state.observation else [],
+            "error": state.error,
+            "network_errors": dict(state.network_errors),
+        }
+
+
+def _session_row(session: Any) -> dict[str, Any]:
+    if session is None:
+        return {"state": "gone"}
+    return {
+        "state": session.state,
+        "address": session.address,
+        "openflow_version": session.openflow_version,
+        "ports": {str(number): name for number, name in sorted(session.ports.items())},
+        "last_error": session.last_error,
+        "rejections": [
+            {"cookie": hex(item.cookie) if item.cookie is not None else None, "group": item.group_id,
+             "error": item.error, "why": item.why}
+            for item in session.rejections
+        ],
+    }  # fmt: skip
+
+
+def _program_row(node_id: str, program: Program) -> dict[str, Any]:
+    flows = sorted(program.flows(), key=lambda flow: (flow.table, -flow.priority, flow.match))
+    return {
+        "node": node_id,
+        "kind": "switch",
+        "revision": program.revision,
+        "digest": f"{program.digest:016x}",
+        "flows": [{"cookie": f"0x{flow.cookie:016x}", "table": flow.table, "priority": flow.priority,
+                   "why": flow.why} for flow in flows],
+        "groups": [{"id": group.id, "type": group.type.name.lower(), "buckets": len(group.buckets),
+                    "why": group.why} for group in program.groups()],
+    }  # fmt: skip

@@ -1,0 +1,335 @@
+"""The loop that makes nodes follow the intent: compile, apply, acknowledge; back-off, audit, status.
+
+One thread follows the change feed, one takes what switches and agents tell, one writes port statuses, and one per
+connected switch applies its plan. Handlers only enqueue. A node's failure stays its own: its loop retries with
+back-off while all others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from controller.dataplane.values import Program
+from controller.errors import IsthmusError
+from controller.intent import Change, Intent
+from controller.mailbox import Mailbox
+from controller.model import Node, NodeFacts, NodeKind, Observation
+from controller.node_state import Board, NodeState, Work
+from controller.plugin.api import Feed, Nodes
+from controller.status_writer import StatusWriter
+from controller.switches import Rejection, Spawn, Switches
+from legacy_agent.host_plan import HostPlan
+
+LOG = logging.getLogger(__name__)
+
+FIRST_RETRY = 0.2
+"""Seconds before the first retry after a failed apply; doubled each time."""
+
+
+class Compiler(Protocol):
+    """What compiles a node's plan; the mechanism manager."""
+
+    def compile(
+        self, intent: Intent, node: Node, observation: Observation, changed_networks: frozenset[str] | None = None
+    ) -> Program | HostPlan: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Times in seconds: the largest back-off, the audit period (0: none), and when a silent host counts as down."""
+
+    retry_max: float = 30.0
+    audit_interval: float = 300.0
+    agent_down_time: float = 30.0
+
+
+class Reconciler:
+    """Makes every node follow the intent. :meth:`start` starts the threads; :meth:`stop` ends them."""
+
+    def __init__(
+        self, feed: Feed, nodes: Nodes, compiler: Compiler, switches: Switches, pace: Pace,
+        spawn: Spawn, clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.board = Board(clock)
+        self._feed, self._nodes, self._compiler, self._switches = feed, nodes, compiler, switches
+        self._pace, self._spawn = pace, spawn
+        self._events = Mailbox("node events", spawn)
+        self._statuses = StatusWriter(self.board, nodes, spawn)
+        self._loops: set[str] = set()
+        self._news = threading.Event()
+        self._stopped = threading.Event()
+        self._following = threading.RLock()
+
+    def start(self) -> None:
+        """Load the intent and start to follow it."""
+        with self.board.changed:
+            self.board.intent = self._feed.load()
+        LOG.info(
+            "intent at revision %d: %d networks, %d ports, %d nodes",
+            self.board.intent.revision,
+            len(self.board.intent.networks),
+            len(self.board.intent.ports),
+            len(self.board.intent.nodes),
+        )
+        self.board.touch({node.id: None for node in self.board.intent.nodes.values()})
+        self._compile_hosts()
+        self._feed.subscribe(lambda _revision: self._news.set())
+        for loop in (self._follow_feed, self._watch_liveness):
+            self._spawn(loop)
+        self._events.start()
+        self._statuses.start()
+        self._statuses.later(list(self.board.intent.ports), self._pace.agent_down_time)
+
+    def stop(self) -> None:
+        """End all threads; nodes keep forwarding as they are."""
+        self._stopped.set()
+        self._news.set()
+        self._events.stop()
+        self._statuses.stop()
+        for state in self.board.states():
+            state.tell()
+
+    # -- the change feed -----------------------------------------------------------------------------------------
+
+    def _follow_feed(self) -> None:
+        while not self._stopped.is_set():
+            self._news.wait(timeout=1.0)
+            self._news.clear()
+            try:
+                self.catch_up()
+            except Exception:
+                LOG.exception("cannot read the change feed; trying again in a second")
+                self._stopped.wait(1.0)
+
+    def catch_up(self) -> None:
+        """Take over every committed change; after it the intent is as new as the store was at the call."""
+        with self._following:
+            for change in self._feed.since(self.board.intent.revision):
+                self._take_over(change)
+
+    def _take_over(self, change: Change) -> None:
+        with self.board.changed:
+            before = {port_id: self.board.intent.ports.get(port_id) for port_id in change.ports}
+            touched = self.board.intent.apply(change)
+            tick = self.board.touch(touched.nodes)
+            moved = {port_id for port_id, port in before.items() if port != self.board.intent.ports.get(port_id)}
+            self._statuses.changed(moved, tick)
+            for network_id in change.networks:
+                self._statuses.changed(self.board.intent.bound_ports(network_id), tick)
+        self._compile_hosts(touched.nodes)
+
+    # -- what nodes tell -----------------------------------------------------------------------------------------
+
+    def switch_ready(self, facts: NodeFacts, observation: Observation) -> None:
+        """A switch is ready, or its facts or what is plugged into it changed."""
+        self._events.put(lambda: self.node_observed(facts, observation))
+
+    def switch_lost(self, node_id: str) -> None:
+        """The session with a switch ended."""
+        self._events.put(lambda: self.node_lost(node_id))
+
+    def switch_rejected(self, node_id: str, rejection: Rejection) -> None:
+        """A switch refused a flow or group."""
+        LOG.error("%s refused %s: %s", node_id, rejection.why or "an entry", rejection.error)
+
+    def node_observed(self, facts: NodeFacts, observation: Observation) -> None:
+        """Record facts and endpoints of a node and ask it to follow. Runs in the caller's thread."""
+        self._nodes.node_seen(facts)
+        state = self.board.state(facts.id)
+        before = state.observation.attachments if state.observation else {}
+        for port_id in observation.attachments.keys() - before.keys():
+            self._nodes.port_plugged(port_id, facts.id)
+        for port_id in before.keys() - observation.attachments.keys():
+            self._nodes.port_unplugged(port_id, facts.id)
+        self.catch_up()
+        self._observe(state, observation)
+        if facts.kind is NodeKind.SWITCH:
+            self._start_loop(facts.id)
+
+    def _observe(self, state: NodeState, observation: Observation) -> None:
+        with self.board.changed:
+            came_back = not state.connected
+            old = state.observation
+            state.connected, state.last_seen = True, self.board.clock()
+            state.observation = observation
+            if came_back or old != observation:
+                tick = self.board.touch({state.node_id: None} if state.is_switch else {})
+                ports = observation.attachments.keys() | (old.attachments.keys() if old else set())
+                self._statuses.changed(ports if not came_back else self._ports_of(state.node_id) | ports, tick)
+
+    def node_lost(self, node_id: str) -> None:
+        """The node is not connected any more; its ports are DOWN, its peers go on as they are."""
+        with self.board.changed:
+            state = self.board.state(node_id)
+            state.connected = False
+            ports = self._ports_of(node_id)
+            state.tell()
+        self._nodes.node_lost(node_id)
+        self._statuses.changed(ports, self.board.tick)
+        self._statuses.node_changed(node_id)
+
+    def _ports_of(self, node_id: str) -> set[str]:
+        intent = self.board.intent
+        return {port for network in intent.networks_of(node_id) for port in intent.ports_on(node_id, network)}
+
+    # -- switches ------------------------------------------------------------------------------------------------
+
+    def _start_loop(self, node_id: str) -> None:
+        with self.board.changed:
+            if node_id in self._loops:
+                return
+            self._loops.add(node_id)
+        self._spawn(lambda: self._switch_loop(node_id))
+
+    def _switch_loop(self, node_id: str) -> None:
+        state = self.board.state(node_id)
+        try:
+            while state.connected and not self._stopped.is_set():
+                if self._wait_for_work(state):
+                    self._sync(state)
+                elif state.connected and not self._stopped.is_set():
+                    self._audit(state)
+        finally:
+            with self.board.changed:
+                self._loops.discard(node_id)
+                restart = state.connected and not self._stopped.is_set()
+            if restart:
+                self._start_loop(node_id)
+
+    def _wait_for_work(self, state: NodeState) -> bool:
+        """Wait until something is asked of a connected switch; False when it is time for an audit, or to end."""
+        period = self._pace.audit_interval or None
+        with state.news:
+            state.news.wait_for(lambda: state.pending or not state.connected or self._stopped.is_set(), timeout=period)
+            return state.pending and state.connected and not self._stopped.is_set()
+
+    def _sync(self, state: NodeState) -> None:
+        work = self.board.take(state.node_id)
+        try:
+            program = self._program(state, work)
+            if program is None:
+                self.board.give_back(state.node_id, work, "waiting for the node's facts")
+                self._stopped.wait(FIRST_RETRY)
+                return
+            applied = self._switches.apply(state.node_id, program)
+        except Exception as error:
+            self._failed(state, work, error)
+            return
+        LOG.info(
+            "%s: revision %d in force (%s)",
+            state.node_id,
+            program.revision,
+            "adopted" if applied.adopted else f"+{applied.flows_added} -{applied.flows_removed} flows",
+        )
+        self._acknowledged(state.node_id, work.tick, program.revision)
+
+    def _program(self, state: NodeState, work: Work) -> Program | None:
+        with self.board.changed:
+            node = self.board.intent.nodes.get(state.node_id)
+            if node is None or state.observation is None:
+                return None
+            plan = self._compiler.compile(self.board.intent, node, state.observation, work.networks)
+        if not isinstance(plan, Program):
+            raise IsthmusError(f"node {state.node_id} is a switch but its plan is no OpenFlow program")
+        return plan
+
+    def _failed(self, state: NodeState, work: Work, error: Exception) -> None:
+        expected = isinstance(error, IsthmusError)
+        LOG.log(logging.WARNING if expected else logging.ERROR, "%s: %s", state.node_id, error, exc_info=not expected)
+        message = str(error) if expected else f"internal error: {error!r}"
+        self.board.give_back(state.node_id, work, message)
+        self._statuses.node_changed(state.node_id)
+        delay = min(FIRST_RETRY * 2 ** min(state.attempts - 1, 16), self._pace.retry_max)
+        with state.news:
+            state.news.wait_for(lambda: not state.connected or self._stopped.is_set(), timeout=delay)
+
+    def _audit(self, state: NodeState) -> None:
+        program = self._program(state, Work(state.asked, frozenset()))
+        if program is None:
+            return
+        try:
+            applied = self._switches.audit(state.node_id, program)
+        except IsthmusError as error:
+            LOG.warning("audit of %s: %s", state.node_id, error)
+            return
+        if applied.flows_added or applied.flows_removed or applied.groups_changed:
+            LOG.warning(
+                "audit of %s repaired its tables: +%d -%d flows, %d groups",
+                state.node_id,
+                applied.flows_added,
+                applied.flows_removed,
+                applied.groups_changed,
+            )
+
+    def _acknowledged(self, node_id: str, tick: int, revision: int) -> None:
+        self.board.acknowledge(node_id, tick, revision)
+        self._statuses.node_changed(node_id)
+
+    # -- legacy hosts --------------------------------------------------------------------------------------------
+
+    def host_applied(self, node_id: str, revision: int, errors: Mapping[str, str]) -> None:
+        """A host's agent says that the plan of ``revision`` is in force, but for ``errors`` (network id -> reason)."""
+        with self.board.changed:
+            state = self.board.state(node_id)
+            news = (state.applied_revision, dict(state.network_errors)) != (revision, dict(errors))
+            state.applied_revision, state.network_errors = revision, dict(errors)
+            self._settle_host(state)
+        if news:
+            self._statuses.node_changed(node_id)
+
+    def _settle_host(self, state: NodeState) -> None:
+        plan = state.host_plan
+        if plan is not None and plan.revision <= state.applied_revision <= self.board.intent.revision:
+            self.board.acknowledge(state.node_id, state.host_plan_tick, state.applied_revision)
+            self._statuses.node_changed(state.node_id)
+
+    def _compile_hosts(self, touched: Mapping[str, object] | None = None) -> None:
+        """Compile plans of touched hosts (None: of all) and publish those that changed; watchers wake up."""
+        with self.board.changed:
+            nodes = self.board.intent.nodes
+            for node_id in list(nodes if touched is None else touched):
+                node = nodes.get(node_id)
+                if node is not None and node.kind is NodeKind.HOST:
+                    self._compile_host(node)
+
+    def _compile_host(self, node: Node) -> None:
+        work = self.board.take(node.id)
+        state = self.board.state(node.id)
+        try:
+            plan = self._compiler.compile(self.board.intent, node, Observation(node.id), work.networks)
+        except Exception as error:
+            LOG.exception("cannot compile the plan of %s", node.id)
+            self.board.give_back(node.id, work, f"cannot compile its plan: {error}")
+            return
+        if not isinstance(plan, HostPlan):
+            raise IsthmusError(f"node {node.id} is a legacy host but its plan is no host plan")
+        if state.host_plan is None or state.host_plan.digest != plan.digest:
+            state.host_plan = plan
+        state.host_plan_tick = work.tick
+        self._settle_host(state)
+        state.tell()
+
+    def _watch_liveness(self) -> None:
+        """Notice hosts whose agents fell silent; record that connected switches are alive."""
+        down_time = self._pace.agent_down_time
+        while not self._stopped.wait(min(1.0, down_time / 3)):
+            now = self.board.clock()
+            for state in self.board.states():
+                if not state.connected or now - state.last_seen < down_time / 3:
+                    continue
+                if state.is_switch:
+                    state.last_seen = now
+                    self._events.put(partial(self._nodes.node_heartbeat, state.node_id))
+                elif now - state.last_seen > down_time:
+                    LOG.warning("%s: no report for %.0f s", state.node_id, down_time)
+                    self._events.put(partial(self._silent, state))
+
+    def _silent(self, state: NodeState) -> None:
+        if self.board.clock() - state.last_seen > self._pace.agent_down_time:
+            self.node_lost(state.node_id)
