@@ -1,0 +1,213 @@
+"""Random intents for property tests: networks, nodes of both kinds, ports bound to them, and sequences of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from hypothesis import strategies as st
+
+from controller.intent import Change, Intent
+from controller.model import AddressPair, Binding, Network, Node, NodeKind, Port, Segment, switch_node_id
+
+PHYSICAL_NETWORKS = ("physnet1", "physnet2")
+SEGMENT_KINDS = (
+    ("flat", "physnet1", None),
+    ("flat", "physnet2", None),
+    ("vlan", "physnet1", 100),
+    ("vlan", "physnet1", 101),
+    ("vlan", "physnet2", 100),
+    ("gre", None, 77),
+    ("gre", None, 100),
+    ("vxlan", None, 77),
+    ("vxlan", None, 100),
+)
+"""What segments may be: numbers are equal across types and physical networks on purpose."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that exists at one moment; the intent is a function of it."""
+
+    networks: Mapping[str, Network] = field(default_factory=dict)
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    ports: Mapping[str, Port] = field(default_factory=dict)
+
+
+def switch_node(number: int, **changes: object) -> Node:
+    """An Open vSwitch node that can do everything."""
+    node = Node(
+        id=switch_node_id(number),
+        key=number,
+        kind=NodeKind.SWITCH,
+        host=f"sw{number}",
+        mechanisms=("openflow",),
+        tunnel_ip=f"192.0.2.{number}",
+        tunnel_types=frozenset({"gre", "vxlan", "geneve"}),
+        physical_networks={name: f"eth-{name}" for name in PHYSICAL_NETWORKS},
+        capabilities=frozenset({"nicira", "bundles"}),
+    )
+    return replace(node, **changes)  # type: ignore[arg-type]
+
+
+def host_node(number: int, **changes: object) -> Node:
+    """A legacy host that can do everything a Linux bridge can."""
+    node = Node(
+        id=f"host:lb{number}",
+        key=number,
+        kind=NodeKind.HOST,
+        host=f"lb{number}",
+        mechanisms=("linuxbridge",),
+        tunnel_ip=f"192.0.2.{number}",
+        tunnel_types=frozenset({"gre", "vxlan"}),
+        physical_networks={name: f"eth-{name}" for name in PHYSICAL_NETWORKS},
+    )
+    return replace(node, **changes)  # type: ignore[arg-type]
+
+
+def make_port(network: Network, number: int, node: Node | None = None, **changes: object) -> Port:
+    """A port with addresses made from its number, bound to the network's first segment if a node is given."""
+    binding = None
+    if node is not None:
+        binding = Binding(node.id, network.segments[0].id, node.mechanisms[0], port_key=number)
+    port = Port(
+        id=f"{number:08x}-0000-4000-8000-{network.key:012x}",
+        network_id=network.id,
+        mac_address=f"fa:16:3e:00:{number >> 8:02x}:{number & 255:02x}",
+        fixed_ips=(f"10.0.{number >> 8}.{number & 255}", f"2001:db8::{number:x}"),
+        host=node.host if node else "",
+        binding=binding,
+    )
+    return replace(port, **changes)  # type: ignore[arg-type]
+
+
+def make_network(key: int, *kinds: tuple[str, str | None, int | None], **changes: object) -> Network:
+    """A network whose segments are of these kinds."""
+    network_id = f"{key:08x}-aaaa-4000-8000-{key:012x}"
+    segments = tuple(Segment(f"{network_id}/{number}", *kind) for number, kind in enumerate(kinds))
+    return replace(Network(network_id, key, segments), **changes)  # type: ignore[arg-type]
+
+
+def change_between(old: State, new: State, revision: int) -> Change:
+    """The change that turns one state into the other, as the feed would tell it."""
+    return Change.of(
+        revision,
+        networks=_replaced(old.networks, new.networks),
+        nodes=_replaced(old.nodes, new.nodes),
+        ports=_replaced(old.ports, new.ports),
+    )
+
+
+def intent_of(state: State, revision: int = 1) -> Intent:
+    """The intent computed from nothing."""
+    intent = Intent()
+    intent.apply(change_between(State(), state, revision))
+    return intent
+
+
+def _replaced(old: Mapping[str, object], new: Mapping[str, object]) -> dict:  # type: ignore[type-arg]
+    changed = {key: item for key, item in new.items() if old.get(key) != item}
+    return {**{key: None for key in old if key not in new}, **changed}
+
+
+@st.composite
+def networks(draw: st.DrawFn, count: int = 6) -> dict[str, Network]:
+    """Networks on different segments; some with two, some down."""
+    kinds = draw(st.permutations(SEGMENT_KINDS))
+    result: dict[str, Network] = {}
+    for key in range(1, draw(st.integers(1, count)) + 1):
+        taken = [kinds.pop() for _ in range(draw(st.sampled_from((1, 1, 2)))) if kinds]
+        if taken:
+            up, responder = draw(st.sampled_from((True, True, True, False))), draw(st.booleans())
+            network = make_network(key, *taken, admin_state_up=up, arp_responder=responder)
+            result[network.id] = network
+    return result
+
+
+@st.composite
+def nodes(draw: st.DrawFn) -> dict[str, Node]:
+    """Nodes of both kinds; some without a tunnel address or without one of the physical networks."""
+    result = {}
+    for number in range(1, draw(st.integers(2, 5)) + 1):
+        make = draw(st.sampled_from((switch_node, host_node)))
+        node = make(number)
+        flaw = draw(st.sampled_from(("none", "none", "no tunnel", "no physnet2")))
+        if flaw == "no tunnel":
+            node = replace(node, tunnel_ip=None, tunnel_types=frozenset())
+        elif flaw == "no physnet2":
+            node = replace(node, physical_networks={"physnet1": "eth-physnet1"})
+        result[node.id] = node
+    return result
+
+
+def realisable(network: Network, node: Node) -> Segment | None:
+    """The first segment of the network that the node can realise."""
+    for segment in network.segments:
+        if segment.physical_network is None:
+            if segment.network_type in node.tunnel_types or segment.network_type == "local":
+                return segment
+        elif segment.physical_network in node.physical_networks:
+            return segment
+    return None
+
+
+@st.composite
+def states(draw: st.DrawFn, port_count: int = 8) -> State:
+    """A whole state: every port is bound where its node can realise its network."""
+    all_networks, all_nodes = draw(networks()), draw(nodes())
+    ports: dict[str, Port] = {}
+    for number in range(1, draw(st.integers(0, port_count)) + 1):
+        port = draw(port_states(number, all_networks, all_nodes))
+        ports[port.id] = port
+    return State(all_networks, all_nodes, ports)
+
+
+@st.composite
+def port_states(
+    draw: st.DrawFn, number: int, all_networks: Mapping[str, Network], all_nodes: Mapping[str, Node]
+) -> Port:
+    """One port with that number, somewhere or nowhere."""
+    network = all_networks[draw(st.sampled_from(sorted(all_networks)))]
+    node = all_nodes[draw(st.sampled_from(sorted(all_nodes)))]
+    segment = realisable(network, node)
+    pairs = draw(st.sampled_from(((), (), (AddressPair("172.16.0.0/24", f"fa:16:3e:00:00:{number:02x}"),))))
+    port = replace(
+        make_port(network, number),
+        id=f"{number:08x}-0000-4000-8000-{number:012x}",
+        admin_state_up=draw(st.sampled_from((True, True, True, True, False))),
+        port_security_enabled=draw(st.sampled_from((True, True, False))),
+        allowed_address_pairs=pairs,
+        host=node.host,
+    )
+    if segment is None or draw(st.sampled_from((False, False, False, False, True))):
+        return port
+    return replace(port, binding=Binding(node.id, segment.id, node.mechanisms[0], port_key=number))
+
+
+@st.composite
+def histories(draw: st.DrawFn, steps: int = 5) -> Sequence[State]:
+    """A sequence of states: ports come, move, change and go; now and then a network or node changes."""
+    state = draw(states())
+    result = [state]
+    for _ in range(draw(st.integers(1, steps))):
+        state = draw(_next_state(state))
+        result.append(state)
+    return result
+
+
+@st.composite
+def _next_state(draw: st.DrawFn, state: State) -> State:
+    what = draw(st.sampled_from(("port", "port", "port", "network", "node", "gone")))
+    if what == "port" or not state.ports:
+        port = draw(port_states(draw(st.integers(1, 8)), state.networks, state.nodes))
+        return replace(state, ports={**state.ports, port.id: port})
+    if what == "network":
+        network = state.networks[draw(st.sampled_from(sorted(state.networks)))]
+        network = replace(network, admin_state_up=not network.admin_state_up)
+        return replace(state, networks={**state.networks, network.id: network})
+    if what == "node":
+        node = state.nodes[draw(st.sampled_from(sorted(state.nodes)))]
+        moved = None if node.tunnel_ip is None else f"198.51.100.{draw(st.integers(1, 2)) * 100 + node.key}"
+        return replace(state, nodes={**state.nodes, node.id: replace(node, tunnel_ip=moved)})
+    gone = draw(st.sampled_from(sorted(state.ports)))
+    return replace(state, ports={key: port for key, port in state.ports.items() if key != gone})

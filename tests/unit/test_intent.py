@@ -1,0 +1,210 @@
+"""The intent: its indexes, what a change touches, and that only the state counts, never the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.intent import Change, Intent
+from controller.model import Binding
+from tests.support.scenarios import (
+    State,
+    change_between,
+    histories,
+    host_node,
+    intent_of,
+    make_network,
+    make_port,
+    switch_node,
+)
+
+NET = make_network(1, ("vlan", "physnet1", 100), ("gre", None, 77))
+OTHER = make_network(2, ("vxlan", None, 77))
+ONE, TWO = switch_node(1), host_node(2)
+
+
+def view(intent: Intent) -> object:
+    """All that the compilers can ask of an intent, in a comparable form."""
+    return (
+        intent.networks,
+        intent.nodes,
+        intent.ports,
+        {key: dict(intent.bound_ports(key)) for key in intent.networks},
+        {key: sorted(intent.nodes_of(key)) for key in intent.networks},
+        {key: sorted(intent.networks_of(key)) for key in intent.nodes},
+        {(node, key): dict(intent.ports_on(node, key)) for node in intent.nodes for key in intent.networks},
+        {(node, key): intent.segment_on(node, key) for node in intent.nodes for key in intent.networks},
+        {(node, key): intent.peers_of(node, key) for node in intent.nodes for key in intent.networks},
+    )
+
+
+def built(*ports, nodes=(ONE, TWO), networks=(NET, OTHER)) -> Intent:  # type: ignore[no-untyped-def]
+    state = State({net.id: net for net in networks}, {node.id: node for node in nodes}, {p.id: p for p in ports})
+    return intent_of(state)
+
+
+def test_an_unbound_port_is_known_but_indexed_nowhere() -> None:
+    port = make_port(NET, 1)
+    intent = built(port)
+    assert intent.ports == {port.id: port}
+    assert not intent.bound_ports(NET.id)
+    assert not list(intent.nodes_of(NET.id))
+
+
+def test_a_bound_port_is_found_by_network_and_node() -> None:
+    port = make_port(NET, 1, ONE)
+    intent = built(port)
+    assert dict(intent.bound_ports(NET.id)) == {port.id: port}
+    assert dict(intent.ports_on(ONE.id, NET.id)) == {port.id: port}
+    assert list(intent.nodes_of(NET.id)) == [ONE.id]
+    assert list(intent.networks_of(ONE.id)) == [NET.id]
+    assert intent.segment_on(ONE.id, NET.id) == NET.segments[0]
+    assert intent.segment_on(TWO.id, NET.id) is None
+
+
+def test_peers_share_the_segment_and_are_ordered_by_key() -> None:
+    three, four = switch_node(3), switch_node(4)
+    ports = [make_port(NET, number, node) for number, node in enumerate((four, TWO, ONE), start=1)]
+    elsewhere = make_port(NET, 9, three, binding=Binding(three.id, NET.segments[1].id, "openflow", 9))
+    intent = built(*ports, elsewhere, nodes=(four, three, TWO, ONE))
+    assert intent.peers_of(ONE.id, NET.id) == [TWO, four]
+    assert intent.peers_of(three.id, NET.id) == []
+    assert intent.peers_of(ONE.id, OTHER.id) == []
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_segment_of_a_node_does_not_depend_on_the_order_of_its_ports(order: tuple[int, int]) -> None:
+    ports = [
+        make_port(NET, number + 1, ONE, binding=Binding(ONE.id, NET.segments[number].id, "openflow", number + 1))
+        for number in order
+    ]
+    assert built(*ports).segment_on(ONE.id, NET.id) == NET.segments[0]
+
+
+def test_a_moved_port_touches_both_nodes_and_all_that_carry_its_network() -> None:
+    three = switch_node(3)
+    port, fixed, stranger = make_port(NET, 1, ONE), make_port(NET, 2, three), make_port(OTHER, 3, ONE)
+    intent = built(port, fixed, stranger, nodes=(ONE, TWO, three))
+    moved = replace(port, binding=Binding(TWO.id, NET.segments[0].id, "linuxbridge", 1))
+    touched = intent.apply(Change.of(2, ports={port.id: moved}))
+    assert touched.revision == 2
+    assert touched.nodes == {node.id: frozenset({NET.id}) for node in (ONE, TWO, three)}
+    assert list(intent.networks_of(ONE.id)) == [OTHER.id]
+
+
+def test_a_changed_node_touches_itself_and_its_peers() -> None:
+    intent = built(make_port(NET, 1, ONE), make_port(NET, 2, TWO))
+    touched = intent.apply(Change.of(2, nodes={TWO.id: replace(TWO, tunnel_ip="192.0.2.99")}))
+    assert touched.nodes == {ONE.id: frozenset({NET.id}), TWO.id: frozenset({NET.id})}
+
+
+def test_a_new_node_without_ports_touches_only_itself() -> None:
+    intent = built()
+    assert intent.apply(Change.of(2, nodes={"switch:09": switch_node(9)})).nodes == {"switch:09": frozenset()}
+
+
+def test_what_is_the_same_touches_nothing() -> None:
+    port = make_port(NET, 1, ONE)
+    intent = built(port)
+    version = intent.version_of(NET.id)
+    touched = intent.apply(Change.of(5, networks={NET.id: NET}, ports={port.id: port, "x": None}, nodes={ONE.id: ONE}))
+    assert not touched.nodes
+    assert intent.revision == 5
+    assert intent.version_of(NET.id) is version
+
+
+def test_a_port_that_changes_its_network_touches_both() -> None:
+    port = make_port(NET, 1, ONE)
+    intent = built(port)
+    elsewhere = replace(port, network_id=OTHER.id, binding=Binding(ONE.id, OTHER.segments[0].id, "openflow", 1))
+    assert intent.apply(Change.of(2, ports={port.id: elsewhere})).nodes == {ONE.id: frozenset({NET.id, OTHER.id})}
+    assert list(intent.networks_of(ONE.id)) == [OTHER.id]
+
+
+def test_an_older_revision_does_not_turn_the_clock_back() -> None:
+    intent = built()
+    intent.apply(Change.of(7))
+    assert intent.apply(Change.of(3)).revision == 7
+
+
+def changes_of_versions() -> list[tuple[str, Change]]:
+    port = make_port(NET, 1, ONE)
+    return [
+        ("the network", Change.of(2, networks={NET.id: replace(NET, mtu=1400)})),
+        ("a port", Change.of(2, ports={port.id: replace(port, admin_state_up=False)})),
+        ("an unbound port", Change.of(2, ports={"new": replace(make_port(NET, 8), id="new")})),
+        ("a carrier", Change.of(2, nodes={ONE.id: replace(ONE, tunnel_ip="192.0.2.50")})),
+    ]
+
+
+@pytest.mark.parametrize(("what", "change"), changes_of_versions())
+def test_the_version_of_a_network_changes_with(what: str, change: Change) -> None:
+    intent = built(make_port(NET, 1, ONE), make_port(OTHER, 2, TWO))
+    before, other = intent.version_of(NET.id), intent.version_of(OTHER.id)
+    intent.apply(change)
+    assert intent.version_of(NET.id) is not before, what
+    assert intent.version_of(OTHER.id) is other
+
+
+def run(states: Sequence[State]) -> Intent:
+    intent, last = Intent(), State()
+    for revision, state in enumerate(states, start=1):
+        intent.apply(change_between(last, state, revision))
+        last = state
+    return intent
+
+
+EXPANSIONS: dict[str, Callable[[list[State]], list[State]]] = {
+    "reversed first": lambda states: states[::-1] + states,
+    "squashed": lambda states: states[-1:],
+    "duplicated": lambda states: [state for state in states for _ in range(2)],
+    "with empty states": lambda states: [item for state in states for item in (State(), state)],
+    "nodes last": lambda states: [replace(states[-1], nodes={}), states[-1]],
+    "networks last": lambda states: [replace(states[-1], networks={}), states[-1]],
+}
+
+
+@pytest.mark.parametrize("name", EXPANSIONS)
+@settings(max_examples=25, deadline=None)
+@given(states=histories())
+def test_only_the_last_state_counts(name: str, states: list[State]) -> None:
+    assert view(run(EXPANSIONS[name](list(states)))) == view(intent_of(states[-1]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(states=histories())
+def test_touched_names_every_node_and_network_whose_view_changed(states: list[State]) -> None:
+    intent, last = Intent(), State()
+    for revision, state in enumerate(states, start=1):
+        before = {node: _what_concerns(intent, node) for node in {*intent.nodes, *state.nodes}}
+        touched = intent.apply(change_between(last, state, revision))
+        for node, networks in before.items():
+            after = _what_concerns(intent, node)
+            changed = {key for key in {*networks, *after} if networks.get(key) != after.get(key)}
+            assert changed <= touched.nodes.get(node, frozenset())
+        last = state
+
+
+def _what_concerns(intent: Intent, node_id: str) -> dict[str, object]:
+    return {
+        key: (intent.networks.get(key), dict(intent.bound_ports(key)), intent.peers_of(node_id, key))
+        for key in intent.networks_of(node_id)
+    }
+
+
+@settings(max_examples=50, deadline=None)
+@given(states=histories(), splits=st.randoms(use_true_random=False))
+def test_a_change_split_into_single_objects_ends_the_same(states: list[State], splits) -> None:  # type: ignore[no-untyped-def]
+    intent = run(states[:-1])
+    change = change_between(states[-2] if len(states) > 1 else State(), states[-1], len(states))
+    parts = [Change.of(change.revision, networks={key: item}) for key, item in change.networks.items()]
+    parts += [Change.of(change.revision, nodes={key: item}) for key, item in change.nodes.items()]
+    parts += [Change.of(change.revision, ports={key: item}) for key, item in change.ports.items()]
+    splits.shuffle(parts)
+    for part in parts:
+        intent.apply(part)
+    assert view(intent) == view(intent_of(states[-1]))
