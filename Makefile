@@ -1,0 +1,76 @@
+# make help lists what there is. Every target does its own set-up.
+VENV    ?= .venv
+PYTHON  ?= python3
+PY      := $(VENV)/bin/python
+PYTEST  := $(PY) -m pytest -q
+SANDBOX := $(PY) -m tests.support.sandbox
+SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
+export PYTHONDONTWRITEBYTECODE := 1
+
+APT := openvswitch-switch user-mode-linux iproute2 kmod procps postgresql python3-venv
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(VENV)/installed: setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(MAKE) --no-print-directory apt && $(PYTHON) -m venv --clear $(VENV); }
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV)/installed  ## the Python environment alone
+
+.PHONY: apt
+apt:  ## the Debian packages that are missing
+	@missing=""; for p in $(APT); do \
+	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "installing$$missing"; \
+	  $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing </dev/null >/dev/null; fi
+
+.PHONY: demo
+demo: apt venv  ## a small data centre in namespaces: the whole main job, live (ONCE=1 ends by itself)
+	$(SUDO) $(PY) -m demo.main $(if $(ONCE),--once)
+
+.PHONY: unit
+unit: venv  ## unit tests: seconds, Python only
+	$(PYTEST) tests/unit
+
+.PHONY: sim
+sim: venv  ## whole traffic matrices through the in-memory switch, and the driver conformance suites
+	$(PYTEST) -n 2 tests/sim tests/conformance
+
+.PHONY: api
+api: apt venv  ## the store on SQLite and PostgreSQL, the API with a real client
+	$(PYTEST) tests/db tests/api
+
+.PHONY: ovs
+ovs: apt venv  ## real Open vSwitch
+	$(SUDO) $(SANDBOX) $(PYTEST) tests/ovs
+
+.PHONY: kernel
+kernel: apt venv  ## the legacy agent on real kernels
+	$(SUDO) $(SANDBOX) $(PYTEST) tests/kernel
+
+.PHONY: matrix
+matrix: apt venv  ## the main job on real traffic: controller, agents, switches and hosts together
+	$(SUDO) $(SANDBOX) $(PYTEST) tests/matrix
+
+.PHONY: test
+test: lint unit sim api ovs kernel matrix  ## everything
+
+.PHONY: lint
+lint: venv  ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+.PHONY: bench
+bench: apt venv  ## ratios against named references
+	$(SUDO) $(PY) -m bench.program_sync
+
+.PHONY: clean
+clean:  ## remove what the targets made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

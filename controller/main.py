@@ -1,0 +1,28 @@
+"""``isthmus-controller``: starts the same application as ``osken-manager controller.app``, without osken-manager."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Read ``--config-file`` options from the command line, run until SIGTERM; the exit status."""
+    from os_ken.lib import hub
+
+    hub.patch(thread=True)
+
+    from os_ken import cfg, log
+    from os_ken.base.app_manager import AppManager
+
+    try:
+        cfg.CONF(args=sys.argv[1:], project="isthmus", prog="isthmus-controller")
+    except cfg.ConfigFilesNotFoundError as error:
+        print(f"isthmus-controller: {error}", file=sys.stderr)
+        return 2
+    log.init_log()
+    AppManager.run_apps(["controller.app"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
