@@ -1,0 +1,131 @@
+"""The resources and their attributes, merged from neutron-lib's definitions.
+
+One :class:`ResourceType` per collection holds everything the HTTP layer needs: which attributes exist, which may be
+given on create and update, which can be filtered and sorted by, which are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+from neutron_lib.api import converters
+from neutron_lib.api.definitions import (
+    agent,
+    allowedaddresspairs,
+    external_net,
+    multiprovidernet,
+    network,
+    network_mtu_writable,
+    port,
+    port_security,
+    portbindings,
+    provider_net,
+    subnet,
+)
+from neutron_lib.db import constants as db_constants
+from neutron_lib.exceptions import InvalidInput
+
+Attributes = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """A resource of the Networking API. ``writes`` names the changes that clients may ask for."""
+
+    name: str
+    collection: str
+    attributes: Attributes
+    writes: frozenset[str] = frozenset({"create", "update", "delete"})
+
+    @cached_property
+    def visible(self) -> frozenset[str]:
+        """Attributes that appear in answers."""
+        return frozenset(name for name, spec in self.attributes.items() if spec.get("is_visible"))
+
+    @cached_property
+    def filters(self) -> frozenset[str]:
+        """Attributes that a list can be filtered by."""
+        return frozenset(name for name, spec in self.attributes.items() if spec.get("is_filter"))
+
+    @cached_property
+    def sort_keys(self) -> frozenset[str]:
+        """Attributes that a list can be sorted by."""
+        return frozenset(name for name, spec in self.attributes.items() if spec.get("is_sort_key"))
+
+
+def _refuse_security_groups(value: Any) -> Any:
+    """Clients may say that a port has no security groups; there are none here."""
+    if value:
+        raise InvalidInput(error_message="security groups are not available here; leave security_groups out or empty")
+    return value
+
+
+def _read_only(**more: Any) -> dict[str, Any]:
+    return {"allow_post": False, "allow_put": False, "is_visible": True, **more}
+
+
+STANDARD: Attributes = {
+    "description": {
+        "allow_post": True,
+        "allow_put": True,
+        "validate": {"type:string_or_none": db_constants.DESCRIPTION_FIELD_SIZE},
+        "default": "",
+        "is_filter": True,
+        "is_sort_key": True,
+        "is_visible": True,
+    },
+    "created_at": _read_only(is_filter=True, is_sort_key=True),
+    "updated_at": _read_only(is_filter=True, is_sort_key=True),
+    "revision_number": _read_only(is_filter=True, is_sort_key=True, convert_to=converters.convert_to_int),
+}
+"""Neutron's standard attributes, which live in its own tree rather than in neutron-lib."""
+
+PORT_OWN: Attributes = {
+    "status_reason": _read_only(),
+    "security_groups": {
+        "allow_post": True,
+        "allow_put": True,
+        "default": None,
+        "convert_to": _refuse_security_groups,
+        "is_visible": False,
+    },
+}
+
+UNSTORED = frozenset({"security_groups"})
+"""Attributes that are checked and then not handed on."""
+
+
+def _merge(collection: str, *definitions: ModuleType, own: Attributes | None = None) -> Attributes:
+    merged: dict[str, Mapping[str, Any]] = {}
+    for definition in definitions:
+        merged |= definition.RESOURCE_ATTRIBUTE_MAP.get(collection, {})
+    merged |= own or {}
+    if "tenant_id" in merged:
+        merged["project_id"] = merged["tenant_id"]
+    return merged
+
+
+NETWORK = ResourceType(
+    "network",
+    "networks",
+    _merge("networks", network, provider_net, multiprovidernet, port_security, network_mtu_writable, external_net,
+           own=STANDARD),
+)  # fmt: skip
+SUBNET = ResourceType("subnet", "subnets", _merge("subnets", subnet, own=STANDARD))
+PORT = ResourceType(
+    "port",
+    "ports",
+    _merge("ports", port, portbindings, port_security, allowedaddresspairs, own={**STANDARD, **PORT_OWN}),
+)
+AGENT = ResourceType(
+    "agent",
+    "agents",
+    _merge("agents", agent, own={"alive": _read_only(is_filter=True, convert_to=converters.convert_to_boolean)}),
+    writes=frozenset({"update", "delete"}),
+)
+
+RESOURCE_TYPES: tuple[ResourceType, ...] = (NETWORK, SUBNET, PORT, AGENT)

@@ -1,0 +1,64 @@
+"""Errors as Neutron shows them: ``{"NeutronError": {"type": ..., "message": ..., "detail": ""}}``."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from neutron_lib import exceptions
+from neutron_lib.api import faults
+from webob import Response, exc
+
+from controller.errors import IsthmusError, ReportError, UnknownNode
+
+LOG = logging.getLogger(__name__)
+
+STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (exceptions.NoNetworkAvailable, 409),
+    (ReportError, 400),
+    (UnknownNode, 404),
+    *((kind, answer.code) for kind, answer in faults.FAULT_MAP.items()),
+)
+"""First match wins. Pools without a free id are a conflict (409): asking again does not help, giving back does."""
+
+STATUS_BY_NAME = {"RevisionNumberConstraintFailed": 412}
+"""Faults that neutron-lib has no class for."""
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of an error, 500 for what nobody foresaw."""
+    if isinstance(error, exc.HTTPException):
+        return int(error.wsgi_response.status_int)
+    if type(error).__name__ in STATUS_BY_NAME:
+        return STATUS_BY_NAME[type(error).__name__]
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+def fault_response(error: Exception, request_id: str) -> Response:
+    """The answer to a request that failed. Unforeseen errors are logged with their traceback and shown without."""
+    status = status_of(error)
+    kind, message = type(error).__name__, _message(error)
+    if status >= 500:
+        LOG.error("request %s failed", request_id, exc_info=error)
+        if not isinstance(error, (exceptions.NeutronException, IsthmusError, exc.HTTPException)):
+            kind = "HTTPInternalServerError"
+            message = (
+                f"Request failed: internal server error while processing your request; the controller's log has the "
+                f"cause under {request_id}."
+            )
+    response = neutron_error(status, kind, message)
+    if isinstance(error, exc.HTTPException) and error.wsgi_response.headers.get("Allow"):
+        response.headers["Allow"] = error.wsgi_response.headers["Allow"]
+    return response
+
+
+def neutron_error(status: int, kind: str, message: str) -> Response:
+    """A response of Neutron's fault shape."""
+    body = {"NeutronError": {"type": kind, "message": message, "detail": ""}}
+    return Response(json.dumps(body).encode(), status=status, content_type="application/json", charset="UTF-8")
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, exc.HTTPException):
+        return str(error.detail or error.explanation)
+    return str(error)

@@ -1,0 +1,91 @@
+"""The northbound API as a WSGI application that any WSGI server can run.
+
+:func:`make_application` wires the routes to the plugin and the controller; the application authenticates, routes,
+answers, and turns every error into a fault of Neutron's shape.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from oslo_config import cfg
+from prometheus_client import CollectorRegistry
+from webob import Request, Response, exc
+
+from controller.api import auth, discovery
+from controller.api.faults import fault_response
+from controller.api.isthmus import IsthmusEndpoints
+from controller.api.metrics import ApiMetrics
+from controller.api.resources import Limits
+from controller.api.resources import routes as resource_routes
+from controller.api.router import Call, Route, Router
+from controller.api.service import IsthmusService
+from controller.plugin.api import Resources
+from controller.plugin.context import RequestContext
+
+LOG = logging.getLogger(__name__)
+
+UNROUTED = "unknown"
+
+
+class Application:
+    """A WSGI callable."""
+
+    def __init__(self, routes: Iterable[Route], authenticate: auth.Authenticator, metrics: ApiMetrics) -> None:
+        self._router = Router(routes)
+        self._authenticate = authenticate
+        self._metrics = metrics
+
+    def __call__(self, environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
+        """The WSGI entry point."""
+        started = time.monotonic()
+        request = Request(environ)
+        response, template, request_id = self._answer(request)
+        response.headers["X-Openstack-Request-Id"] = request_id
+        seconds = time.monotonic() - started
+        self._metrics.observe(request.method, template, response.status_int, seconds)
+        LOG.info("%s %s %s %d %.3f s", request_id, request.method, template, response.status_int, seconds)
+        body: Iterable[bytes] = response(environ, start_response)
+        return body
+
+    def _answer(self, request: Request) -> tuple[Response, str, str]:
+        """The answer, the template of the route and the request id. Whatever goes wrong becomes an answer."""
+        context, template = RequestContext(), UNROUTED
+        try:
+            context = self._authenticate(request)
+            route, variables = self._router.find(_path(request))
+            template = route.template
+            response = route.handler(request.method)(Call(request, context, variables))
+        except Exception as error:
+            response = fault_response(error, context.request_id)
+        return response, template, context.request_id
+
+
+def make_application(
+    conf: cfg.ConfigOpts,
+    resources: Resources,
+    isthmus: IsthmusService,
+    registry: CollectorRegistry | None = None,
+) -> Application:
+    """The application for a plugin and a controller. ``registry`` holds the controller's own metrics; ``/metrics``
+    shows them with the API's."""
+    metrics = ApiMetrics(registry if registry is not None else CollectorRegistry())
+    limits = Limits(max_body_size=conf.api.max_body_size, max_page=conf.api.pagination_max_limit)
+    auth.warn_if_exposed(conf.api.auth_strategy, conf.api.bind_host)
+    return Application(_routes(resources, isthmus, metrics, limits), auth.STRATEGIES[conf.api.auth_strategy], metrics)
+
+
+def _routes(resources: Resources, isthmus: IsthmusService, metrics: ApiMetrics, limits: Limits) -> Iterator[Route]:
+    yield from discovery.routes()
+    yield from resource_routes(resources, limits)
+    yield from IsthmusEndpoints(isthmus, limits).routes()
+    yield from metrics.routes()
+
+
+def _path(request: Request) -> str:
+    try:
+        return str(request.path_info)
+    except UnicodeDecodeError as error:
+        raise exc.HTTPBadRequest("The path is not valid UTF-8") from error
