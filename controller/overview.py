@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from neutron_lib.exceptions import PortNotFound
+
 from controller.dataplane.values import Program
 from controller.errors import UnknownNode
 from controller.hosts import Hosts
@@ -74,28 +76,30 @@ class Overview:
                     break
                 board.changed.wait(timeout=min(left, 1.0))
         reached = not missing and board.intent.revision >= wanted
-        return {"revision": wanted, "reached": reached, "waiting_for": missing}
+        return {"revision": wanted, "done": reached, "waiting_for": missing}
 
     def port_evidence(self, port_id: str) -> dict[str, Any]:
-        """What a port's status rests on. Raises :class:`UnknownNode` for an unknown port."""
+        """What a port's status rests on. Raises ``PortNotFound``."""
         board = self._reconciler.board
         with board.changed:
             port = board.intent.ports.get(port_id)
             if port is None:
-                raise UnknownNode(f"port {port_id!r} is not known")
+                raise PortNotFound(port_id=port_id)
+            status = self._reconciler.port_status(port)
             state = board.known(port.binding.node_id) if port.binding else None
             attachment = state.observation.attachments.get(port_id) if state and state.observation else None
-            nodes = [self._evidence(node) for node in nodes_to_know(port, board.intent)]
-        return {
-            "id": port_id,
-            "revision": port.revision,
-            "node": port.binding.node_id if port.binding else None,
-            "segment": port.binding.segment_id if port.binding else None,
-            "device": attachment.device if attachment else None,
-            "link_up": attachment.link_up if attachment else None,
-            "refusal": port.binding_refusal,
-            "nodes": nodes,
-        }
+            nodes = nodes_to_know(port, board.intent)
+            return {
+                "id": port_id,
+                "status": status.status,
+                "reason": status.reason,
+                "revision": port.revision,
+                "node": port.binding.node_id if port.binding else None,
+                "segment": port.binding.segment_id if port.binding else None,
+                "device": attachment.device if attachment else None,
+                "link_up": attachment.link_up if attachment else None,
+                "acknowledged": {node.id: board.revision_of(node.id) for node in nodes},
+            }
 
     def health(self) -> dict[str, Any]:
         """Whether all connected nodes follow, and which do not."""
@@ -104,7 +108,7 @@ class Overview:
             states = list(board.states())
             failing = {state.node_id: state.error for state in states if state.connected and state.error}
             return {
-                "status": "degraded" if failing else "ok",
+                "healthy": not failing,
                 "revision": board.intent.revision,
                 "networks": len(board.intent.networks),
                 "ports": len(board.intent.ports),
@@ -123,33 +127,22 @@ class Overview:
         return sorted(state.node_id for state in board.states()
                       if state.connected and board.revision_of(state.node_id) < revision)  # fmt: skip
 
-    def _evidence(self, node: Node) -> dict[str, Any]:
-        board = self._reconciler.board
-        state = board.known(node.id)
-        return {
-            "node": node.id,
-            "host": node.host,
-            "connected": bool(state and state.connected),
-            "acknowledged_revision": board.revision_of(node.id),
-            "error": state.error if state else "",
-        }
-
     def _node_row(self, node: Node) -> dict[str, Any]:
         board = self._reconciler.board
         state = board.known(node.id) or NodeState(node.id)
         return {
             "id": node.id,
             "host": node.host,
-            "connected": state.connected,
+            "alive": state.connected,
             "in_sync": state.connected and not state.pending,
-            "acknowledged_revision": board.revision_of(node.id),
+            "revision": board.revision_of(node.id),
             "tunnel_ip": node.tunnel_ip,
             "tunnel_types": sorted(node.tunnel_types),
             "physical_networks": dict(node.physical_networks),
             "capabilities": sorted(node.capabilities),
             "limits": dict(node.limits),
             "ports_plugged": sorted(state.observation.attachments) if state.observation else [],
-            "error": state.error,
+            "last_error": state.error,
             "network_errors": dict(state.network_errors),
         }
 
@@ -162,7 +155,7 @@ def _session_row(session: Any) -> dict[str, Any]:
         "address": session.address,
         "openflow_version": session.openflow_version,
         "ports": {str(number): name for number, name in sorted(session.ports.items())},
-        "last_error": session.last_error,
+        "session_error": session.last_error,
         "rejections": [
             {"cookie": hex(item.cookie) if item.cookie is not None else None, "group": item.group_id,
              "error": item.error, "why": item.why}

@@ -19,9 +19,10 @@ from controller.dataplane.values import Program
 from controller.errors import IsthmusError
 from controller.intent import Change, Intent
 from controller.mailbox import Mailbox
-from controller.model import Node, NodeFacts, NodeKind, Observation
+from controller.model import Node, NodeFacts, NodeKind, Observation, Port
 from controller.node_state import Board, NodeState, Work
 from controller.plugin.api import Feed, Nodes
+from controller.status import PortStatus
 from controller.status_writer import StatusWriter
 from controller.switches import Rejection, Spawn, Switches
 from legacy_agent.host_plan import HostPlan
@@ -177,6 +178,10 @@ class Reconciler:
     def _ports_of(self, node_id: str) -> set[str]:
         intent = self.board.intent
         return {port for network in intent.networks_of(node_id) for port in intent.ports_on(node_id, network)}
+
+    def port_status(self, port: Port) -> PortStatus:
+        """The status of a port as of now."""
+        return self._statuses.status_of(port)
 
     # -- switches ------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Iterable
 
+from controller.model import Port
 from controller.node_state import Board
 from controller.plugin.api import Nodes
 from controller.status import BUILD, PortStatus, affected, port_status
@@ -62,6 +63,11 @@ class StatusWriter:
                     self._due |= set(intent.bound_ports(network_id))
         self._wake.set()
 
+    def status_of(self, port: Port) -> PortStatus:
+        """The status of a port as of now."""
+        with self._board.changed:
+            return port_status(port, self._board.intent, self._board.known, self._ticks.get(port.id, 0))
+
     def later(self, ports: Iterable[str], seconds: float) -> None:
         """Look at ports after a while: at start, nodes get time to come back before their ports are called DOWN."""
 
@@ -92,7 +98,7 @@ class StatusWriter:
             if port is None:
                 self._forget(port_id)
                 return
-            status = port_status(port, self._board.intent, self._board.known, self._ticks.get(port_id, 0))
+            status = self.status_of(port)
             (self._building.add if status.status == BUILD else self._building.discard)(port_id)
         if self._written.get(port_id) == status:
             return
