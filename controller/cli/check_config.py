@@ -1,0 +1,88 @@
+"""``isthmus check-config FILE``: everything about a configuration that can be known without starting anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from configparser import Error as ParserError
+from configparser import RawConfigParser
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from controller import config
+from controller.errors import IsthmusError
+
+
+def problems(path: str) -> list[str]:
+    """What is wrong with the file, one line each; empty when a controller could start with it."""
+    if not Path(path).is_file():
+        return [f"{path}: no such file"]
+    try:
+        conf = config.load(["--config-file", path])
+    except (cfg.Error, UnicodeDecodeError) as error:
+        return [f"{path}: {_line(error)}"]
+    found = [*_bad_values(conf)]
+    return found or [*_bad_drivers(conf)]
+
+
+def unknown_options(path: str) -> list[str]:
+    """Groups and options that no part of Isthmus reads: right in a shared ml2_conf.ini, else likely a slip."""
+    parser = RawConfigParser(strict=False, allow_no_value=True, default_section="")
+    try:
+        parser.read(path)
+    except (ParserError, UnicodeDecodeError):
+        return []
+    found = []
+    for group in parser.sections():
+        known = _names(group)
+        if not known:
+            found.append(f"[{group}] is not read by Isthmus")
+        else:
+            found += [f"[{group}] {name} is not read by Isthmus" for name in parser[group] if name not in known]
+    return found
+
+
+def _names(group: str) -> set[str]:
+    names = set()
+    for option in config.GROUPS.get(group, ()):
+        names |= {option.dest} | {deprecated.name for deprecated in option.deprecated_opts if deprecated.name}
+    return names
+
+
+def _bad_values(conf: cfg.ConfigOpts) -> Iterator[str]:
+    for group, options in config.GROUPS.items():
+        values = conf if group == "DEFAULT" else conf[group]
+        for option in options:
+            try:
+                values[option.dest]
+            except (cfg.Error, ValueError) as error:
+                yield f"[{group}] {option.name}: {_line(error)}"
+
+
+def _bad_drivers(conf: cfg.ConfigOpts) -> Iterator[str]:
+    for name in conf.ml2.type_drivers:
+        yield from _try_driver("isthmus.type_drivers", name, (conf,))
+    for name in conf.ml2.mechanism_drivers:
+        yield from _try_driver("isthmus.mechanism_drivers", name, ())
+    for network_type in conf.ml2.project_network_types:
+        if network_type not in conf.ml2.type_drivers:
+            yield f"[ml2] project_network_types: {network_type} is not among type_drivers"
+
+
+def _try_driver(group: str, name: str, arguments: tuple[Any, ...]) -> Iterator[str]:
+    """Make the driver as the controller would; it checks its own options."""
+    option = group.removeprefix("isthmus.")
+    found = [*entry_points(group=group, name=name)]
+    if not found:
+        yield f"[ml2] {option}: there is no driver {name} (entry points of {group})"
+        return
+    try:
+        found[0].load()(*arguments)
+    except (IsthmusError, ImportError, ValueError) as error:
+        yield f"[ml2] {option}: {name}: {_line(error)}"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

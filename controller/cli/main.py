@@ -1,0 +1,162 @@
+"""The ``isthmus`` command: what a running controller knows, in plain tables.
+
+Exit status: 0 all is well; 1 something is not (a port is not ACTIVE, a node did not acknowledge, a file has faults);
+2 the question could not be asked (wrong usage, no answer, unknown object).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from controller.cli.check_config import problems, unknown_options
+from controller.cli.client import Client, ClientError, quoted
+from controller.cli.table import cell, pairs, table
+
+DEFAULT_URL = "http://127.0.0.1:9696"
+ROOT = "/v2.0/isthmus"
+SWITCH_COLUMNS = ("id", "state", "in_sync", "address", "openflow_version", "revision", "last_error")
+HOST_COLUMNS = ("id", "alive", "in_sync", "revision", "tunnel_ip", "physical_networks", "last_error")
+
+OK, NOT_WELL, FAILED = 0, 1, 2
+
+LONGEST_WAIT = 300
+"""Seconds; the API cuts longer waits."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except ClientError as error:
+        print(f"isthmus: {error}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; nothing more can be said, not even by the interpreter's exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+    return status
+
+
+def status(options: argparse.Namespace) -> int:
+    """``isthmus status``"""
+    health = _client(options).get(f"{ROOT}/health", accept=(503,))
+    print(_text(options, health, pairs(health)))
+    return OK if health.get("healthy") else NOT_WELL
+
+
+def switches(options: argparse.Namespace) -> int:
+    """``isthmus switches``"""
+    found = _client(options).get(f"{ROOT}/switches")["switches"]
+    print(_text(options, found, table(SWITCH_COLUMNS, found)))
+    return OK
+
+
+def hosts(options: argparse.Namespace) -> int:
+    """``isthmus hosts``"""
+    found = _client(options).get(f"{ROOT}/hosts")["hosts"]
+    print(_text(options, found, table(HOST_COLUMNS, found)))
+    return OK
+
+
+def plan(options: argparse.Namespace) -> int:
+    """``isthmus plan NODE``"""
+    found = _client(options).get(f"{ROOT}/nodes/{quoted(options.node)}/plan")["plan"]
+    simple = {name: value for name, value in found.items() if not isinstance(value, (list, dict))}
+    lines = [pairs(simple)]
+    for name, value in found.items():
+        if isinstance(value, list):
+            lines += ["", f"{name}:", *(f"  {cell(item)}" for item in value)]
+        elif isinstance(value, dict):
+            lines += ["", f"{name}:", json.dumps(value, indent=2)]
+    print(_text(options, found, "\n".join(lines)))
+    return OK
+
+
+def port(options: argparse.Namespace) -> int:
+    """``isthmus port ID``"""
+    found = _client(options).get(f"{ROOT}/ports/{quoted(options.port)}")["port"]
+    print(_text(options, found, pairs(found)))
+    return OK if found.get("status") == "ACTIVE" else NOT_WELL
+
+
+def wait(options: argparse.Namespace) -> int:
+    """``isthmus wait``"""
+    path = f"{ROOT}/wait?timeout={options.timeout:g}"
+    if options.revision is not None:
+        path += f"&revision={options.revision}"
+    found = _client(options).get(path, waits=options.timeout)
+    print(_text(options, found, pairs(found)))
+    return OK if found.get("done") else NOT_WELL
+
+
+def check_config(options: argparse.Namespace) -> int:
+    """``isthmus check-config FILE``"""
+    for line in unknown_options(options.file):
+        print(f"note: {line}")
+    faults = problems(options.file)
+    for line in faults:
+        print(f"fault: {line}")
+    if not faults:
+        print(f"{options.file}: no faults")
+    return NOT_WELL if faults else OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="isthmus", description="Ask a running Isthmus controller.")
+    parser.add_argument("--url", default=os.environ.get("ISTHMUS_URL", DEFAULT_URL),
+                        help=f"base URL of the API (default: ISTHMUS_URL or {DEFAULT_URL})")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the API's answer as JSON")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands.add_parser("status", help="is all well?").set_defaults(run=status)
+    commands.add_parser("switches", help="the OpenFlow switches").set_defaults(run=switches)
+    commands.add_parser("hosts", help="the legacy hosts").set_defaults(run=hosts)
+    command = commands.add_parser("plan", help="what a node must look like")
+    command.add_argument("node", metavar="NODE", help="e.g. switch:0000000000000001 or host:web1")
+    command.set_defaults(run=plan)
+    command = commands.add_parser("port", help="why a port has its status")
+    command.add_argument("port", metavar="ID", help="id of the port")
+    command.set_defaults(run=port)
+    command = commands.add_parser("wait", help="wait until every live node acknowledged a revision")
+    command.add_argument("--revision", type=_revision, help="default: the newest")
+    command.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="default: 60, at most 300")
+    command.set_defaults(run=wait)
+    command = commands.add_parser("check-config", help="check a configuration file (no controller needed)")
+    command.add_argument("file", metavar="FILE")
+    command.set_defaults(run=check_config)
+    return parser
+
+
+def _client(options: argparse.Namespace) -> Client:
+    return Client(options.url)
+
+
+def _text(options: argparse.Namespace, value: object, text: str) -> str:
+    return json.dumps(value, indent=2) if options.json else text
+
+
+def _revision(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a non-negative integer")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0 to {LONGEST_WAIT}")
+    return number
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
