@@ -1,0 +1,163 @@
+"""Open vSwitch nodes: a private instance of the daemons in the namespace of the node.
+
+The datapath is the userspace one: it needs nothing from the kernel, and several nodes can live on one machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.support import netns
+from tests.support.sandbox import BED_DIRECTORY
+from tests.support.underlay import CONTROLLER_IP, PHYSICAL_NETWORKS, TUNNEL_NIC, Wiring, attach_namespace
+
+INTEGRATION_BRIDGE = "br-int"
+_TUNNEL_BRIDGE = "br-ul"
+_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+_VOLATILE = re.compile(r"(duration|n_packets|n_bytes|idle_age|hard_age)=[^ ]*,? ?")
+
+
+class OpenVSwitch:
+    """The daemons of one node and the commands to speak to them."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        self.directory = BED_DIRECTORY / wiring.name
+        self.datapath_id = f"{wiring.number:016x}"
+
+    def start(self) -> None:
+        """Start the daemons, make the bridges; the switch then looks for its controller."""
+        self.directory.mkdir(parents=True)
+        attach_namespace(self.wiring)
+        subprocess.run(["ovsdb-tool", "create", self._path("conf.db"), _SCHEMA], check=True)
+        self._daemon(
+            "ovsdb-server",
+            self._path("conf.db"),
+            f"--remote=punix:{self._path('db.sock')}",
+            f"--remote=ptcp:6640:{self.wiring.management_ip}",
+        )
+        self.vsctl(*self._first_configuration(), wait=False)
+        self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
+        self._give_tunnel_address()
+
+    def _first_configuration(self) -> list[str]:
+        node, bridge = self.wiring, INTEGRATION_BRIDGE
+        uplinks = [
+            f"-- add-port {bridge} {nic} -- set Interface {nic} external_ids:physical-network={name}"
+            for name, nic in PHYSICAL_NETWORKS.items()
+        ]
+        return " ".join(
+            [
+                "init",
+                f"-- set Open_vSwitch . external_ids:system-id={node.name} external_ids:hostname={node.name}",
+                f"external_ids:isthmus-tunnel-ip={node.tunnel_ip}",
+                f"-- add-br {_TUNNEL_BRIDGE} -- set Bridge {_TUNNEL_BRIDGE} datapath_type=netdev",
+                f"fail_mode=standalone -- add-port {_TUNNEL_BRIDGE} {TUNNEL_NIC}",
+                f"-- add-br {bridge} -- set Bridge {bridge} datapath_type=netdev fail_mode=secure",
+                f"protocols=OpenFlow13,OpenFlow14 other_config:datapath-id={self.datapath_id}",
+                "other_config:disable-in-band=true",
+                *uplinks,
+                f"-- set-controller {bridge} tcp:{CONTROLLER_IP}:6653",
+                f"-- set Controller {bridge} connection_mode=out-of-band max_backoff=1000 inactivity_probe=5000",
+            ]
+        ).split()
+
+    def _give_tunnel_address(self) -> None:
+        # Native tunnels leave by the bridge that owns the address, so it sits on the bridge, not on the NIC.
+        name = self.wiring.name
+        netns.add_address(name, _TUNNEL_BRIDGE, f"{self.wiring.tunnel_ip}/24")
+        netns.set_link(name, _TUNNEL_BRIDGE, up=True)
+        netns.checksum_offload_off(name, _TUNNEL_BRIDGE)
+
+    def change_tunnel_address(self, address: str) -> None:
+        """Move the node to another tunnel address, in the kernel and in what the switch says of itself."""
+        current = self.vsctl("get", "Open_vSwitch", ".", "external_ids:isthmus-tunnel-ip").strip().strip('"')
+        netns.remove_address(self.wiring.name, _TUNNEL_BRIDGE, f"{current}/24")
+        netns.add_address(self.wiring.name, _TUNNEL_BRIDGE, f"{address}/24")
+        self.vsctl("set", "Open_vSwitch", ".", f"external_ids:isthmus-tunnel-ip={address}")
+
+    def add_port(self, device: str, port_id: str, mac: str) -> None:
+        """Plug an interface in by the ordinary convention: ``iface-id`` is the port's id."""
+        self.vsctl(
+            *f"add-port {INTEGRATION_BRIDGE} {device} -- set Interface {device}".split(),
+            f"external_ids:iface-id={port_id}",
+            f'external_ids:attached-mac="{mac}"',
+            "external_ids:iface-status=active",
+        )
+
+    def delete_port(self, device: str) -> None:
+        """Pull an interface out."""
+        self.vsctl("--if-exists", "del-port", INTEGRATION_BRIDGE, device)
+
+    def vsctl(self, *arguments: str, wait: bool = True) -> str:
+        """``ovs-vsctl``; raises RuntimeError with what it said."""
+        waiting = () if wait else ("--no-wait",)
+        return self._run("ovs-vsctl", "--timeout=20", f"--db=unix:{self._path('db.sock')}", *waiting, *arguments)
+
+    def ofctl(self, *arguments: str) -> str:
+        """``ovs-ofctl`` speaking OpenFlow 1.3."""
+        return self._run("ovs-ofctl", "-O", "OpenFlow13", *arguments)
+
+    def appctl(self, *arguments: str) -> str:
+        """``ovs-appctl`` to the switch daemon."""
+        return self._run("ovs-appctl", "-t", self._path("ovs-vswitchd.ctl"), *arguments)
+
+    def flows(self) -> list[str]:
+        """What ``dump-flows`` prints for the integration bridge, with durations and counters."""
+        text = self.ofctl("dump-flows", INTEGRATION_BRIDGE)
+        return [line.strip() for line in text.splitlines() if "cookie=" in line]
+
+    def flow_ages(self) -> dict[str, tuple[float, int]]:
+        """Flow without its volatile parts -> ``(seconds it is there, packets it counted)``."""
+        ages = {}
+        for line in self.flows():
+            duration, packets = re.search(r"duration=([\d.]+)s", line), re.search(r"n_packets=(\d+)", line)
+            if duration and packets:
+                ages[_VOLATILE.sub("", line)] = (float(duration[1]), int(packets[1]))
+        return ages
+
+    def groups(self) -> list[str]:
+        """What ``dump-groups`` prints."""
+        return self.ofctl("dump-groups", INTEGRATION_BRIDGE).splitlines()[1:]
+
+    def connected(self) -> bool:
+        """Whether the switch has its controller."""
+        return "true" in self.vsctl("--columns=is_connected", "list", "Controller")
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The end of the switch daemon's log."""
+        text = (self.directory / "ovs-vswitchd.log").read_text(errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def environment(self) -> dict[str, str]:
+        """What the Open vSwitch tools need to reach this instance."""
+        return {"OVS_RUNDIR": str(self.directory), "OVS_DBDIR": str(self.directory)}
+
+    def _path(self, name: str) -> str:
+        return str(Path(self.directory) / name)
+
+    def _daemon(self, program: str, *arguments: str) -> None:
+        self._run(
+            *("ip", "netns", "exec", self.wiring.name, program, *arguments),
+            f"--unixctl={self._path(program)}.ctl",
+            f"--pidfile={self._path(program)}.pid",
+            f"--log-file={self._path(program)}.log",
+            *("-vconsole:off", "--detach", "--no-chdir"),
+        )
+
+    def _run(self, *command: str) -> str:
+        return run(command, self.environment())
+
+
+def run(command: Sequence[str], environment: dict[str, str] | None = None) -> str:
+    """Run a command and return its output; raises RuntimeError with what it said when it fails."""
+    done = subprocess.run(
+        command, env={**os.environ, **(environment or {})}, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
