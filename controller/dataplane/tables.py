@@ -36,9 +36,6 @@ DROP = "drop"
 MAX_TABLES = 254
 """OpenFlow numbers tables 0..254 (OFPTT_MAX); Open vSwitch keeps 254 for itself."""
 
-_DECIDING = frozenset({"eth_type", "ip_proto", "icmpv6_type"})
-"""Fields whose value, not only their presence, decides whether prerequisites are met."""
-
 _TAG = MatchField("vlan_vid", fields.VLAN_PRESENT, fields.VLAN_PRESENT)
 
 
@@ -93,7 +90,7 @@ class BoundTable:
         """Raise :class:`CompileError` if the flow breaks the contract. Flows of a shape seen before cost little."""
         for field in flow.match:
             fields.FIELDS[field.name].check(field.value, field.mask)
-        shape = _shape(flow)
+        shape = flow.shape
         if shape in self._checked:
             return
         self._check_match(flow.match)
@@ -206,27 +203,6 @@ def _split(names: tuple[str, ...], layout: Layout) -> tuple[frozenset[str], int]
     """The OpenFlow fields among the names, and the metadata bits of the others."""
     bits = layout.mask(*(name for name in names if name not in fields.FIELDS))
     return frozenset(name for name in names if name in fields.FIELDS), bits
-
-
-def _shape(flow: Flow) -> object:
-    """What the contract depends on: all of the flow but ordinary values."""
-    match = [_match_shape(field) for field in flow.match]
-    actions = [_action_shape(action) for action in flow.actions]
-    return (*match, None, *actions, flow.metadata and flow.metadata[1], flow.goto)
-
-
-def _match_shape(field: MatchField) -> object:
-    if field.name in _DECIDING:
-        return field.name, field.value
-    if field.name == "vlan_vid":
-        return field.name, field.value & fields.VLAN_PRESENT, field.mask
-    return field.name, field.mask
-
-
-def _action_shape(action: Action) -> object:
-    if isinstance(action, SetField):
-        return action.name, action.value if action.name in _DECIDING else 0
-    return action if isinstance(action, Move) else type(action)
 
 
 def _follow(action: Action, given: dict[str, MatchField]) -> None:

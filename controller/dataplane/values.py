@@ -95,10 +95,45 @@ class Flow:
         content = repr((self.table, self.priority, self.match, self.actions, self.metadata, self.goto))
         return (OWNER_TAG << OWNER_SHIFT) | _hash(content, 6)
 
+    @cached_property
+    def shape(self) -> tuple[Hashable, ...]:
+        """The flow without its ordinary values: flows of one shape obey the same rules and share a wire template.
+
+        It keeps every value that decides whether others may be used (``eth_type``, ``ip_proto``, ``icmpv6_type``,
+        whether there is a VLAN tag) and which metadata bits are matched and written.
+        """
+        shape = (
+            tuple([_match_shape(field) for field in self.match]),
+            tuple([_action_shape(action) for action in self.actions]),
+            None if self.metadata is None else self.metadata[1],
+            self.goto,
+        )
+        return _SHAPES.setdefault(shape, shape)
+
     @property
     def key(self) -> tuple[int, int, tuple[MatchField, ...]]:
         """What identifies a flow on a switch: a second flow with this key replaces the first."""
         return (self.table, self.priority, self.match)
+
+
+_DECIDING = frozenset({"eth_type", "ip_proto", "icmpv6_type"})
+_SHAPES: dict[tuple[Hashable, ...], tuple[Hashable, ...]] = {}
+"""One object per shape: a program has a few dozen shapes and up to hundreds of thousands of flows."""
+
+
+def _match_shape(field: MatchField) -> tuple[Hashable, ...]:
+    name = field.name
+    if name in _DECIDING:
+        return (name, field.mask is not None, field.value)
+    if name == "vlan_vid":
+        return (name, field.mask is not None, field.value & 0x1000, field.mask)
+    return (name, field.mask) if name == "metadata" else (name, field.mask is not None)
+
+
+def _action_shape(action: Action) -> Hashable:
+    if isinstance(action, SetField):
+        return (SetField, action.name, action.value if action.name in _DECIDING else None)
+    return (Move, action.source, action.target) if isinstance(action, Move) else (type(action),)
 
 
 class GroupType(enum.IntEnum):
