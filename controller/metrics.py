@@ -1,4 +1,4 @@
-"""The controller's own metrics, read from the running state when ``/metrics`` is asked for; nothing is counted twice."""
+"""The controller's own metrics, read from the running state when ``/metrics`` is asked for."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ class BoardCollector(Collector):
             intent = board.intent
             sizes = {"revision": intent.revision, "networks": len(intent.networks), "ports": len(intent.ports),
                      "nodes": len(intent.nodes)}  # fmt: skip
-            rows = [(state.node_id, state.connected, state.pending, bool(state.error), board.revision_of(state.node_id))
-                    for state in board.states()]  # fmt: skip
+            rows = [
+                (state.node_id, state.connected, state.pending, bool(state.error), board.revision_of(state.node_id))
+                for state in board.states()
+            ]
         for name, value in sizes.items():
             yield GaugeMetricFamily(f"isthmus_intent_{name}", f"The intent's {name}.", value=value)
         yield _per_node("isthmus_node_connected", "1 while the node is connected.", [(row[0], row[1]) for row in rows])
