@@ -1,0 +1,40 @@
+"""Why a node cannot realise a segment; the checks that every mechanism shares, in the words that the API shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Node, Segment
+
+
+def obstacle(segment: Segment, node: Node) -> str | None:
+    """What keeps the node from carrying the segment, None if nothing does."""
+    limit = node.limits.get(segment.network_type)
+    if limit:
+        return f"node '{node.host}' cannot carry {segment.network_type} networks: {limit}"
+    if segment.network_type in PHYSICAL_TYPES:
+        return _no_uplink(segment, node)
+    if segment.network_type in TUNNEL_TYPES:
+        return _no_tunnel(segment, node)
+    return None
+
+
+def _no_uplink(segment: Segment, node: Node) -> str | None:
+    if segment.physical_network in node.physical_networks:
+        return None
+    mapped = listing(node.physical_networks) or "none"
+    return f"physical network '{segment.physical_network}' is not mapped on node '{node.host}'; mapped there: {mapped}"
+
+
+def _no_tunnel(segment: Segment, node: Node) -> str | None:
+    if not node.tunnel_ip:
+        return f"node '{node.host}' has no tunnel address, which {segment.network_type} networks need"
+    if segment.network_type not in node.tunnel_types:
+        able = listing(node.tunnel_types) or "no tunnels"
+        return f"node '{node.host}' does not encapsulate {segment.network_type}; it can do {able}"
+    return None
+
+
+def listing(names: Iterable[str]) -> str:
+    """The names in order, separated by commas."""
+    return ", ".join(sorted(names))
