@@ -111,6 +111,7 @@ class Site:
 
         The kernel of the VM resolves the address by ARP, the kernel of the target answers.
         """
+        pairs = [tuple(pair) for pair in pairs]  # JSON has made lists of them
         with contextlib.ExitStack() as stack:
             channels = {name: stack.enter_context(_icmp_socket(name)) for name in {name for name, _ in pairs}}
             return _echo_all(channels, pairs, timeout, size)
