@@ -104,6 +104,7 @@ DEFAULT = [
     cfg.IntOpt("global_physnet_mtu", default=1500, min=68, help="MTU of physical networks not named elsewhere."),
     cfg.StrOpt("base_mac", default="fa:16:3e:00:00:00", help="Pattern of generated MAC addresses."),
     cfg.BoolOpt("arp_responder", default=True, help="Answer ARP for known ports on the first switch."),
+    cfg.IntOpt("max_allowed_address_pair", default=10, min=0, help="Allowed address pairs that a port may have."),
 ]
 
 GROUPS: dict[str, Sequence[cfg.Opt]] = {

@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from netaddr import AddrFormatError
 from neutron_lib.api import attributes as lib_attributes
-from neutron_lib.exceptions import InvalidInput, NeutronException
+from oslo_config import cfg
 from webob import Request, exc
 
 from controller.api.attributes import UNSTORED, ResourceType
@@ -20,6 +21,9 @@ from controller.plugin.context import RequestContext
 
 LARGEST_INTEGER = 2**63 - 1
 """What every database can hold; a larger number is a mistake in any attribute."""
+
+WRONG_KIND = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, AddrFormatError)
+"""What neutron-lib's converters and validators raise over, say, a list where they expect a string."""
 
 CONTENT_TYPE = "application/json"
 
@@ -87,12 +91,12 @@ def _converted(resource: ResourceType, values: Body) -> Body:
     for attribute in values:
         info = lib_attributes.AttributeInfo({attribute: resource.attributes[attribute]})
         try:
-            info.convert_values(values, exc_cls=lambda message: InvalidInput(error_message=message))
-        except (NeutronException, exc.HTTPException):
+            info.convert_values(values, exc_cls=exc.HTTPBadRequest)
+        except cfg.Error:
             raise
-        except Exception as error:
-            raise InvalidInput(
-                error_message=f"Invalid input for {attribute}: {_excerpt(values[attribute])} is of the wrong kind"
+        except WRONG_KIND as error:
+            raise exc.HTTPBadRequest(
+                f"Invalid input for {attribute}. Reason: {_excerpt(values[attribute])} is of the wrong kind."
             ) from error
     return {attribute: value for attribute, value in values.items() if attribute not in UNSTORED}
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from neutron_lib.exceptions import BadRequest, InvalidInput, NeutronException
+from neutron_lib.exceptions import BadRequest, InvalidInput
 from webob import Request, exc
 
 from controller.api.attributes import ResourceType
+from controller.api.body import WRONG_KIND
 from controller.plugin.api import Body, Query
 
 RESERVED = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
@@ -106,9 +107,7 @@ def _convert(resource: ResourceType, name: str, values: list[str]) -> list[Any]:
         return values
     try:
         return [convert(value) for value in values]
-    except NeutronException:
-        raise
-    except Exception as error:
+    except WRONG_KIND as error:
         raise InvalidInput(error_message=f"{values} is no valid filter for {name}") from error
 
 

@@ -14,6 +14,7 @@ from oslo_config import cfg
 from prometheus_client import CollectorRegistry
 from webob import Request, Response, exc
 
+from controller import config
 from controller.api import auth, discovery
 from controller.api.faults import fault_response
 from controller.api.isthmus import IsthmusEndpoints
@@ -73,6 +74,7 @@ def make_application(
     shows them with the API's."""
     metrics = ApiMetrics(registry if registry is not None else CollectorRegistry())
     limits = Limits(max_body_size=conf.api.max_body_size, max_page=conf.api.pagination_max_limit)
+    _tell_neutron_lib(conf)
     auth.warn_if_exposed(conf.api.auth_strategy, conf.api.bind_host)
     return Application(_routes(resources, isthmus, metrics, limits), auth.STRATEGIES[conf.api.auth_strategy], metrics)
 
@@ -82,6 +84,13 @@ def _routes(resources: Resources, isthmus: IsthmusService, metrics: ApiMetrics, 
     yield from resource_routes(resources, limits)
     yield from IsthmusEndpoints(isthmus, limits).routes()
     yield from metrics.routes()
+
+
+def _tell_neutron_lib(conf: cfg.ConfigOpts) -> None:
+    """neutron-lib's validators read this limit from the process-wide configuration, whichever one is ours."""
+    if conf is not cfg.CONF:
+        config.register(cfg.CONF)
+        cfg.CONF.set_override("max_allowed_address_pair", conf.max_allowed_address_pair)
 
 
 def _path(request: Request) -> str:

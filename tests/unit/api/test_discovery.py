@@ -1,0 +1,64 @@
+"""Documents: versions, resources, extensions, methods."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.api.attributes import RESOURCE_TYPES
+from controller.api.extensions import EXTENSIONS
+from tests.unit.api.conftest import Api, fault
+
+
+def test_versions_link_to_the_place_asked(api: Api) -> None:
+    version = api.get("/", Host="example.org:9696").json["versions"][0]
+    assert (version["id"], version["status"]) == ("v2.0", "CURRENT")
+    assert version["links"] == [{"rel": "self", "href": "http://example.org:9696/v2.0/"}]
+
+
+@pytest.mark.parametrize("path", ["/v2.0", "/v2.0/"])
+def test_resource_list_names_every_collection_and_each_answers(api: Api, path: str) -> None:
+    names = {entry["collection"] for entry in api.get(path).json["resources"]}
+    assert names == {resource.collection for resource in RESOURCE_TYPES}
+    assert all(api.get(f"/v2.0/{name}").json == {name: []} for name in names)
+
+
+def test_extensions_list_and_show(api: Api) -> None:
+    listed = api.get("/v2.0/extensions").json["extensions"]
+    assert {entry["alias"] for entry in listed} == set(EXTENSIONS)
+    assert all(set(entry) == {"alias", "name", "description", "updated", "links"} for entry in listed)
+    for entry in listed:
+        assert api.get(f"/v2.0/extensions/{entry['alias']}").json == {"extension": entry}
+    assert "nonsense" in fault(api.get("/v2.0/extensions/nonsense"), 404, "HTTPNotFound")
+
+
+def test_unknown_paths_are_404(api: Api) -> None:
+    for path in ("/v3", "/v2.0/routers", "/v2.0/networks/a/b", "/v2.0//networks/x", "/v2.0/networks%00"):
+        fault(api.get(path), 404, "HTTPNotFound")
+
+
+def test_path_and_query_that_are_no_utf8_are_400(api: Api) -> None:
+    fault(api.get("/v2.0/%ff"), 400, "HTTPBadRequest")
+    fault(api.get("/v2.0/networks?name=%ff"), 400, "HTTPBadRequest")
+    fault(api.get("/v2.0/networks?name=%00"), 400, "HTTPBadRequest")
+
+
+def test_wrong_method_is_405_with_the_right_ones(api: Api) -> None:
+    response = api.request("PATCH", "/v2.0/networks")
+    assert "PATCH" in fault(response, 405, "HTTPMethodNotAllowed")
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+    fault(api.post("/v2.0/agents", {"agent": {}}), 405, "HTTPMethodNotAllowed")
+    fault(api.request("DELETE", "/v2.0/isthmus/health"), 405, "HTTPMethodNotAllowed")
+
+
+def test_options_and_head(api: Api) -> None:
+    options = api.request("OPTIONS", "/v2.0/networks/some-id")
+    assert (options.status_int, options.headers["Allow"]) == (204, "DELETE, GET, HEAD, OPTIONS, PUT")
+    head, get = api.request("HEAD", "/v2.0/extensions"), api.get("/v2.0/extensions")
+    assert (head.status_int, head.body) == (200, b"")
+    assert head.headers["Content-Length"] == get.headers["Content-Length"]
+
+
+def test_every_answer_has_a_request_id(api: Api) -> None:
+    ids = {api.get(path).headers["X-Openstack-Request-Id"] for path in ("/", "/v2.0/networks", "/nowhere")}
+    assert len(ids) == 3
+    assert all(request_id.startswith("req-") for request_id in ids)
