@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_an_encode_error_that_names_the_object() -> None:
     with pytest.raises(EncodeError, match="port p1"):
         encoder.encode_flow_add(Flow(0, 0, (MatchField("in_port", 2**32),), why="port p1"), 4)
     many = Group(9, GroupType.ALL, (Bucket((Output(1),)),) * 3000, why="flood of n1")
-    with pytest.raises(EncodeError, match="flood of n1.*3000 buckets"):
+    with pytest.raises(EncodeError, match=r"flood of n1.*3000 buckets"):
         encoder.encode_group(many, GroupCommand.ADD, 4)
     with pytest.raises(EncodeError, match="version 6"):
         encoder.encode_flow_add(FIXED, 6)

@@ -1,0 +1,216 @@
+"""What is asked of a switch and what it answers: flow statistics, group descriptions, bundle replies, errors.
+
+The parsers take whole messages (header included) and look only at what a comparison needs, which makes them some
+twenty times faster than building an object per action. A message that is not what it says raises
+:class:`controller.errors.SwitchError`. Layouts: OpenFlow 1.3.5 and 1.4.1, section 7.3.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from controller.dataplane import error_names
+from controller.dataplane.encoder import (
+    ALL_TABLES,
+    ANY,
+    BUNDLE_ADD,
+    BUNDLE_CONTROL,
+    EXPERIMENTER,
+    FLOW_MOD,
+    GROUP_MOD,
+    NO_MATCH,
+    ONF_BUNDLE_ADD,
+    ONF_BUNDLE_CONTROL,
+    ONF_VENDOR_ID,
+    VERSIONS,
+    XID,
+    InstalledFlow,
+)
+from controller.errors import EncodeError, SwitchError
+
+ERROR = 1
+MULTIPART_REQUEST = 18
+MULTIPART_REPLY = 19
+MP_FLOW = 1
+MP_GROUP_DESC = 7
+REPLY_MORE = 1
+
+_HEADER = struct.Struct("!BBHI")
+_MULTIPART = struct.Struct("!BBHIHH4x")
+_FLOW_REQUEST = struct.Struct("!B3xII4xQQ")
+_FLOW_STATS = struct.Struct("!HBx8xH10xQQ8x2xH")
+_GROUP_DESC = struct.Struct("!HBxI")
+_ONF = struct.Struct("!II")
+_BUNDLE = struct.Struct("!IHH")
+_FLOW_FIXED = 48
+_MATCH_MINIMUM = 8
+
+
+class FlowStats(NamedTuple):
+    """One flow-stats reply; ``more`` tells that another one follows."""
+
+    flows: list[InstalledFlow]
+    more: bool
+
+
+class InstalledGroup(NamedTuple):
+    """A group as a switch tells it; ``buckets`` compare with ``encoder.encode_buckets``."""
+
+    type: int
+    buckets: bytes
+
+
+class GroupDescription(NamedTuple):
+    """One group-desc reply: groups by id; ``more`` tells that another one follows."""
+
+    groups: dict[int, InstalledGroup]
+    more: bool
+
+
+class BundleReply(NamedTuple):
+    """A bundle-control message from the switch; ``kind`` is a ``encoder.BundleType``."""
+
+    bundle_id: int
+    kind: int
+
+
+class ErrorMessage(NamedTuple):
+    """An OFPT_ERROR. ``cookie`` or ``group_id`` name the flow or group of the offending message (also in a bundle);
+    ``about`` is the type of that message, None if the switch did not send it back."""
+
+    xid: int
+    kind: int
+    code: int
+    text: str
+    cookie: int | None = None
+    group_id: int | None = None
+    about: int | None = None
+
+
+def flow_stats_request(
+    version: int,
+    table: int = ALL_TABLES,
+    cookie: int = 0,
+    cookie_mask: int = 0,
+    match: bytes = NO_MATCH,
+    xid: int = XID,
+) -> bytes:
+    """Ask for flows; ``match`` as ``encoder.encode_match`` gives it."""
+    body = _FLOW_REQUEST.pack(table, ANY, ANY, cookie, cookie_mask) + match
+    return _request(version, MP_FLOW, body, xid)
+
+
+def group_desc_request(version: int, xid: int = XID) -> bytes:
+    """Ask for all groups with their buckets."""
+    return _request(version, MP_GROUP_DESC, b"", xid)
+
+
+def parse_flow_stats(message: bytes) -> FlowStats:
+    """A flow-stats reply."""
+    more = _multipart(message, MP_FLOW)
+    flows: list[InstalledFlow] = []
+    offset, end = _MULTIPART.size, len(message)
+    while offset < end:
+        if end - offset < _FLOW_FIXED + _MATCH_MINIMUM:
+            raise SwitchError("a flow-stats reply ends within an entry")
+        length, table, priority, cookie, packets, matched = _FLOW_STATS.unpack_from(message, offset)
+        start = offset + _FLOW_FIXED
+        stop = start + (matched + 7) // 8 * 8
+        if matched < 4 or stop > offset + length or offset + length > end:
+            raise SwitchError("a flow-stats reply has an entry with an impossible length")
+        flows.append(InstalledFlow(cookie, table, priority, bytes(message[start:stop]), packets))
+        offset += length
+    return FlowStats(flows, more)
+
+
+def parse_group_desc(message: bytes) -> GroupDescription:
+    """A group-desc reply."""
+    more = _multipart(message, MP_GROUP_DESC)
+    groups: dict[int, InstalledGroup] = {}
+    offset, end = _MULTIPART.size, len(message)
+    while offset < end:
+        if end - offset < _GROUP_DESC.size:
+            raise SwitchError("a group-desc reply ends within an entry")
+        length, kind, group_id = _GROUP_DESC.unpack_from(message, offset)
+        if length < _GROUP_DESC.size or offset + length > end:
+            raise SwitchError("a group-desc reply has an entry with an impossible length")
+        groups[group_id] = InstalledGroup(kind, bytes(message[offset + _GROUP_DESC.size : offset + length]))
+        offset += length
+    return GroupDescription(groups, more)
+
+
+def parse_bundle_reply(message: bytes) -> BundleReply | None:
+    """A bundle-control message of 1.4, or of the ONF extension; None if the message is something else."""
+    if len(message) < _HEADER.size:
+        raise SwitchError("a message is too short")
+    kind, body = message[1], _HEADER.size
+    if kind == EXPERIMENTER and message[8:16] == _ONF.pack(ONF_VENDOR_ID, ONF_BUNDLE_CONTROL):
+        body += _ONF.size
+    elif kind != BUNDLE_CONTROL:
+        return None
+    if len(message) < body + _BUNDLE.size:
+        raise SwitchError("a bundle-control message is too short")
+    bundle_id, what, _flags = _BUNDLE.unpack_from(message, body)
+    return BundleReply(bundle_id, what)
+
+
+def parse_error(message: bytes) -> ErrorMessage:
+    """An error message, with the flow or group it is about."""
+    if len(message) < 12 or message[1] != ERROR:
+        raise SwitchError("an error message is too short, or is no error message")
+    _version, _type, _length, xid = _HEADER.unpack_from(message)
+    kind, code = struct.unpack_from("!HH", message, 8)
+    data = bytes(message[12:])
+    if kind == error_names.EXPERIMENTER and len(data) >= 4:
+        kind, text = _experimenter(code, data)
+        data = data[4:]
+        code = code - error_names.ONF_BUNDLE_BASE if kind == error_names.BUNDLE_FAILED else code
+    else:
+        text = error_names.error_name(kind, code)
+    about = _about(data)
+    return ErrorMessage(xid, kind, code, text, about.get("cookie"), about.get("group"), about.get("type"))
+
+
+def _request(version: int, kind: int, body: bytes, xid: int) -> bytes:
+    if version not in VERSIONS:
+        raise EncodeError(f"OpenFlow version {version} on the wire is not supported")
+    length = _MULTIPART.size + len(body)
+    return _MULTIPART.pack(version, MULTIPART_REQUEST, length, xid, kind, 0) + body
+
+
+def _multipart(message: bytes, expected: int) -> bool:
+    """Check the headers; returns whether more replies follow."""
+    if len(message) < _MULTIPART.size:
+        raise SwitchError("a multipart reply is too short")
+    _version, kind, length, _xid, what, flags = _MULTIPART.unpack_from(message)
+    if kind != MULTIPART_REPLY or what != expected or length != len(message):
+        raise SwitchError(
+            f"a multipart reply of type {what} (message {kind}, {length} bytes) is not what was asked for"
+        )
+    return bool(flags & REPLY_MORE)
+
+
+def _experimenter(code: int, data: bytes) -> tuple[int, str]:
+    (vendor,) = struct.unpack_from("!I", data)
+    if vendor == ONF_VENDOR_ID and 0 <= code - error_names.ONF_BUNDLE_BASE <= 15:
+        kind = error_names.BUNDLE_FAILED
+        return kind, error_names.error_name(kind, code - error_names.ONF_BUNDLE_BASE)
+    return error_names.EXPERIMENTER, f"experimenter 0x{vendor:08x} error {code}"
+
+
+def _about(data: bytes) -> Mapping[str, int]:
+    """What an offending message (of which the switch may send back the first 64 bytes only) was about."""
+    if len(data) < _HEADER.size:
+        return {}
+    kind = data[1]
+    if kind == BUNDLE_ADD and len(data) > 16:
+        return _about(data[16:])
+    if kind == EXPERIMENTER and data[8:16] == _ONF.pack(ONF_VENDOR_ID, ONF_BUNDLE_ADD) and len(data) > 24:
+        return _about(data[24:])
+    if kind == FLOW_MOD and len(data) >= 16:
+        return {"type": kind, "cookie": int.from_bytes(data[8:16], "big")}
+    if kind == GROUP_MOD and len(data) >= 16:
+        return {"type": kind, "group": int.from_bytes(data[12:16], "big")}
+    return {"type": kind}

@@ -1,0 +1,160 @@
+"""Requests are what os-ken writes; replies that os-ken writes are read back."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.dataplane import encoder, messages
+from controller.dataplane.encoder import BundleType, GroupCommand, InstalledFlow
+from controller.dataplane.values import OWNER_MASK, Flow, Group, MatchField
+from controller.errors import SwitchError
+from tests.unit.dataplane import oracle
+from tests.unit.dataplane.strategies import FLOW, GROUP
+
+versions = pytest.mark.parametrize("version", encoder.VERSIONS)
+FIXED = Flow(3, 100, (MatchField("eth_dst", 0xFA163E000001), MatchField("metadata", 7, 0xFFFFF)), (), (3, 15), 6)
+
+
+def flow_stats_reply(flows: list[Flow], version: int, flags: int = 0) -> bytes:
+    ofproto, _ = oracle.PROTOCOLS[version]
+    entries = b"".join(_flow_entry(flow, number, version) for number, flow in enumerate(flows))
+    reply = struct.pack("!HH4x", ofproto.OFPMP_FLOW, flags) + entries
+    return struct.pack("!BBHI", version, ofproto.OFPT_MULTIPART_REPLY, 8 + len(reply), 1) + reply
+
+
+def _flow_entry(flow: Flow, packets: int, version: int) -> bytes:
+    """os-ken can serialise the match and the instructions of an entry, its head is written here."""
+    body = oracle.serialized(oracle.flow_mod(flow, version))[48:]
+    head = (48 + len(body), flow.table, 1, 2, flow.priority, 0, 0, 0, flow.cookie, packets, 9)
+    return struct.pack("!HBxIIHHHH4xQQQ", *head) + body
+
+
+@versions
+def test_flow_stats_request(version: int) -> None:
+    ofproto, parser = oracle.PROTOCOLS[version]
+    said = parser.OFPFlowStatsRequest(
+        oracle.datapath(version),
+        0,
+        7,
+        ofproto.OFPP_ANY,
+        ofproto.OFPG_ANY,
+        0x1571 << 48,
+        OWNER_MASK,
+        oracle.match(FIXED.match, parser),
+    )
+    ours = messages.flow_stats_request(version, 7, 0x1571 << 48, OWNER_MASK, encoder.encode_match(FIXED.match), xid=5)
+    assert ours == oracle.serialized(said, 5)
+
+
+@versions
+def test_group_desc_request(version: int) -> None:
+    _, parser = oracle.PROTOCOLS[version]
+    said = parser.OFPGroupDescStatsRequest(oracle.datapath(version), 0)
+    assert messages.group_desc_request(version, xid=6) == oracle.serialized(said, 6)
+
+
+@versions
+@given(flows=st.lists(FLOW, max_size=5), more=st.booleans())
+def test_flow_stats_are_read_back(version: int, flows: list[Flow], more: bool) -> None:
+    message = flow_stats_reply(flows, version, int(more))
+    _, parser = oracle.PROTOCOLS[version]
+    theirs = parser.OFPMultipartReply.parser(oracle.datapath(version), version, 19, len(message), 1, message)
+    ours = messages.parse_flow_stats(message)
+    assert ours.more is more
+    assert [(f.cookie, f.table, f.priority, f.packets) for f in ours.flows] == [
+        (s.cookie, s.table_id, s.priority, s.packet_count) for s in theirs.body
+    ]
+    assert [f.match for f in ours.flows] == [encoder.encode_match(flow.match) for flow in flows]
+
+
+@versions
+@given(groups=st.lists(GROUP, max_size=4, unique_by=lambda group: group.id))
+def test_group_descriptions_are_read_back(version: int, groups: list[Group]) -> None:
+    ofproto, parser = oracle.PROTOCOLS[version]
+    body = b""
+    for group in groups:
+        mod = oracle.serialized(oracle.group_mod(group, 0, version))
+        body += struct.pack("!HBxI", 8 + len(mod) - 16, int(group.type), group.id) + mod[16:]
+    message = struct.pack("!BBHIHH4x", version, 19, 16 + len(body), 1, ofproto.OFPMP_GROUP_DESC, 0) + body
+    theirs = parser.OFPMultipartReply.parser(oracle.datapath(version), version, 19, len(message), 1, message)
+    ours = messages.parse_group_desc(message)
+    assert [(s.group_id, s.type) for s in theirs.body] == [(g, ours.groups[g].type) for g in ours.groups]
+    assert {g.id: encoder.encode_buckets(g) for g in groups} == {g: ours.groups[g].buckets for g in ours.groups}
+
+
+@versions
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_errors_name_the_flow_or_group(version: int, wrapped: bool) -> None:
+    group = Group(0x8000_0001, 0, ())  # type: ignore[arg-type]
+    offenders = [
+        encoder.encode_flow_add(FIXED, version),
+        encoder.encode_group(group, GroupCommand.ADD, version),
+    ]
+    if wrapped:
+        offenders = [encoder.bundle_add(1, each, version) for each in offenders]
+    flow_error, group_error = (messages.parse_error(error(version, 2, 9, each[:64])) for each in offenders)
+    assert (flow_error.cookie, flow_error.group_id, flow_error.text) == (
+        FIXED.cookie,
+        None,
+        "BAD_ACTION/BAD_OUT_GROUP",
+    )
+    assert (group_error.cookie, group_error.group_id) == (None, 0x8000_0001)
+    assert flow_error.xid == 99
+
+
+def error(version: int, kind: int, code: int, data: bytes) -> bytes:
+    _, parser = oracle.PROTOCOLS[version]
+    return oracle.serialized(parser.OFPErrorMsg(oracle.datapath(version), kind, code, data), 99)
+
+
+def test_bundle_errors_of_openflow_1_3_are_those_of_1_4() -> None:
+    _, parser = oracle.PROTOCOLS[4]
+    data = encoder.bundle_control(1, BundleType.COMMIT_REQUEST, 4)
+    said: Any = parser.OFPErrorMsg(
+        oracle.datapath(4), 0xFFFF, data=data, exp_type=2313, experimenter=encoder.ONF_VENDOR_ID
+    )
+    read = messages.parse_error(oracle.serialized(said, 3))
+    assert (read.kind, read.code, read.text) == (17, 13, "BUNDLE_FAILED/MSG_FAILED")
+    assert (read.cookie, read.about) == (None, encoder.EXPERIMENTER)
+
+
+def test_unknown_errors_are_numbers() -> None:
+    assert messages.parse_error(error(4, 77, 5, b"")).text == "type 77/code 5"
+    _, parser = oracle.PROTOCOLS[4]
+    said = parser.OFPErrorMsg(oracle.datapath(4), 0xFFFF, data=b"", exp_type=5, experimenter=0x2320)
+    assert messages.parse_error(oracle.serialized(said)).text == "experimenter 0x00002320 error 5"
+
+
+@versions
+@pytest.mark.parametrize("kind", list(BundleType))
+def test_bundle_replies(version: int, kind: BundleType) -> None:
+    assert messages.parse_bundle_reply(encoder.bundle_control(8, kind, version)) == (8, kind)
+    assert messages.parse_bundle_reply(encoder.barrier_request(version)) is None
+
+
+@given(
+    flows=st.lists(FLOW, min_size=1, max_size=3),
+    cut=st.integers(0, 300),
+    position=st.integers(0),
+    byte=st.binary(min_size=1, max_size=1),
+)
+def test_garbage_is_a_switch_error_or_harmless(flows: list[Flow], cut: int, position: int, byte: bytes) -> None:
+    message = flow_stats_reply(flows, 4)
+    position %= len(message)
+    for broken in (message[:cut], message[:position] + byte + message[position + 1 :]):
+        for parse in (messages.parse_flow_stats, messages.parse_group_desc, messages.parse_error):
+            try:
+                parse(broken)
+            except SwitchError:
+                continue
+
+
+def test_installed_flow_carries_what_a_delete_needs() -> None:
+    (read,) = messages.parse_flow_stats(flow_stats_reply([FIXED], 5)).flows
+    assert read == InstalledFlow(FIXED.cookie, 3, 100, encoder.encode_match(FIXED.match), 0)
+    assert encoder.encode_flow_delete(read, 5) == encoder.encode_flow_delete(FIXED, 5)
