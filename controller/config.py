@@ -87,6 +87,11 @@ AGENT = [
     cfg.FloatOpt("report_interval", default=10.0, min=0.1, help="Seconds between reports of an idle agent."),
     cfg.FloatOpt("agent_down_time", default=30.0, min=0.1,
                  help="Seconds without a report after which the controller holds a host to be down."),
+    cfg.FloatOpt("plan_timeout", default=30.0, min=0.1,
+                 help="Seconds the agent lets the controller wait for a newer plan before it asks again."),
+    cfg.FloatOpt("audit_interval", default=60.0, min=1.0,
+                 help="Seconds between the agent's comparisons of an idle host with its plan."),
+    cfg.FloatOpt("retry_max", default=30.0, min=0.1, help="Largest back-off of the agent in seconds."),
 ]  # fmt: skip
 
 LINUX_BRIDGE = [

@@ -126,9 +126,7 @@ class HostReport:
             tunnel_ip=_text(data, "tunnel_ip") or None,
             tunnel_types=_strings(data.get("tunnel_types", ()), "tunnel_types"),
             physical_networks=_string_map(data, "physical_networks"),
-            drivers={
-                name: _strings(types, f"drivers.{name}") for name, types in _mapping(data, "drivers").items()
-            },
+            drivers={name: _strings(types, f"drivers.{name}") for name, types in _mapping(data, "drivers").items()},
             devices=_string_map(data, "devices"),
             limits=_string_map(data, "limits"),
             errors=_string_map(data, "errors"),

@@ -1,0 +1,210 @@
+"""The agent's loop: plans and kernel events wake one worker, which compares and applies; a reporter tells the rest.
+
+Level-triggered: whatever woke it, the worker compares the whole plan with the whole kernel. So merged, lost or
+repeated wake-ups do no harm, and a device that somebody tampered with is put right.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from controller.delta import difference
+from controller.errors import IsthmusError
+from legacy_agent import facts
+from legacy_agent.drivers.api import AgentDriver, HostSettings
+from legacy_agent.facts import Capabilities, HostFacts
+from legacy_agent.host_plan import HostNetwork, HostPlan, HostReport
+from legacy_agent.watch import Backoff, ControllerGone
+
+LOG = logging.getLogger(__name__)
+
+_SETTLE = 0.02
+"""Seconds in which the events of one cause are gathered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a comparison led to: errors by network, and whether anything had to be changed."""
+
+    errors: Mapping[str, str]
+    changed: bool
+
+
+def realise(plan: HostPlan, drivers: Mapping[str, AgentDriver]) -> Outcome:
+    """Make the host look like the plan, each driver its networks. Raises :class:`IsthmusError` when a host cannot be
+    read; what cannot be applied is in the outcome."""
+    errors = {
+        network.network_id: f"agent driver {network.driver!r} is not enabled on this host ([agent] drivers: "
+        f"{', '.join(drivers) or 'none'})"
+        for network in plan.networks
+        if network.driver not in drivers
+    }
+    changed = False
+    for name, driver in drivers.items():
+        mine = tuple(network for network in plan.networks if network.driver == name)
+        outcome = _realise(mine, driver)
+        errors.update(outcome.errors)
+        changed = changed or outcome.changed
+    return Outcome(errors, changed)
+
+
+def _realise(networks: tuple[HostNetwork, ...], driver: AgentDriver) -> Outcome:
+    snapshot = driver.snapshot()
+    wanted = driver.desired(networks, snapshot)
+    delta = difference(wanted.items, snapshot.items)
+    if not delta:
+        return Outcome(wanted.errors, False)
+    LOG.info("%s: %d to add, %d to change, %d to remove", driver.name, len(delta.add), len(delta.change),
+             len(delta.remove))  # fmt: skip
+    return Outcome({**wanted.errors, **driver.apply(delta, snapshot)}, True)
+
+
+class ReportTarget(Protocol):
+    """Who gets reports; :class:`legacy_agent.watch.ControllerClient` is one."""
+
+    def report(self, report: HostReport) -> None:
+        """Put the report; raises :class:`ControllerGone`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds: between audits of an idle host, between reports, largest pause after a failure."""
+
+    audit: float = 60.0
+    report: float = 10.0
+    retry_max: float = 30.0
+
+
+class Agent:
+    """State shared by the threads: the newest plan, what is in force, and what there is to say."""
+
+    def __init__(self, settings: HostSettings, drivers: Mapping[str, AgentDriver], read_facts: Callable[[], HostFacts],
+                 timing: Timing, version: str = "") -> None:  # fmt: skip
+        self._settings = settings
+        self._drivers = drivers
+        self._read_facts = read_facts
+        self._timing = timing
+        self._version = version
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._say = threading.Event()
+        self._may_report = threading.Event()
+        self._plan: HostPlan | None = None
+        self._report = HostReport(settings.host)
+        self._capabilities = Capabilities()
+        self._errors: Mapping[str, str] = {}
+        self._applied = 0
+        self._retry = Backoff(largest=timing.retry_max)
+        self._churn = Backoff(first=_SETTLE, largest=5.0, uniform=lambda _, most: most)
+        self.stopped = threading.Event()
+
+    def accept(self, plan: HostPlan) -> None:
+        """A plan has come."""
+        with self._lock:
+            self._plan = plan
+        self._wake.set()
+
+    def unknown(self) -> None:
+        """The controller does not know this host: tell it."""
+        self._may_report.set()
+        self._say.set()
+
+    def in_touch(self) -> None:
+        """The controller answers, and has nothing new."""
+        self._may_report.set()
+
+    def wake(self) -> None:
+        """Something changed on the host."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the loops; the host stays as it is."""
+        self.stopped.set()
+        self._wake.set()
+        self._say.set()
+        self._may_report.set()
+
+    def work(self) -> None:
+        """The worker: probe once, then compare and apply on every wake-up, audit and retry."""
+        self._capabilities = facts.combine(
+            {name: (driver.network_types, driver.probe()) for name, driver in self._drivers.items()}
+        )
+        for network_type, reason in sorted(self._capabilities.limits.items()):
+            LOG.warning("%s networks are not possible: %s", network_type, reason)
+        pause = self.step()
+        while not self.stopped.is_set():
+            self._wake.wait(pause)
+            self.stopped.wait(_SETTLE)
+            if not self.stopped.is_set():
+                pause = self.step()
+
+    def step(self) -> float:
+        """Compare and apply once; seconds until the next time if nothing happens."""
+        self._wake.clear()
+        with self._lock:
+            plan = self._plan
+        try:
+            outcome = realise(plan, self._drivers) if plan is not None else Outcome({}, False)
+            host_facts = self._read_facts()
+        except IsthmusError as error:
+            LOG.error("%s", error)
+            return self._retry.next()
+        self._log_errors(outcome.errors)
+        self._publish(plan, outcome, host_facts)
+        self._calm(outcome.changed)
+        if outcome.errors:
+            return self._retry.next()
+        self._retry.reset()
+        return self._timing.audit
+
+    def report_loop(self, target: ReportTarget) -> None:
+        """The reporter: whenever there is something new to say, and periodically."""
+        self._may_report.wait()
+        backoff = Backoff(largest=self._timing.report)
+        while not self.stopped.is_set():
+            self._say.clear()
+            try:
+                target.report(self.current_report())
+                backoff.reset()
+                self._say.wait(self._timing.report)
+            except ControllerGone as error:
+                LOG.debug("%s", error)
+                self.stopped.wait(backoff.next())
+
+    def current_report(self) -> HostReport:
+        """What there is to say now."""
+        with self._lock:
+            return self._report
+
+    def _publish(self, plan: HostPlan | None, outcome: Outcome, host_facts: HostFacts) -> None:
+        if plan is not None:
+            if plan.revision != self._applied:
+                LOG.info("plan of revision %d is in force", plan.revision)
+            self._applied = plan.revision
+        report = facts.report(self._settings, host_facts, self._capabilities, self._applied, outcome.errors,
+                              self._version)  # fmt: skip
+        with self._lock:
+            news = report != self._report
+            self._report = report
+        if plan is not None:
+            self._may_report.set()
+        if news:
+            self._say.set()
+
+    def _log_errors(self, errors: Mapping[str, str]) -> None:
+        for network_id, reason in sorted(errors.items()):
+            if self._errors.get(network_id) != reason:
+                LOG.error("network %s: %s", network_id, reason)
+        self._errors = errors
+
+    def _calm(self, changed: bool) -> None:
+        """Our own changes wake us again, to find nothing to do. Where there always is something to do (somebody else
+        undoes our work), slow down instead of spinning."""
+        if not changed:
+            self._churn.reset()
+            return
+        self.stopped.wait(self._churn.next())

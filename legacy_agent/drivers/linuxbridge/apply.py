@@ -1,0 +1,195 @@
+"""A delta of items -> the kernel, in an order in which nothing leaks and nothing flaps.
+
+Guards first, so that a tap is never in a bridge without its rules; then what must go, because a new device may need
+the name or the tunnel key of an old one; then devices, forwarding entries and at last the taps. A failure stays with
+its network: the later steps of that network are left out, the others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from controller.delta import Delta
+from controller.errors import IsthmusError
+from legacy_agent.drivers.linuxbridge import firewall
+from legacy_agent.drivers.linuxbridge.installed import KernelState
+from legacy_agent.drivers.linuxbridge.items import (
+    AnyItem,
+    Device,
+    Forwarding,
+    Guard,
+    Key,
+    Member,
+    Uplink,
+    is_ours,
+)
+from legacy_agent.netlink.links import BridgeSpec, KernelError, Links, VlanSpec
+
+LOG = logging.getLogger(__name__)
+
+K = TypeVar("K", bound=AnyItem)
+
+
+class Foreign(IsthmusError):
+    """Something that is not ours is in the way."""
+
+
+class Applier:
+    """One delta applied to one host. ``errors`` (network id -> reason) fills up on the way."""
+
+    def __init__(self, links: Links, nft: firewall.Nft, state: KernelState) -> None:
+        self._links = links
+        self._nft = nft
+        self._state = state
+        self.errors: dict[str, str] = {}
+
+    def apply(self, delta: Delta[Key, AnyItem]) -> Mapping[str, str]:
+        """Make the difference; never raises for a single item."""
+        wanted = [*delta.add.values(), *delta.change.values()]
+        removed = list(delta.remove.values())
+        self._install_guards(_of(wanted, Guard))
+        self._each(_of(removed, Member), self._release)
+        self._each(_of(removed, Forwarding), lambda item: self._links.remove_fdb(item.entry))
+        self._each(_ports_first(_of(removed, Device)), lambda item: self._links.delete(item.name))
+        self._each(_of(wanted, Uplink), lambda item: self._links.set(item.interface, up=True))
+        self._each(_bridges_first(_of(wanted, Device)), self._ensure_device)
+        self._each(_of(wanted, Forwarding), self._forward)
+        self._each(_of(wanted, Member), self._enslave)
+        self._remove_guards(_of(removed, Guard))
+        return self.errors
+
+    def _each(self, items: list[K], action: Callable[[K], None]) -> None:
+        for item in items:
+            if item.network_id in self.errors:
+                continue
+            try:
+                action(item)
+            except (KernelError, Foreign) as error:
+                self.errors[item.network_id] = str(error)
+                LOG.warning("network %s: %s", item.network_id or "-", error)
+
+    def _install_guards(self, guards: list[Guard]) -> None:
+        """All at once; when that fails network by network, so that the fault stays where it is."""
+        try:
+            firewall.install(self._nft, guards)
+        except KernelError:
+            self._each(guards, self._install_guard)
+
+    def _install_guard(self, guard: Guard) -> None:
+        try:
+            firewall.install(self._nft, [guard])
+        except KernelError:
+            self._disconnect(guard.interface)
+            raise
+
+    def _disconnect(self, tap: str) -> None:
+        """Fail closed: a tap whose rules cannot be put in force carries nothing, unless older rules are in force."""
+        link, in_force = self._state.links.get(tap), self._state.guards.get(tap)
+        if link is not None and link.master in self._state.bridges and not (in_force and in_force.markers):
+            self._links.enslave(tap, None)
+
+    def _remove_guards(self, guards: list[Guard]) -> None:
+        """Not those of a tap that could not be taken out of its bridge."""
+        gone = [item.interface for item in guards if not self._failed_release(item.interface)]
+        if not gone:
+            return
+        try:
+            firewall.remove(self._nft, gone)
+        except KernelError as error:
+            LOG.warning("cannot remove the rules of %s: %s", ", ".join(gone), error)
+            self.errors.setdefault("", str(error))
+
+    def _failed_release(self, tap: str) -> bool:
+        link = self._state.links.get(tap)
+        network = next((item for item in self._state.bridges if link is not None and link.master == item), None)
+        return network is not None and _network_of(self._state, network) in self.errors
+
+    def _release(self, item: Member) -> None:
+        if item.interface in self._state.links:
+            self._links.enslave(item.interface, None)
+
+    def _ensure_device(self, item: Device) -> None:
+        present = self._state.links.get(item.name)
+        if present is not None and not is_ours(present):
+            raise Foreign(
+                f"interface {item.name} exists and was not made by this agent (no alias isthmus:...); "
+                "remove or rename it"
+            )
+        rebuilt = present is not None and present.spec != item.spec and not isinstance(item.spec, BridgeSpec)
+        if rebuilt:
+            self._links.delete(item.name)
+        if present is None or rebuilt:
+            self._create(item)
+            return
+        self._adjust(item, Device(present.name, present.alias, present.spec or item.spec, present.mtu,
+                                  present.master, present.isolated, present.up))  # fmt: skip
+
+    def _create(self, item: Device) -> None:
+        """Up comes last: a tunnel port must be isolated before its first frame."""
+        self._refuse_wide(item)
+        self._links.create(item.name, item.spec, item.alias, item.mtu)
+        self._links.quiet_ipv6(item.name)
+        if item.master:
+            self._links.enslave(item.name, item.master)
+            if item.isolated:
+                self._links.isolate(item.name, True)
+        self._links.set(item.name, up=True)
+
+    def _adjust(self, item: Device, present: Device) -> None:
+        """Set only what differs: an adopted device sees no frame lost."""
+        if item.spec != present.spec:
+            self._links.modify(item.name, item.spec)
+        if item.alias != present.alias:
+            self._links.set(item.name, alias=item.alias)
+        if item.mtu != present.mtu:
+            self._refuse_wide(item)
+            self._links.set(item.name, mtu=item.mtu)
+        if item.master and item.master != present.master:
+            self._links.set(item.name, up=False)
+            self._links.enslave(item.name, item.master)
+        if item.master and (item.isolated != present.isolated or item.master != present.master):
+            self._links.isolate(item.name, item.isolated)
+        if not present.up or item.master != present.master:
+            self._links.quiet_ipv6(item.name)
+            self._links.set(item.name, up=True)
+
+    def _refuse_wide(self, item: Device) -> None:
+        """Say what is wrong before the kernel says "Numerical result out of range"."""
+        parent = self._state.links.get(item.spec.parent) if isinstance(item.spec, VlanSpec) else None
+        if parent is not None and item.mtu > parent.mtu:
+            raise Foreign(f"the MTU {item.mtu} of the network is larger than that of {parent.name} ({parent.mtu})")
+
+    def _forward(self, item: Forwarding) -> None:
+        self._links.add_fdb(item.entry, replace=True)
+
+    def _enslave(self, item: Member) -> None:
+        link = self._state.links.get(item.interface)
+        if link is None:
+            return  # unplugged meanwhile; its event is on the way
+        if link.master is not None and link.master not in self._state.bridges:
+            raise Foreign(
+                f"interface {item.interface} is a port of {link.master}, which was not made by this agent; "
+                f"take it out of there"
+            )
+        if not item.uplink:
+            self._links.quiet_ipv6(item.interface)
+        self._links.enslave(item.interface, item.bridge)
+        self._links.set(item.interface, up=True)
+
+
+def _of(items: list[AnyItem], kind: type[K]) -> list[K]:
+    return [item for item in items if isinstance(item, kind)]
+
+
+def _ports_first(devices: list[Device]) -> list[Device]:
+    return sorted(devices, key=lambda item: (isinstance(item.spec, BridgeSpec), item.name))
+
+
+def _bridges_first(devices: list[Device]) -> list[Device]:
+    return sorted(devices, key=lambda item: (not isinstance(item.spec, BridgeSpec), item.name))
+
+
+def _network_of(state: KernelState, bridge: str) -> str:
+    return state.links[bridge].alias.split(":")[2]

@@ -1,0 +1,144 @@
+"""``isthmus-agent``: composition root. Reads the configuration, starts the threads, ends on SIGTERM or SIGINT with the
+dataplane as it is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+from oslo_config import cfg
+from stevedore import ExtensionManager
+
+from controller import config
+from controller.errors import ConfigurationError, DriverLoadError, IsthmusError
+from legacy_agent.agent import Agent, Timing
+from legacy_agent.drivers.api import AgentDriver, HostSettings
+from legacy_agent.facts import HostFacts
+from legacy_agent.netlink import events
+from legacy_agent.netlink.links import KernelLinks
+from legacy_agent.watch import Backoff, ControllerClient, PlanWatch
+
+LOG = logging.getLogger(__name__)
+
+DRIVER_NAMESPACE = "isthmus.agent_drivers"
+_GOODBYE = 1.0
+"""Seconds that a change in progress may take at the end."""
+
+
+def main() -> int:
+    """Entry point. Returns 0 after a signal, 1 when the agent cannot start."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        run(config.load(sys.argv[1:], prog="isthmus-agent"))
+    except (IsthmusError, cfg.Error) as error:
+        LOG.error("%s", error)
+        return 1
+    return 0
+
+
+def run(conf: cfg.ConfigOpts) -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = host_settings(conf)
+    drivers = load_drivers(conf.agent.drivers, settings)
+    timing = Timing(conf.agent.audit_interval, conf.agent.report_interval, conf.agent.retry_max)
+    agent = Agent(settings, drivers, _FactsReader(), timing, importlib.metadata.version("isthmus"))
+    finished = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: finished.set())
+    worker = _start(agent, conf, settings)
+    LOG.info("agent of host %s started, controller %s, drivers %s", settings.host, conf.agent.controller_url,
+             ", ".join(drivers))  # fmt: skip
+    finished.wait()
+    agent.stop()
+    worker.join(_GOODBYE)
+    LOG.info("agent ends; the host keeps forwarding as it is")
+
+
+def host_settings(conf: cfg.ConfigOpts) -> HostSettings:
+    """What the configuration says of this host; raises :class:`ConfigurationError` naming the option."""
+    return HostSettings(
+        host=conf.agent.host or socket.gethostname(),
+        physical_interfaces=parse_mappings(conf.linux_bridge.physical_interface_mappings),
+        local_ip=str(conf.vxlan.local_ip) if conf.vxlan.local_ip and conf.vxlan.enable_vxlan else None,
+        vxlan_port=conf.vxlan.udp_dstport,
+    )
+
+
+def parse_mappings(pairs: Sequence[str]) -> dict[str, str]:
+    """``physnet1:eth1`` pairs as a mapping; an interface serves one physical network only."""
+    mappings: dict[str, str] = {}
+    for pair in pairs:
+        name, _, interface = (part.strip() for part in pair.partition(":"))
+        if not name or not interface or name in mappings or interface in mappings.values():
+            raise ConfigurationError(
+                f"[linux_bridge] physical_interface_mappings: {pair!r} is not <physical network>:<interface>, or one "
+                "of the two is there twice"
+            )
+        mappings[name] = interface
+    return mappings
+
+
+def load_drivers(names: Sequence[str], settings: HostSettings) -> dict[str, AgentDriver]:
+    """Drivers by entry point name, in the order given; raises :class:`DriverLoadError`."""
+    found = ExtensionManager(DRIVER_NAMESPACE, invoke_on_load=False)
+    drivers: dict[str, AgentDriver] = {}
+    for name in names:
+        if name not in found:
+            known = ", ".join(sorted(found.names())) or "none"
+            raise DriverLoadError(f"[agent] drivers: there is no agent driver {name!r}; installed: {known}")
+        drivers[name] = found[name].plugin(settings)
+    if not drivers:
+        raise DriverLoadError("[agent] drivers names no driver")
+    return drivers
+
+
+class _FactsReader:
+    """Reads interfaces and addresses; its socket is opened by the thread that calls it first."""
+
+    def __init__(self) -> None:
+        self._links: KernelLinks | None = None
+
+    def __call__(self) -> HostFacts:
+        if self._links is None:
+            self._links = KernelLinks()
+        addresses = self._links.addresses().values()
+        return HostFacts(frozenset(self._links.links()), frozenset(text for texts in addresses for text in texts))
+
+
+def _start(agent: Agent, conf: cfg.ConfigOpts, settings: HostSettings) -> threading.Thread:
+    """Start the threads, all daemons: none may hold up the end. Returns the worker."""
+    url = conf.agent.controller_url
+    watch = PlanWatch(ControllerClient(url, settings.host), agent, agent.stopped, conf.agent.plan_timeout,
+                      Backoff(largest=conf.agent.retry_max))  # fmt: skip
+    reporter = ControllerClient(url, settings.host)
+    for source in (events.open_route_events, events.open_nftables_events):
+        _watch_events(source, agent)
+    _thread("watch", watch.run)
+    _thread("report", lambda: agent.report_loop(reporter))
+    return _thread("worker", agent.work)
+
+
+def _watch_events(source: Callable[[], socket.socket], agent: Agent) -> None:
+    try:
+        opened = source()
+    except OSError as error:
+        LOG.warning("no events from the kernel (%s); changes are found by the audit only", error)
+        return
+    _thread("events", lambda: events.watch(opened, agent.wake))
+
+
+def _thread(name: str, body: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=body, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+if __name__ == "__main__":
+    sys.exit(main())

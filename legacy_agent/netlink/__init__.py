@@ -1,0 +1,1 @@
+"""The kernel by netlink: links, forwarding database, nftables, events. The only package that knows pyroute2."""
