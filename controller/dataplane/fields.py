@@ -235,7 +235,7 @@ _DECLARED = (
     _basic("ipv6_dst", 27, 128, maskable=True, kind=Kind.IPV6, requires=_V6),
     _basic("icmpv6_type", 29, 8, requires=_ICMP6),
     _basic("icmpv6_code", 30, 8, requires=_ICMP6),
-    _basic("ipv6_nd_target", 31, 128, kind=Kind.IPV6, requires=_ND),
+    _basic("ipv6_nd_target", 31, 128, maskable=True, kind=Kind.IPV6, requires=_ND),
     _basic("ipv6_nd_sll", 32, 48, kind=Kind.MAC, requires=_NS),
     _basic("ipv6_nd_tll", 33, 48, kind=Kind.MAC, requires=_NA),
     _basic("tunnel_id", 38, 64, maskable=True),

@@ -1,0 +1,47 @@
+"""Table ``classify``: which network a packet belongs to, decided by where and how it came in."""
+
+from __future__ import annotations
+
+from controller.dataplane.builder import FlowBuilder, flow
+from controller.dataplane.fields import NO_VLAN, VLAN_PRESENT
+from controller.dataplane.values import Flow
+from controller.model import TUNNEL_TYPES, Network, Port, Segment
+from mechanisms.openflow.pipeline import CLASSIFY, L2_LOOKUP, PORT_SECURITY
+from mechanisms.openflow.registers import Source, Transport
+
+PRIORITY = 100
+
+
+def local_port(port: Port, ofport: int, network: Network, segment: Segment) -> Flow:
+    """Untagged frames of a bound port. Tagged ones miss and are dropped: a port cannot hop into a VLAN.
+
+    For tunnels the key is set here already, so that one flow per peer is enough in ``deliver``.
+    """
+    secured = port.port_security_enabled
+    sentence = _into(network, segment, Source.LOCAL).match(in_port=ofport, vlan_vid=NO_VLAN)
+    if secured:
+        sentence.set(secured=1, client=int(not port.may_serve_dhcp))
+    if segment.network_type in TUNNEL_TYPES:
+        sentence.set(tunnel_id=segment.segmentation_id or 0)
+    return sentence.because(f"port {port.id}").goto(PORT_SECURITY)
+
+
+def uplink(ofport: int, network: Network, segment: Segment) -> Flow:
+    """What the physical network carries for this network: untagged for flat, with its tag for VLAN."""
+    sentence = _into(network, segment, Source.UPLINK).because(f"network {network.id}: {segment}")
+    if segment.network_type == "flat":
+        return sentence.match(in_port=ofport, vlan_vid=NO_VLAN).goto(L2_LOOKUP)
+    vid = VLAN_PRESENT | (segment.segmentation_id or 0)
+    return sentence.match(in_port=ofport, vlan_vid=vid).pop_vlan().goto(L2_LOOKUP)
+
+
+def tunnel(ofport: int, network: Network, segment: Segment) -> Flow:
+    """What comes out of the tunnels with this network's key, untagged as we send it; one port serves all peers."""
+    sentence = _into(network, segment, Source.TUNNEL).because(f"network {network.id}: {segment}")
+    sentence.match(in_port=ofport, tunnel_id=segment.segmentation_id or 0, vlan_vid=NO_VLAN)
+    return sentence.goto(L2_LOOKUP)
+
+
+def _into(network: Network, segment: Segment, source: Source) -> FlowBuilder:
+    transport = Transport.of(segment.network_type)
+    return flow(CLASSIFY, PRIORITY).set(network=network.key, source=source, transport=transport)

@@ -1,0 +1,42 @@
+"""Table ``deliver``: the last step, from destination key to wire.
+
+Only what came from a local port may leave by an uplink or a tunnel: never uplink to uplink, never tunnel to tunnel.
+"""
+
+from __future__ import annotations
+
+from controller.dataplane.builder import flow
+from controller.dataplane.values import Flow
+from controller.model import Network, Node, Port, Segment
+from mechanisms.openflow import groups
+from mechanisms.openflow.pipeline import DELIVER
+from mechanisms.openflow.registers import Source, Transport, destination
+
+HERE, NOT_HERE, AWAY, PHYSICAL = 400, 300, 200, 100
+
+
+def to_port(port: Port, ofport: int, node: Node) -> Flow:
+    """A destination on this switch."""
+    port_key = port.binding.port_key if port.binding else 0
+    sentence = flow(DELIVER, HERE).match(destination=destination(node.key, port_key))
+    return sentence.because(f"port {port.id}").output(ofport).done()
+
+
+def absent(node: Node) -> Flow:
+    """A destination on this switch that is not plugged in: it must not go out by the uplink."""
+    return flow(DELIVER, NOT_HERE).match(node_key=node.key).because("ports of this node that are not plugged").drop()
+
+
+def to_peer(peer: Node, transport: Transport) -> Flow:
+    """A destination on another node, by tunnel; serves all networks, as ``classify`` has set the tunnel id."""
+    sentence = flow(DELIVER, AWAY).match(source=Source.LOCAL, transport=transport, node_key=peer.key)
+    return sentence.because(f"node {peer.id}").group(groups.next_hop_id(transport, peer.key)).done()
+
+
+def to_uplink(network: Network, segment: Segment, group_id: int) -> Flow:
+    """A destination elsewhere on the physical network."""
+    sentence = flow(DELIVER, PHYSICAL).match(network=network.key, source=Source.LOCAL)
+    sentence.because(f"network {network.id}: {segment}")
+    if segment.network_type == "vlan":
+        sentence.push_vlan(segment.segmentation_id)
+    return sentence.group(group_id).done()

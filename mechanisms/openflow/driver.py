@@ -1,0 +1,70 @@
+"""The ``openflow`` mechanism: binds ports on OpenFlow switches and compiles each switch's program."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from weakref import WeakKeyDictionary
+
+from controller.dataplane.values import Program
+from controller.intent import Intent
+from controller.model import TUNNEL_TYPES, Network, Node, NodeKind, Observation, Port, Segment
+from mechanisms.api import Answer, Bound, Continue, Refused
+from mechanisms.openflow.here import locate
+from mechanisms.openflow.logical import LogicalNetworks
+from mechanisms.openflow.program import ProgramCompiler, Rounds
+from mechanisms.openflow.registers import NICIRA, Transport
+from mechanisms.reasons import listing, obstacle
+from mechanisms.view import network_views
+
+NETWORK_TYPES = frozenset(transport.name.lower() for transport in Transport)
+
+
+class OpenFlowMechanismDriver:
+    """Ports on switches that the controller programs."""
+
+    name = "openflow"
+    node_kind = NodeKind.SWITCH
+    vif_type = "ovs"
+
+    def __init__(self) -> None:
+        views = network_views()
+        self._compiler = ProgramCompiler(views, LogicalNetworks(views))
+        self._rounds: WeakKeyDictionary[Intent, dict[str, Rounds]] = WeakKeyDictionary()
+
+    def bind(self, port: Port, network: Network, segment: Segment, node: Node) -> Answer:  # noqa: ARG002
+        """Bound, or refused where the switch lacks an uplink, a tunnel address or the fields that tunnels need."""
+        if self.name not in node.mechanisms:
+            return Continue()
+        if segment.network_type not in NETWORK_TYPES:
+            return Refused(f"OpenFlow switches carry {listing(NETWORK_TYPES)} networks, not {segment.network_type}")
+        reason = obstacle(segment, node) or _no_endpoint_fields(segment, node)
+        if reason is not None:
+            return Refused(reason)
+        return Bound(segment.id, self.vif_type, {"port_filter": True, "connectivity": "l2"})
+
+    def compile(
+        self,
+        intent: Intent,
+        node: Node,
+        observation: Observation,
+        changed_networks: Collection[str] | None = None,  # noqa: ARG002
+    ) -> Program:
+        """The switch's program. Unchanged fragments are the objects of its last one; what changed is known by the
+        versions of networks, so the hint is not needed."""
+        rounds = self._rounds.setdefault(intent, {})
+        now = rounds.get(node.id, Rounds()).next()
+        program = self._compiler.compile(intent, locate(node, observation), now)
+        rounds[node.id] = now.finish()
+        for gone in rounds.keys() - intent.nodes.keys() - {node.id}:
+            del rounds[gone]
+        return program
+
+
+def _no_endpoint_fields(segment: Segment, node: Node) -> str | None:
+    if segment.network_type not in TUNNEL_TYPES:
+        return None
+    if NICIRA not in node.capabilities:
+        return f"node '{node.host}' cannot choose the remote end of a tunnel by flow (it lacks Open vSwitch's fields)"
+    if node.tunnel_ip is not None and ":" in node.tunnel_ip:
+        return f"node '{node.host}' has the IPv6 tunnel address {node.tunnel_ip}; OpenFlow nodes need an IPv4 one"
+    return None

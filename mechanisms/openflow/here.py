@@ -1,0 +1,42 @@
+"""What is plugged into a switch, with every OpenFlow port number meaning one thing only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from controller.model import Node, Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The node and its OpenFlow port numbers: ``tunnels`` by network type, ``uplinks`` by physical network, ``ports``
+    by port id."""
+
+    node: Node
+    tunnels: Mapping[str, int]
+    uplinks: Mapping[str, int]
+    ports: Mapping[str, int]
+
+
+def locate(node: Node, observation: Observation) -> Here:
+    """Resolve what is observed.
+
+    A number that is claimed twice goes to tunnels first, then uplinks, then ports, each by order of name: with two
+    meanings in one program the outcome would depend on which flow came last.
+    """
+    taken: set[int] = set()
+    attached = ((port_id, seen.ofport) for port_id, seen in observation.attachments.items())
+    tunnels = _claim(observation.tunnel_ports.items(), taken)
+    uplinks = _claim(observation.uplinks.items(), taken)
+    ports = _claim(((port_id, ofport) for port_id, ofport in attached if ofport is not None), taken)
+    return Here(node, tunnels, uplinks, ports)
+
+
+def _claim(wanted: Iterable[tuple[str, int]], taken: set[int]) -> dict[str, int]:
+    result = {}
+    for name, ofport in sorted(wanted):
+        if ofport not in taken:
+            taken.add(ofport)
+            result[name] = ofport
+    return result
