@@ -6,6 +6,7 @@ answers, and turns every error into a fault of Neutron's shape.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -77,6 +78,19 @@ def make_application(
     _tell_neutron_lib(conf)
     auth.warn_if_exposed(conf.api.auth_strategy, conf.api.bind_host)
     return Application(_routes(resources, isthmus, metrics, limits), auth.STRATEGIES[conf.api.auth_strategy], metrics)
+
+
+@functools.cache
+def _standalone() -> Application:
+    from controller.api.standalone import from_environment
+
+    return from_environment()
+
+
+def application(environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
+    """For WSGI servers that load ``controller.api.wsgi:application``: made at the first request, configured by the
+    file that ``ISTHMUS_CONFIG`` names. See :mod:`controller.api.standalone`."""
+    return _standalone()(environ, start_response)
 
 
 def _routes(resources: Resources, isthmus: IsthmusService, metrics: ApiMetrics, limits: Limits) -> Iterator[Route]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from configparser import Error as ParserError
 from configparser import RawConfigParser
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 from oslo_config import cfg
 
 from controller import config
 from controller.errors import IsthmusError
+from mechanisms.manager import MechanismManager
+from typedrivers.manager import TypeManager
 
 
 def problems(path: str) -> list[str]:
@@ -62,26 +62,16 @@ def _bad_values(conf: cfg.ConfigOpts) -> Iterator[str]:
 
 
 def _bad_drivers(conf: cfg.ConfigOpts) -> Iterator[str]:
-    for name in conf.ml2.type_drivers:
-        yield from _try_driver("isthmus.type_drivers", name, (conf,))
-    for name in conf.ml2.mechanism_drivers:
-        yield from _try_driver("isthmus.mechanism_drivers", name, ())
-    for network_type in conf.ml2.project_network_types:
-        if network_type not in conf.ml2.type_drivers:
-            yield f"[ml2] project_network_types: {network_type} is not among type_drivers"
-
-
-def _try_driver(group: str, name: str, arguments: tuple[Any, ...]) -> Iterator[str]:
-    """Make the driver as the controller would; it checks its own options."""
-    option = group.removeprefix("isthmus.")
-    found = [*entry_points(group=group, name=name)]
-    if not found:
-        yield f"[ml2] {option}: there is no driver {name} (entry points of {group})"
-        return
-    try:
-        found[0].load()(*arguments)
-    except (IsthmusError, ImportError, ValueError) as error:
-        yield f"[ml2] {option}: {name}: {_line(error)}"
+    """Make the drivers as the controller would; they check their own options."""
+    makers: tuple[Callable[[], object], ...] = (
+        lambda: TypeManager.load(conf),
+        lambda: MechanismManager.load(conf.ml2.mechanism_drivers),
+    )
+    for make in makers:
+        try:
+            make()
+        except IsthmusError as error:
+            yield _line(error)
 
 
 def _line(error: Exception) -> str:

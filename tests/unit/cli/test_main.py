@@ -106,8 +106,8 @@ def test_somebody_else_answers(capsys: pytest.CaptureFixture[str]) -> None:
     ("content", "fault"),
     [
         ("[api]\nbind_port = many\n", "[api] bind_port"),
-        ("[ml2]\nmechanism_drivers = telepathy\n", "there is no driver telepathy"),
-        ("[ml2]\ntype_drivers = flat\nproject_network_types = vxlan\n", "vxlan is not among type_drivers"),
+        ("[ml2]\nmechanism_drivers = telepathy\n", "'telepathy'"),
+        ("[ml2]\ntype_drivers = flat\nproject_network_types = vxlan\n", "project_network_types names vxlan"),
         ("not a configuration", "Failed to parse"),
     ],
 )
