@@ -1,0 +1,39 @@
+"""One data centre for all tests of this directory, in a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.matrix.networks import NETWORKS
+from tests.support.datacentre import DataCentre
+from tests.support.sandboxed import run_in_sandbox
+
+_started: list[DataCentre] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """When this directory is named on the command line."""
+    run_in_sandbox(config, Path(__file__).parent)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failed test shows the logs of everything."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.failed and _started:
+        report.sections.append(("data centre", _started[0].diagnosis()))
+
+
+@pytest.fixture(scope="session")
+def datacentre() -> DataCentre:
+    """Nodes, controller, agents and networks; no VMs yet. It ends with the sandbox."""
+    site = DataCentre()
+    _started.append(site)
+    site.start()
+    site.create_networks(NETWORKS)
+    return site
