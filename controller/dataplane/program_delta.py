@@ -1,0 +1,174 @@
+"""What turns the program on a switch into the desired one; pure.
+
+Order of application (what :func:`ordered` gives):
+
+1. groups added, a group before the groups that point to it, then groups modified: flows find their groups;
+2. flows added: an ADD overwrites a flow with the same table, priority and match, without a moment in between;
+3. flows removed: strict deletes filtered by the old cookie, so that what has just overwritten a flow stays;
+4. groups removed, a group after the groups that pointed to it: deleting a group deletes the flows that use it.
+
+A flow is the same flow if its cookie (owner tag and content hash) is, a group if its id and digest are, a fragment if
+its digest is: unchanged fragments are not looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+
+from controller.dataplane.encoder import (
+    GroupCommand,
+    InstalledFlow,
+    encode_buckets,
+    encode_flow_add,
+    encode_flow_delete,
+    encode_fragment,
+    encode_group,
+    encode_group_delete,
+    encode_match,
+)
+from controller.dataplane.messages import InstalledGroup
+from controller.dataplane.values import OWNER_SHIFT, OWNER_TAG, Flow, Fragment, Group, Program, ToGroup
+
+Removal = Flow | InstalledFlow
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramDelta:
+    """The difference, each part in the order in which it is to be applied.
+
+    ``whole`` are the fragments that are new altogether; their flows come first in ``flows_add``, in the same order, so
+    that their encoded bytes can be shared. ``foreign_flows`` counts what is not ours (and is left alone).
+    """
+
+    groups_add: tuple[Group, ...] = ()
+    groups_modify: tuple[Group, ...] = ()
+    flows_add: tuple[Flow, ...] = ()
+    flows_remove: tuple[Removal, ...] = ()
+    groups_remove: tuple[int, ...] = ()
+    whole: tuple[Fragment, ...] = ()
+    foreign_flows: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.groups_add or self.groups_modify or self.flows_add or self.flows_remove or self.groups_remove)
+
+
+def between(previous: Program, desired: Program) -> ProgramDelta:
+    """From a program known to be on the switch to another one."""
+    old, new = _changed(previous, desired)
+    old_flows = {flow.cookie: flow for fragment in old.values() for flow in fragment.flows}
+    new_flows = {flow.cookie: flow for fragment in new.values() for flow in fragment.flows}
+    old_groups = {group.id: group for fragment in old.values() for group in fragment.groups}
+    new_groups = {group.id: group for fragment in new.values() for group in fragment.groups}
+    whole = tuple(
+        fragment
+        for key, fragment in new.items()
+        if key not in old and not any(flow.cookie in old_flows for flow in fragment.flows)
+    )
+    shared = {flow.cookie for fragment in whole for flow in fragment.flows}
+    rest = [flow for cookie, flow in new_flows.items() if cookie not in old_flows and cookie not in shared]
+    added = (*(flow for fragment in whole for flow in fragment.flows), *rest)
+    gone = [flow for cookie, flow in old_flows.items() if cookie not in new_flows]
+    overwritten = {flow.key for flow in added} if gone else set()
+    return ProgramDelta(
+        groups_add=_pointed_to_first(group for key, group in new_groups.items() if key not in old_groups),
+        groups_modify=tuple(
+            group for key, group in new_groups.items() if key in old_groups and old_groups[key].digest != group.digest
+        ),
+        flows_add=added,
+        flows_remove=tuple(flow for flow in gone if flow.key not in overwritten),
+        groups_remove=_ids_reversed(group for key, group in old_groups.items() if key not in new_groups),
+        whole=whole,
+    )
+
+
+def from_installed(
+    desired: Program,
+    flows: Iterable[InstalledFlow],
+    groups: Mapping[int, InstalledGroup],
+    owns_group: Callable[[int], bool],
+    stamp_table: int | None = None,
+) -> ProgramDelta:
+    """From a dump of a switch to the desired program. Groups carry no owner tag, so ``owns_group`` says which ids are
+    ours; the stamp's table is skipped, because its cookie is a hash and not a flow's own."""
+    wanted = {flow.cookie: flow for flow in desired.flows()}
+    ours, foreign = _split_owned(flows, stamp_table)
+    right = {entry.cookie for entry in ours if _is_right(entry, wanted.get(entry.cookie))}
+    added = tuple(flow for cookie, flow in wanted.items() if cookie not in right)
+    wrong = [entry for entry in ours if not _is_right(entry, wanted.get(entry.cookie))]
+    overwritten = {(flow.table, flow.priority, encode_match(flow.match)) for flow in added} if wrong else set()
+    wanted_groups = {group.id: group for group in desired.groups()}
+    return ProgramDelta(
+        groups_add=_pointed_to_first(group for key, group in wanted_groups.items() if key not in groups),
+        groups_modify=tuple(
+            group
+            for key, group in wanted_groups.items()
+            if key in groups and groups[key] != (group.type, encode_buckets(group))
+        ),
+        flows_add=added,
+        flows_remove=tuple(e for e in wrong if (e.table, e.priority, e.match) not in overwritten),
+        groups_remove=tuple(key for key in groups if key not in wanted_groups and owns_group(key)),
+        foreign_flows=foreign,
+    )
+
+
+def ordered(delta: ProgramDelta, version: int) -> tuple[list[bytes], list[bytes], list[bytes], list[bytes]]:
+    """The messages in four steps: groups, flows added, flows removed, groups removed. A switch without bundles needs a
+    barrier between them."""
+    groups = [encode_group(group, GroupCommand.ADD, version) for group in delta.groups_add]
+    groups += [encode_group(group, GroupCommand.MODIFY, version) for group in delta.groups_modify]
+    adds = [message for fragment in delta.whole for message in encode_fragment(fragment, version).flows]
+    adds += [encode_flow_add(flow, version) for flow in delta.flows_add[len(adds) :]]
+    removes = [encode_flow_delete(flow, version) for flow in delta.flows_remove]
+    return groups, adds, removes, [encode_group_delete(group, version) for group in delta.groups_remove]
+
+
+def _changed(previous: Program, desired: Program) -> tuple[dict[Hashable, Fragment], dict[Hashable, Fragment]]:
+    """The fragments that differ, of both sides. A flow may have moved from one fragment to another."""
+    old, new = dict(previous.fragments), {}
+    for key, fragment in desired.fragments.items():
+        before = old.get(key)
+        if before is not None and (before is fragment or before.digest == fragment.digest):
+            del old[key]
+        else:
+            new[key] = fragment
+    return old, new
+
+
+def _split_owned(flows: Iterable[InstalledFlow], stamp_table: int | None) -> tuple[list[InstalledFlow], int]:
+    ours, foreign = [], 0
+    for entry in flows:
+        if entry.table == stamp_table:
+            continue
+        if entry.cookie >> OWNER_SHIFT == OWNER_TAG:
+            ours.append(entry)
+        else:
+            foreign += 1
+    return ours, foreign
+
+
+def _is_right(entry: InstalledFlow, wanted: Flow | None) -> bool:
+    """Whether an entry stands for the flow of its cookie (a copied cookie elsewhere does not)."""
+    return wanted is not None and (entry.table, entry.priority) == (wanted.table, wanted.priority)
+
+
+def _pointed_to_first(groups: Iterable[Group]) -> tuple[Group, ...]:
+    """Groups with every group after those that its buckets name."""
+    waiting = {group.id: group for group in groups}
+    done: dict[int, Group] = {}
+
+    def place(group: Group) -> None:
+        waiting.pop(group.id, None)
+        for bucket in group.buckets:
+            for action in bucket.actions:
+                if isinstance(action, ToGroup) and action.group_id in waiting:
+                    place(waiting[action.group_id])
+        done[group.id] = group
+
+    while waiting:
+        place(next(iter(waiting.values())))
+    return tuple(done.values())
+
+
+def _ids_reversed(groups: Iterable[Group]) -> tuple[int, ...]:
+    return tuple(group.id for group in reversed(_pointed_to_first(groups)))
