@@ -4,28 +4,48 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 
-from legacy_agent.host_plan import AllowedAddress, HostPort
+from legacy_agent.host_plan import HostPort
 from legacy_agent.netlink.nft import ACCEPT, DROP, Base, Field, Meta, Rule, Test, encode_rule
 
 ETH_DST, ETH_SRC, ETH_TYPE = Field(Base.LINK, 0, 6), Field(Base.LINK, 6, 6), Field(Base.LINK, 12, 2)
-ARP_SENDER_MAC, ARP_SENDER_IP = Field(Base.NETWORK, 8, 6), Field(Base.NETWORK, 14, 4)
+ARP_OPERATION = Field(Base.NETWORK, 6, 2)
+ARP_SENDER_MAC, ARP_SENDER_IP, ARP_TARGET_IP = (
+    Field(Base.NETWORK, 8, 6),
+    Field(Base.NETWORK, 14, 4),
+    Field(Base.NETWORK, 24, 4),
+)
 IPV4_SRC, IPV6_SRC = Field(Base.NETWORK, 12, 4), Field(Base.NETWORK, 8, 16)
-UDP_PORTS = Field(Base.TRANSPORT, 0, 4)
+UDP_SRC, UDP_DST = Field(Base.TRANSPORT, 0, 2), Field(Base.TRANSPORT, 2, 2)
 ICMPV6_TYPE, ND_TARGET = Field(Base.TRANSPORT, 0, 1), Field(Base.TRANSPORT, 8, 16)
 
 _TAGGED = (0x8100, 0x88A8)
 _ARP, _RARP, _IPV4, _IPV6 = 0x0806, 0x8035, 0x0800, 0x86DD
+_ARP_REQUEST = 1
 _UDP, _ICMPV6 = 17, 58
-_DHCP_CLIENT = (68, 67)
-_DHCP_SERVER, _DHCPV6_SERVER = (67, 68), (547, 546)
-_ROUTER_ADVERTISEMENT, _NEIGHBOUR_ADVERTISEMENT = 134, 136
-_FROM_UNSPECIFIED = (135, 131, 132, 143)
-"""ICMPv6 types a port may send from ``::``: duplicate address detection, and joining and leaving groups before it."""
+_DHCP_SERVER, _DHCP_CLIENT, _DHCPV6_SERVER, _DHCPV6_CLIENT = 67, 68, 547, 546
+_ROUTER_SOLICITATION, _ROUTER_ADVERTISEMENT, _REDIRECT = 133, 134, 137
+_NEIGHBOUR_SOLICITATION, _NEIGHBOUR_ADVERTISEMENT = 135, 136
+_LISTENER_REPORTS = (131, 132, 143)
 
 _LINK_LOCAL_CONTROL = Test(ETH_DST, bytes.fromhex("0180c2000000"), mask=bytes.fromhex("fffffffffff0"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """One MAC that a port may use, with the ranges that go with it; a link-local address is always among the v6."""
+
+    mac: str
+    ipv4: tuple[str, ...]
+    ipv6: tuple[str, ...]
+
+    @property
+    def source(self) -> Test:
+        """The frame comes from this MAC."""
+        return Test(ETH_SRC, _mac(self.mac))
 
 
 def rules(port: HostPort) -> tuple[Rule, ...]:
@@ -36,14 +56,12 @@ def rules(port: HostPort) -> tuple[Rule, ...]:
     )
     if not port.port_security:
         return (*common, Rule((), ACCEPT))
-    macs = sorted({port.mac, *port.macs})
+    senders = _senders(port)
     return (
         *common,
-        Rule(tuple(Test(ETH_SRC, _mac(mac), equal=False) for mac in macs), DROP, counter=True),
+        Rule(tuple(Test(ETH_SRC, _mac(sender.mac), equal=False) for sender in senders), DROP, counter=True),
         *(() if port.may_serve_dhcp else _no_services()),
-        *_arp(macs, port.allowed),
-        *_ipv4(macs, port.allowed),
-        *_ipv6(macs, port.allowed),
+        *(rule for sender in senders for rule in (*_arp(sender), *_ipv4(sender), *_ipv6(sender))),
         Rule((), DROP, counter=True),
     )
 
@@ -62,44 +80,63 @@ def link_local(mac: str) -> str:
 
 
 def _no_services() -> Iterator[Rule]:
-    yield Rule((_ethertype(_IPV4), *_udp(_DHCP_SERVER)), DROP, counter=True)
-    yield Rule((_ethertype(_IPV6), *_udp(_DHCPV6_SERVER)), DROP, counter=True)
-    yield Rule((_ethertype(_IPV6), *_icmpv6(_ROUTER_ADVERTISEMENT)), DROP, counter=True)
+    """Answers that only network services may give."""
+    forbidden = (
+        (_ethertype(_IPV4), *_udp(source=_DHCP_SERVER)),
+        (_ethertype(_IPV4), *_udp(destination=_DHCP_CLIENT)),
+        (_ethertype(_IPV6), *_udp(source=_DHCPV6_SERVER)),
+        (_ethertype(_IPV6), *_udp(destination=_DHCPV6_CLIENT)),
+        (_ethertype(_IPV6), *_icmpv6(_ROUTER_ADVERTISEMENT)),
+        (_ethertype(_IPV6), *_icmpv6(_REDIRECT)),
+    )
+    return (Rule(tests, DROP, counter=True) for tests in forbidden)
 
 
-def _arp(macs: list[str], allowed: Iterable[AllowedAddress]) -> Iterator[Rule]:
-    for mac in macs:
-        sender = Test(ARP_SENDER_MAC, _mac(mac))
-        yield Rule((_ethertype(_ARP), sender, Test(ARP_SENDER_IP, bytes(4))), ACCEPT)
-        yield Rule((_ethertype(_RARP), sender), ACCEPT)
-    for address in _of_version(allowed, 4):
-        sender = Test(ARP_SENDER_MAC, _mac(address.mac))
-        yield Rule((_ethertype(_ARP), sender, *_within(ARP_SENDER_IP, address.cidr)), ACCEPT)
+def _arp(sender: _Sender) -> Iterator[Rule]:
+    """ARP as itself (RFC 826), probes for its own addresses (RFC 5227), and RARP as hypervisors announce guests."""
+    arp = (sender.source, _ethertype(_ARP), Test(ARP_SENDER_MAC, _mac(sender.mac)))
+    request = Test(ARP_OPERATION, _ARP_REQUEST.to_bytes(2, "big"))
+    for cidr in sender.ipv4:
+        yield Rule((*arp, *_within(ARP_SENDER_IP, cidr)), ACCEPT)
+        yield Rule((*arp, request, Test(ARP_SENDER_IP, bytes(4)), *_within(ARP_TARGET_IP, cidr)), ACCEPT)
+    yield Rule((sender.source, _ethertype(_RARP)), ACCEPT)
 
 
-def _ipv4(macs: list[str], allowed: Iterable[AllowedAddress]) -> Iterator[Rule]:
-    for address in _of_version(allowed, 4):
-        source = Test(ETH_SRC, _mac(address.mac))
-        yield Rule((_ethertype(_IPV4), source, *_within(IPV4_SRC, address.cidr)), ACCEPT)
-    if macs:
-        yield Rule((_ethertype(_IPV4), Test(IPV4_SRC, bytes(4)), *_udp(_DHCP_CLIENT)), ACCEPT)
+def _ipv4(sender: _Sender) -> Iterator[Rule]:
+    for cidr in sender.ipv4:
+        yield Rule((sender.source, _ethertype(_IPV4), *_within(IPV4_SRC, cidr)), ACCEPT)
+    client = _udp(_DHCP_CLIENT, _DHCP_SERVER)
+    yield Rule((sender.source, _ethertype(_IPV4), Test(IPV4_SRC, bytes(4)), *client), ACCEPT)
 
 
-def _ipv6(macs: list[str], allowed: Iterable[AllowedAddress]) -> Iterator[Rule]:
-    own = [AllowedAddress(mac, link_local(mac)) for mac in macs]
-    sources = [*own, *_of_version(allowed, 6)]
-    targets = [_within(ND_TARGET, cidr, equal=False) for cidr in sorted({source.cidr for source in sources})]
-    outside = tuple(test for tests in targets for test in tests)
-    if all(targets):  # a target test that matches everything has no tests: then no target is foreign
-        yield Rule((_ethertype(_IPV6), *_icmpv6(_NEIGHBOUR_ADVERTISEMENT), *outside), DROP, counter=True)
-    for source in sources:
-        yield Rule((_ethertype(_IPV6), Test(ETH_SRC, _mac(source.mac)), *_within(IPV6_SRC, source.cidr)), ACCEPT)
-    for kind in _FROM_UNSPECIFIED:
-        yield Rule((_ethertype(_IPV6), Test(IPV6_SRC, bytes(16)), *_icmpv6(kind)), ACCEPT)
+def _ipv6(sender: _Sender) -> Iterator[Rule]:
+    """Neighbour discovery as itself (RFC 4861), duplicate address detection (RFC 4862) and multicast listener reports
+    (RFC 3590) before it has an address."""
+    ipv6 = (sender.source, _ethertype(_IPV6))
+    targets = [_within(ND_TARGET, cidr, equal=False) for cidr in sender.ipv6]
+    if all(targets):  # a range that holds every address has no test: then no target is foreign
+        foreign = (test for tests in targets for test in tests)
+        yield Rule((*ipv6, *_icmpv6(_NEIGHBOUR_ADVERTISEMENT), *foreign), DROP, counter=True)
+    for cidr in sender.ipv6:
+        yield Rule((*ipv6, *_within(IPV6_SRC, cidr)), ACCEPT)
+    unspecified = Test(IPV6_SRC, bytes(16))
+    for cidr in sender.ipv6:
+        solicitation = _icmpv6(_NEIGHBOUR_SOLICITATION)
+        yield Rule((*ipv6, unspecified, *solicitation, *_within(ND_TARGET, cidr)), ACCEPT)
+    for kind in (_ROUTER_SOLICITATION, *_LISTENER_REPORTS):
+        yield Rule((*ipv6, unspecified, *_icmpv6(kind)), ACCEPT)
 
 
-def _of_version(allowed: Iterable[AllowedAddress], version: int) -> list[AllowedAddress]:
-    return sorted({item for item in allowed if ipaddress.ip_network(item.cidr, strict=False).version == version})
+def _senders(port: HostPort) -> list[_Sender]:
+    return [
+        _Sender(mac, _ranges(port, mac, 4), tuple(sorted({*_ranges(port, mac, 6), link_local(mac)})))
+        for mac in sorted({port.mac, *port.macs})
+    ]
+
+
+def _ranges(port: HostPort, mac: str, version: int) -> tuple[str, ...]:
+    found = {item.cidr for item in port.allowed if item.mac == mac}
+    return tuple(sorted(cidr for cidr in found if ipaddress.ip_network(cidr, strict=False).version == version))
 
 
 def _within(field: Field, cidr: str, equal: bool = True) -> tuple[Test, ...]:
@@ -115,9 +152,10 @@ def _ethertype(value: int) -> Test:
     return Test(ETH_TYPE, value.to_bytes(2, "big"))
 
 
-def _udp(ports: tuple[int, int]) -> tuple[Test, ...]:
-    return (Test(Meta.L4_PROTOCOL, bytes([_UDP])),
-            Test(UDP_PORTS, ports[0].to_bytes(2, "big") + ports[1].to_bytes(2, "big")))  # fmt: skip
+def _udp(source: int | None = None, destination: int | None = None) -> tuple[Test, ...]:
+    ports = ((UDP_SRC, source), (UDP_DST, destination))
+    given = (Test(field, number.to_bytes(2, "big")) for field, number in ports if number is not None)
+    return (Test(Meta.L4_PROTOCOL, bytes([_UDP])), *given)
 
 
 def _icmpv6(kind: int) -> tuple[Test, ...]:
