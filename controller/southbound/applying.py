@@ -1,0 +1,174 @@
+"""Bring the program of one switch to what it should be: read, compare, apply in order, acknowledge.
+
+With bundles a change is one atomic, ordered bundle: the switch checks it (close), then commits it; when it refuses
+any part, nothing of it happens. Groups come before the flows that use them, adds before deletes, groups that nobody
+uses any more last, and the stamp belongs to the same bundle. What was refused is then left out and the rest is tried
+again, so that one bad flow does not hold up the others; the stamp is the hash of what is really there, so that no later
+connection takes it for the whole. Without bundles barriers stand between the steps, and the stamp is falsified before
+the first and written after the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from controller.dataplane.encoder import (
+    ALL_BITS,
+    ALL_TABLES,
+    FLOW_MOD,
+    GROUP_MOD,
+    BundleType,
+    bundle_adds,
+    encode_flow_add,
+)
+from controller.dataplane.messages import ErrorMessage
+from controller.dataplane.program_delta import between
+from controller.dataplane.values import Program
+from controller.errors import SwitchError
+from controller.southbound.changes import Dump, Work, examine, other_spellings, reasons, repair, without, work
+from controller.southbound.exchange import BUNDLE_ID, Exchange, Refusal
+from controller.switches import Applied, Rejection
+from mechanisms.openflow import stamp
+
+ATTEMPTS = 64
+"""How often the rest is tried again without what was refused; a switch may name one offender at a time."""
+
+
+class Rejected(SwitchError):
+    """The switch refused flows or groups; ``rejections`` says which."""
+
+    def __init__(self, message: str, rejections: tuple[Rejection, ...]) -> None:
+        super().__init__(message, next((item.cookie for item in rejections if item.cookie is not None), None))
+        self.rejections = rejections
+
+
+class Applier:
+    """What one session knows of its switch's tables. Not thread-safe: the session serialises."""
+
+    def __init__(self, exchange: Exchange, bundles: bool) -> None:
+        self.installed: Program | None = None
+        """What the switch holds by its own acknowledgement in this session; None: it must be read first."""
+        self._exchange = exchange
+        self._bundles = bundles
+        self._version = exchange.version
+        self._spelling: dict[int, bytes] = {}
+        self._stamp = stamp.stamp_flow()
+
+    def apply(self, program: Program) -> Applied:
+        """See :meth:`controller.switches.Switches.apply`. Raises :class:`SwitchError`."""
+        if self.installed is None:
+            if self._read_stamp() == program.digest:
+                self.installed = program
+                return Applied(program.revision, adopted=True)
+            return self.audit(program)
+        if self.installed.digest == program.digest:
+            self.installed = program
+            return Applied(program.revision)
+        old = self.installed
+        return self._bring_about(program, lambda target: work(between(old, target), self._version))
+
+    def audit(self, program: Program) -> Applied:
+        """See :meth:`controller.switches.Switches.audit`. Raises :class:`SwitchError`."""
+        stamped, dump = self._read_stamp(), self._dump()
+        examined = examine(dump.flows, program, self._version, self._spelling)
+        first = repair(dump, examined, program, self._version)
+        if not first and stamped == program.digest:
+            self.installed = program
+            return Applied(program.revision, foreign_flows=dump.foreign_flows)
+        applied = self._bring_about(
+            program,
+            lambda target: first if target is program else repair(dump, examined, target, self._version),
+        )
+        if len(examined.sound) + len(examined.forged) < len(dump.flows):
+            self._spelling = other_spellings(self._exchange.our_flows(ALL_TABLES), program, self._version)
+        return replace(applied, foreign_flows=dump.foreign_flows)
+
+    def _bring_about(self, program: Program, compare: Callable[[Program], Work]) -> Applied:
+        """Do the work; what the switch refuses is left out of the next attempt."""
+        self.installed = None
+        target, refused = program, dict[tuple[int | None, int | None], ErrorMessage]()
+        for _ in range(ATTEMPTS):
+            todo = compare(target)
+            errors = self._carry_out(todo, target.digest)
+            if not errors:
+                break
+            refused |= {(error.cookie, error.group_id): error for error in errors}
+            target = self._reduced(target, errors)
+        else:
+            raise self._rejected(program, list(refused.values()), "nothing was changed, for there were too many")
+        self.installed = target
+        if refused:
+            raise self._rejected(program, list(refused.values()), "everything else is installed")
+        return Applied(program.revision, False, todo.flows_added, todo.flows_removed, todo.groups_changed)
+
+    def _reduced(self, target: Program, errors: Sequence[ErrorMessage]) -> Program:
+        smaller = without(target, errors)
+        if smaller.digest == target.digest:
+            raise SwitchError(f"{self._exchange.name} refused a change: {errors[0].text}", errors[0].cookie)
+        return smaller
+
+    def _carry_out(self, todo: Work, digest: int) -> list[ErrorMessage]:
+        """Send it all and return what the switch refused of it. Raises :class:`SwitchError` for other trouble."""
+        self._exchange.take_errors()
+        steps = [step for step in todo.steps if step]
+        if self._bundles:
+            messages = [message for step in steps for message in step]
+            return self._send_bundle([*messages, self._stamped(digest)])
+        for step in ([self._stamped(digest ^ ALL_BITS)], *steps):
+            self._exchange.send(b"".join(step))
+            self._exchange.barrier()
+        errors = self._errors()
+        if not errors:
+            self._exchange.send(self._stamped(digest))
+            self._exchange.barrier()
+        return errors or self._errors()
+
+    def _send_bundle(self, messages: Sequence[bytes]) -> list[ErrorMessage]:
+        exchange = self._exchange
+        exchange.bundle(BundleType.OPEN_REQUEST)
+        exchange.send(bundle_adds(BUNDLE_ID, messages, self._version))
+        exchange.bundle(BundleType.CLOSE_REQUEST)
+        errors = self._errors()
+        if errors:
+            exchange.bundle(BundleType.DISCARD_REQUEST)
+            return errors
+        try:
+            exchange.bundle(BundleType.COMMIT_REQUEST)
+        except Refusal:
+            errors = self._errors()
+            if not errors:
+                raise
+        return errors
+
+    def _errors(self) -> list[ErrorMessage]:
+        """What the switch refused since the last question; raises SwitchError if it does not say which mod it was."""
+        errors = self._exchange.take_errors()
+        for error in errors:
+            if error.about not in (FLOW_MOD, GROUP_MOD):
+                raise SwitchError(f"{self._exchange.name} refused a change: {error.text}")
+        return errors
+
+    def _rejected(self, program: Program, errors: Sequence[ErrorMessage], outcome: str) -> Rejected:
+        rejections = tuple(
+            Rejection(error.cookie, error.group_id, error.text, why)
+            for error, why in zip(errors, reasons(program, errors), strict=True)
+        )
+        first = rejections[0]
+        what = f"flow {first.cookie:#018x}" if first.cookie is not None else f"group {first.group_id:#010x}"
+        more = f" (and {len(rejections) - 1} more)" if len(rejections) > 1 else ""
+        purpose = first.why or "of unknown purpose"
+        return Rejected(f"{self._exchange.name} refused {what}, {purpose}: {first.error}{more}; {outcome}", rejections)
+
+    def _stamped(self, digest: int) -> bytes:
+        return encode_flow_add(self._stamp, self._version, cookie=digest)
+
+    def _read_stamp(self) -> int | None:
+        """The program hash on the switch; None if there is none, or several flows where one should be."""
+        entries = self._exchange.flows(stamp.TABLE)
+        return entries[0].flow.cookie if len(entries) == 1 else None
+
+    def _dump(self) -> Dump:
+        ours = tuple(entry for entry in self._exchange.our_flows(ALL_TABLES) if entry.flow.table != stamp.TABLE)
+        others = self._exchange.flow_count(ALL_TABLES) - self._exchange.flow_count(stamp.TABLE) - len(ours)
+        return Dump(ours, self._exchange.groups(), max(0, others))

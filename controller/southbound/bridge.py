@@ -1,0 +1,190 @@
+"""A bridge of Open vSwitch as OVSDB describes it, and what follows from that. Values and pure functions only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controller.model import TUNNEL_TYPES, Attachment, NodeFacts, NodeKind, Observation, switch_node_id
+
+TUNNEL_MARK = ("isthmus", "tunnel")
+"""``Interface external_ids`` entry of tunnel ports of ours: a freshly started controller knows them by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One interface. ``ofport`` is None while Open vSwitch has not given it a number (or could not)."""
+
+    name: str
+    type: str = ""
+    ofport: int | None = None
+    link_up: bool = True
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def is_our_tunnel(self) -> bool:
+        """Whether we made it."""
+        return self.external_ids.get(TUNNEL_MARK[0]) == TUNNEL_MARK[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A bridge with its interfaces, and the external_ids of the Open vSwitch that it belongs to.
+
+    ``elsewhere`` maps names of interfaces of other bridges of the same Open vSwitch -> bridge; interface names are
+    unique per Open vSwitch.
+    """
+
+    name: str
+    fail_mode: str = ""
+    in_band: bool = True
+    host_ids: Mapping[str, str] = field(default_factory=dict)
+    interfaces: tuple[Interface, ...] = ()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tunnel_ip(self) -> str | None:
+        """The node's tunnel address."""
+        return self.host_ids.get("isthmus-tunnel-ip", "").strip() or None
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelPort:
+    """A tunnel port that should exist: one per type, the peer's address set per packet by the flows."""
+
+    name: str
+    type: str
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeChange:
+    """What OVSDB should change so that a bridge serves us; empty when nothing is to be done."""
+
+    settings: bool = False
+    make: tuple[TunnelPort, ...] = ()
+    update: tuple[TunnelPort, ...] = ()
+    remove: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.settings or bool(self.make or self.update or self.remove)
+
+
+@dataclass(frozen=True, slots=True)
+class PortView:
+    """An OpenFlow port as the switch reports it."""
+
+    name: str
+    link_up: bool
+
+
+def wanted_tunnels(bridge: Bridge) -> dict[str, TunnelPort]:
+    """Name -> tunnel port; none without a tunnel address. A name that another bridge has taken is left out."""
+    if bridge.tunnel_ip is None:
+        return {}
+    ports = (
+        TunnelPort(f"isthmus-{kind}", kind, {"key": "flow", "remote_ip": "flow", "local_ip": bridge.tunnel_ip})
+        for kind in sorted(TUNNEL_TYPES)
+    )
+    return {port.name: port for port in ports if port.name not in bridge.elsewhere}
+
+
+def bridge_change(bridge: Bridge) -> BridgeChange:
+    """Compare a bridge with what we need of it. Ports without our mark are never touched."""
+    wanted = wanted_tunnels(bridge)
+    ours = {item.name: item for item in bridge.interfaces if item.is_our_tunnel}
+    taken = {item.name for item in bridge.interfaces} - ours.keys()
+    return BridgeChange(
+        settings=bridge.fail_mode != "secure" or bridge.in_band,
+        make=tuple(port for name, port in wanted.items() if name not in ours and name not in taken),
+        update=tuple(port for name, port in wanted.items()
+                     if name in ours and (ours[name].type, dict(ours[name].options)) != (port.type, port.options)),
+        remove=tuple(name for name in ours if name not in wanted),
+    )  # fmt: skip
+
+
+def tunnel_ports(bridge: Bridge | None) -> dict[str, int]:
+    """Tunnel type -> OpenFlow port, of those ports of ours that Open vSwitch has made."""
+    if bridge is None:
+        return {}
+    return {item.type: item.ofport for item in bridge.interfaces if item.is_our_tunnel and item.ofport is not None}
+
+
+def observe(datapath_id: int, bridge: Bridge | None, ports: Mapping[int, PortView]) -> Observation:
+    """What is plugged in. OVSDB says which interface is which port of the API; whether its link is up, OpenFlow says
+    sooner (PORT_STATUS), so its word is taken where both speak of the same interface."""
+    node_id = switch_node_id(datapath_id)
+    if bridge is None:
+        return Observation(node_id)
+    attachments: dict[str, Attachment] = {}
+    uplinks: dict[str, int] = {}
+    for item in bridge.interfaces:
+        if item.ofport is None:
+            continue
+        if port_id := item.external_ids.get("iface-id"):
+            attachments[port_id] = Attachment(port_id, item.name, item.ofport, _link_up(item, ports))
+        for network in _physical_networks(item):
+            uplinks[network] = item.ofport
+    return Observation(node_id, attachments, uplinks, tunnel_ports(bridge))
+
+
+def node_facts(datapath_id: int, bridge: Bridge | None, capabilities: frozenset[str], ovsdb_problem: str) -> NodeFacts:
+    """What the switch can do. ``ovsdb_problem`` says why there is no (fresh) bridge, for the operator."""
+    node_id = switch_node_id(datapath_id)
+    ids = bridge.host_ids if bridge is not None else {}
+    host = ids.get("hostname") or ids.get("isthmus-host") or ids.get("system-id") or f"{datapath_id:016x}"
+    limits = _tunnel_limits(bridge, capabilities, ovsdb_problem)
+    tunnel_ip = bridge.tunnel_ip if bridge is not None else None
+    return NodeFacts(
+        id=node_id,
+        kind=NodeKind.SWITCH,
+        host=host,
+        mechanisms=("openflow",),
+        tunnel_ip=tunnel_ip,
+        tunnel_types=TUNNEL_TYPES - limits.keys(),
+        physical_networks=_uplink_names(bridge),
+        capabilities=capabilities | ({"ovsdb"} if bridge is not None else frozenset()),
+        limits=limits,
+    )
+
+
+def _link_up(item: Interface, ports: Mapping[int, PortView]) -> bool:
+    view = ports.get(item.ofport) if item.ofport is not None else None
+    return view.link_up if view is not None and view.name == item.name[:15] else item.link_up
+
+
+def _physical_networks(item: Interface) -> list[str]:
+    names = item.external_ids.get("physical-network", "").split(",")
+    return [name.strip() for name in names if name.strip()]
+
+
+def _uplink_names(bridge: Bridge | None) -> dict[str, str]:
+    if bridge is None:
+        return {}
+    return {network: item.name for item in bridge.interfaces for network in _physical_networks(item)}
+
+
+def _tunnel_limits(bridge: Bridge | None, capabilities: frozenset[str], ovsdb_problem: str) -> dict[str, str]:
+    if "nicira" not in capabilities:
+        reason = "the switch cannot set a tunnel's remote address per flow (no Nicira extensions)"
+    elif bridge is None:
+        reason = f"no tunnel ports can be made: {ovsdb_problem or 'OVSDB is not used'}"
+    elif bridge.tunnel_ip is None:
+        reason = "no tunnel address; set Open_vSwitch external_ids:isthmus-tunnel-ip"
+    else:
+        return {kind: reason for kind in sorted(TUNNEL_TYPES) if (reason := _port_limit(bridge, kind))}
+    return dict.fromkeys(sorted(TUNNEL_TYPES), reason)
+
+
+def _port_limit(bridge: Bridge, kind: str) -> str:
+    name = f"isthmus-{kind}"
+    if name in bridge.elsewhere:
+        return f"port {name} belongs to bridge {bridge.elsewhere[name]} of the same Open vSwitch"
+    for item in bridge.interfaces:
+        if item.name == name and not item.is_our_tunnel:
+            return f"port {name} exists on bridge {bridge.name} and is not ours; rename it"
+        if item.name == name and item.error:
+            return f"Open vSwitch cannot make port {name}: {item.error}"
+    return ""

@@ -1,0 +1,190 @@
+"""Questions to one switch and the answers to them: each by its transaction id, each with a deadline.
+
+The receiving thread calls :meth:`Exchange.deliver`, which never blocks; whoever asked waits in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from controller.dataplane.encoder import XID, BundleType, barrier_request, bundle_control
+from controller.dataplane.messages import (
+    ErrorMessage,
+    InstalledGroup,
+    group_desc_request,
+    parse_bundle_reply,
+    parse_error,
+    parse_group_desc,
+)
+from controller.dataplane.values import OWNER_MASK, OWNER_SHIFT, OWNER_TAG
+from controller.errors import SwitchError, SwitchGone, SwitchTimeout
+from controller.southbound import wire
+
+CHUNK = 1 << 18
+"""Bytes handed to os-ken at once; its queue of 16 entries then holds 4 MiB and blocks the caller only."""
+
+BUNDLE_ID = 0x1571
+"""Bundles belong to their connection and one is open at a time, so that one id does for all."""
+
+
+class Line(Protocol):
+    """What is needed of os-ken's datapath."""
+
+    xid: int
+
+    def send(self, buf: bytes) -> bool: ...
+
+
+class Refusal(SwitchError):
+    """The switch answered a question with an OpenFlow error."""
+
+    def __init__(self, message: str, error: ErrorMessage) -> None:
+        super().__init__(message, error.cookie)
+        self.error = error
+
+
+class Exchange:
+    """The asking side of one connection."""
+
+    def __init__(self, line: Line, version: int, timeout: float, name: str) -> None:
+        self.version = version
+        self.timeout = timeout
+        self.name = name
+        self._line = line
+        self._lock = threading.Lock()
+        self._waiting: dict[int, queue.Queue[bytes | None]] = {}
+        self._errors: list[ErrorMessage] = []
+        self._closed = False
+
+    def deliver(self, kind: int, xid: int, message: bytes) -> bool:
+        """Take a message if it answers a question; False leaves it to others. Never blocks."""
+        if kind == wire.ERROR and xid == XID:
+            self._errors.append(parse_error(message))
+            return True
+        waiter = self._waiting.get(xid)
+        if waiter is None:
+            return False
+        waiter.put(message)
+        return True
+
+    def close(self) -> None:
+        """The connection ended: whoever waits gets :class:`SwitchGone`."""
+        with self._lock:
+            self._closed = True
+            waiters = list(self._waiting.values())
+        for waiter in waiters:
+            waiter.put(None)
+
+    def send(self, buffer: bytes) -> None:
+        """Send encoded messages; blocks the caller while the switch does not take them."""
+        for start in range(0, len(buffer), CHUNK):
+            if self._closed or not self._line.send(buffer[start : start + CHUNK]):
+                raise self._gone()
+
+    def take_errors(self) -> list[ErrorMessage]:
+        """The errors about flow-mods and group-mods since the last call."""
+        errors, self._errors = self._errors, []
+        return errors
+
+    def barrier(self) -> None:
+        """Wait until the switch has done everything sent before."""
+        for answer in self._ask(lambda xid: barrier_request(self.version, xid)):
+            if answer[1] == wire.BARRIER_REPLY:
+                return
+
+    def bundle(self, request: BundleType) -> None:
+        """A bundle-control request; returns when the switch confirmed it. Raises :class:`Refusal`."""
+        for answer in self._ask(lambda xid: bundle_control(BUNDLE_ID, request, self.version, xid=xid)):
+            reply = parse_bundle_reply(answer)
+            if reply is not None and reply.kind == request + 1:
+                return
+
+    def can_bundle(self) -> bool:
+        """Whether the switch has bundles."""
+        try:
+            self.bundle(BundleType.OPEN_REQUEST)
+            self.bundle(BundleType.DISCARD_REQUEST)
+        except Refusal:
+            return False
+        return True
+
+    def tables(self) -> int:
+        """How many tables the switch has."""
+        for answer in self._ask(lambda xid: wire.features_request(self.version, xid)):
+            if answer[1] == wire.FEATURES_REPLY:
+                return wire.table_count(answer)
+        raise self._gone()
+
+    def description(self) -> wire.Description:
+        """What the switch says of its make; nothing if it does not say."""
+        try:
+            return wire.description(self._multipart(lambda xid: wire.multipart_request(self.version, xid, 0))[0])
+        except Refusal:
+            return wire.Description()
+
+    def flows(self, table: int, cookie: int = 0, mask: int = 0) -> list[wire.FlowEntry]:
+        """The flows of a table (``ALL_TABLES``: of all) whose cookie equals ``cookie`` under ``mask``."""
+        body = wire.flow_selection(table, cookie, mask)
+        return wire.flow_entries(
+            self._multipart(lambda xid: wire.multipart_request(self.version, xid, wire.MP_FLOW, body))
+        )
+
+    def our_flows(self, table: int) -> list[wire.FlowEntry]:
+        """The flows with our owner tag."""
+        return self.flows(table, OWNER_TAG << OWNER_SHIFT, OWNER_MASK)
+
+    def flow_count(self, table: int) -> int:
+        """The number of all flows in a table."""
+        body = wire.flow_selection(table)
+        parts = self._multipart(lambda xid: wire.multipart_request(self.version, xid, wire.MP_AGGREGATE, body))
+        return wire.aggregate_count(parts[0])
+
+    def groups(self) -> dict[int, InstalledGroup]:
+        """All groups by their ids."""
+        groups: dict[int, InstalledGroup] = {}
+        for part in self._multipart(lambda xid: group_desc_request(self.version, xid)):
+            groups.update(parse_group_desc(part).groups)
+        return groups
+
+    def _multipart(self, encode: Callable[[int], bytes]) -> list[bytes]:
+        parts: list[bytes] = []
+        for answer in self._ask(encode):
+            more = wire.has_more(answer)
+            if more is not None:
+                parts.append(answer)
+            if more is False:
+                break
+        return parts
+
+    def _ask(self, encode: Callable[[int], bytes]) -> Iterator[bytes]:
+        """Send one request and yield what comes back for it; each answer renews the deadline."""
+        answers: queue.Queue[bytes | None] = queue.Queue()
+        with self._lock:
+            if self._closed:
+                raise self._gone()
+            self._line.xid = xid = (self._line.xid + 1) & 0x7FFFFFFF or 1
+            self._waiting[xid] = answers
+        try:
+            self.send(encode(xid))
+            while True:
+                yield self._next(answers)
+        finally:
+            self._waiting.pop(xid, None)
+
+    def _next(self, answers: queue.Queue[bytes | None]) -> bytes:
+        try:
+            answer = answers.get(timeout=self.timeout)
+        except queue.Empty:
+            raise SwitchTimeout(f"{self.name} did not answer within {self.timeout:g} s") from None
+        if answer is None:
+            raise self._gone()
+        if answer[1] == wire.ERROR:
+            error = parse_error(answer)
+            raise Refusal(f"{self.name} refused a request: {error.text}", error)
+        return answer
+
+    def _gone(self) -> SwitchGone:
+        return SwitchGone(f"the session with {self.name} ended")

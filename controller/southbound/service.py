@@ -1,0 +1,136 @@
+"""The southbound: all switches by their datapath ids. What the reconciler asks, and where os-ken's events arrive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+from controller.dataplane.values import Program
+from controller.errors import SwitchGone
+from controller.model import switch_node_id
+from controller.southbound import openflow_app
+from controller.southbound.ovsdb import remote_for
+from controller.southbound.session import Session, Settings
+from controller.switches import Applied, SwitchEvents, SwitchState
+
+LOG = logging.getLogger(__name__)
+
+SWEEP = 1.0
+"""Seconds between looks for peers that connected and never said who they are."""
+
+
+class Southbound:
+    """Implements :class:`controller.switches.Switches` and os-ken's :class:`openflow_app.SessionSink`.
+
+    The constructor sets os-ken's options from ``conf`` and must run before os-ken's applications are started.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, events: SwitchEvents) -> None:
+        openflow_app.configure(conf)
+        self._conf = conf
+        self._events = events
+        self._settings = Settings(
+            request_timeout=conf.openflow.request_timeout,
+            ovsdb_timeout=conf.ovsdb.timeout,
+            retry_max=conf.openflow.retry_max,
+            ovsdb_remote=self._ovsdb_remote,
+        )
+        self._remotes = {int(key, 16): remote for key, remote in conf.ovsdb.remotes.items()}
+        self._sessions: dict[str, Session] = {}
+        self._strangers: dict[Any, float] = {}
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Begin to look after connections that stay silent; switches are served from now on."""
+        threading.Thread(target=self._sweep, name="southbound-sweep", daemon=True).start()
+
+    def stop(self) -> None:
+        """End all sessions; the switches keep forwarding as they are."""
+        self._stopped.set()
+        for session in list(self._sessions.values()):
+            session.end("the controller stops")
+
+    def apply(self, node_id: str, program: Program) -> Applied:
+        """Make the switch hold exactly ``program``; see :class:`controller.switches.Switches`."""
+        return self._session(node_id).apply(program)
+
+    def audit(self, node_id: str, program: Program) -> Applied:
+        """Read everything back, repair what differs; see :class:`controller.switches.Switches`."""
+        return self._session(node_id).audit(program)
+
+    def state(self, node_id: str) -> SwitchState | None:
+        """The state of the switch's latest session."""
+        session = self._sessions.get(node_id)
+        return session.state() if session is not None else None
+
+    def states(self) -> Sequence[SwitchState]:
+        """The states of all switches that ever connected."""
+        return [session.state() for _, session in sorted(self._sessions.items())]
+
+    def datapath(self, node_id: str) -> Any:
+        """os-ken's datapath of a connected switch (for packet-out of LLDP), None while it is away."""
+        session = self._sessions.get(node_id)
+        return session.datapath if session is not None and session.is_open else None
+
+    def connected(self, datapath: Any) -> None:
+        """A peer connected; it has ``request_timeout`` seconds to introduce itself."""
+        self._strangers[datapath] = time.monotonic()
+
+    def introduced(self, datapath: Any) -> None:
+        """A switch told its features and ports. It takes the place of an older session of the same datapath id."""
+        self._strangers.pop(datapath, None)
+        node_id = switch_node_id(datapath.id)
+        old = self._sessions.get(node_id)
+        session = Session(datapath, self._settings, self._events, old.bridge if old is not None else None)
+        openflow_app.take_answers(datapath, session.exchange.deliver)
+        self._sessions[node_id] = session
+        if old is not None and old.is_open:
+            LOG.warning("%s connected again from %s; the older session ends", node_id, datapath.address)
+            old.end(f"replaced by a connection from {datapath.address[0]}:{datapath.address[1]}")
+            self._events.switch_lost(node_id)
+        LOG.info("%s connected from %s", node_id, datapath.address)
+        session.start()
+
+    def disconnected(self, datapath: Any) -> None:
+        """A connection ended."""
+        self._strangers.pop(datapath, None)
+        session = self._session_of(datapath)
+        if session is not None:
+            session.end(session.state().last_error or "the connection was closed")
+            self._events.switch_lost(session.node_id)
+
+    def port_changed(self, datapath: Any, removed: bool, port: Any) -> None:
+        """A switch reported a port."""
+        session = self._session_of(datapath)
+        if session is not None:
+            session.port_changed(removed, port)
+
+    def _session(self, node_id: str) -> Session:
+        session = self._sessions.get(node_id)
+        if session is None:
+            raise SwitchGone(f"{node_id} is not connected")
+        return session
+
+    def _session_of(self, datapath: Any) -> Session | None:
+        """The current session of that very connection; a replaced one is nobody's."""
+        session = self._sessions.get(switch_node_id(datapath.id)) if datapath.id is not None else None
+        return session if session is not None and session.datapath is datapath else None
+
+    def _ovsdb_remote(self, datapath_id: int, address: str) -> str | None:
+        if not self._conf.ovsdb.enabled:
+            return None
+        return self._remotes.get(datapath_id) or remote_for(address, self._conf.ovsdb.port)
+
+    def _sweep(self) -> None:
+        while not self._stopped.wait(SWEEP):
+            oldest = time.monotonic() - self._settings.request_timeout
+            for datapath, since in list(self._strangers.items()):
+                if since < oldest:
+                    LOG.warning("peer %s did not introduce itself as an OpenFlow switch; closed", datapath.address)
+                    self._strangers.pop(datapath, None)
+                    datapath.close()

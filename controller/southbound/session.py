@@ -1,0 +1,240 @@
+"""One connected switch: what it can do, what is plugged in, what it holds.
+
+A session passes through named states: ``handshake`` (features, description, bundles are asked for), ``waiting`` (for
+OVSDB to say what the switch is; nothing is changed or cleared meanwhile), ``ready`` (reported, nothing applied yet),
+``in-sync``, ``failed`` (the last apply failed, wholly or for some flows), ``gone``. Each has a thread of its own, so
+that a slow switch costs only itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.dataplane.values import Program
+from controller.errors import IsthmusError, SwitchError, SwitchGone
+from controller.model import NodeFacts, Observation, switch_node_id
+from controller.southbound import wire
+from controller.southbound.applying import Applier, Rejected
+from controller.southbound.bridge import Bridge, PortView, node_facts, observe
+from controller.southbound.exchange import Exchange
+from controller.southbound.ovsdb import BridgeWatch
+from controller.switches import Applied, Rejection, SwitchEvents, SwitchState
+
+LOG = logging.getLogger(__name__)
+
+HANDSHAKE, WAITING, READY, IN_SYNC, FAILED, GONE = "handshake", "waiting", "ready", "in-sync", "failed", "gone"
+
+SETTLE = 0.02
+"""Seconds in which what a switch tells is gathered into one report."""
+
+LINK_DOWN = 1
+"""OFPPS_LINK_DOWN (with OFPPC_PORT_DOWN, config bit 0): other bits come and go with a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Deadlines in seconds, and where a switch's OVSDB is: datapath id -> remote, None if it is not used."""
+
+    request_timeout: float
+    ovsdb_timeout: float
+    retry_max: float
+    ovsdb_remote: Callable[[int, str], str | None]
+
+
+class Session:
+    """The life of one connection. All methods but :meth:`apply` and :meth:`audit` return at once."""
+
+    def __init__(self, datapath: Any, settings: Settings, events: SwitchEvents, last_bridge: Bridge | None) -> None:
+        self.datapath = datapath
+        self.datapath_id: int = datapath.id
+        self.node_id = switch_node_id(self.datapath_id)
+        self.bridge = last_bridge
+        version = datapath.ofproto.OFP_VERSION
+        self.exchange = Exchange(datapath, version, settings.request_timeout, self.node_id)
+        self._settings = settings
+        self._events = events
+        self._ports = {number: _port_view(port) for number, port in dict(datapath.ports).items()}
+        self._capabilities: frozenset[str] = frozenset()
+        self._make = wire.Description()
+        self._state = HANDSHAKE
+        self._last_error = ""
+        self._rejections: tuple[Rejection, ...] = ()
+        self._foreign_flows = 0
+        self._ovsdb_problem = "OVSDB has not answered yet"
+        self._watch: BridgeWatch | None = None
+        self._reported: tuple[NodeFacts, Observation] | None = None
+        self._news = threading.Event()
+        self._bridge_told = threading.Event()
+        self._applier: Applier | None = None
+        self._applying = threading.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is still there."""
+        return self._state != GONE
+
+    def start(self) -> None:
+        """Begin the handshake in a thread of its own."""
+        threading.Thread(target=self._run, name=self.node_id, daemon=True).start()
+
+    def end(self, reason: str) -> None:
+        """The connection is gone, or shall be."""
+        if self._state == GONE:
+            return
+        LOG.info("%s: session ended: %s", self.node_id, reason)
+        self._state, self._last_error = GONE, reason
+        self.exchange.close()
+        if self._watch is not None:
+            self._watch.stop()
+        self._bridge_told.set()
+        self._news.set()
+        # os-ken announces the end through a bounded queue that the caller may be the one to empty.
+        threading.Thread(target=self.datapath.close, daemon=True).start()
+
+    def port_changed(self, removed: bool, port: Any) -> None:
+        """PORT_STATUS: sooner than OVSDB when a link goes down."""
+        ports = dict(self._ports)
+        if removed:
+            ports.pop(port.port_no, None)
+        else:
+            ports[port.port_no] = _port_view(port)
+        if ports != self._ports:
+            self._ports = ports
+            self._news.set()
+
+    def state(self) -> SwitchState:
+        """The session as an operator sees it."""
+        return SwitchState(
+            node_id=self.node_id,
+            state=self._state,
+            address="{}:{}".format(*self.datapath.address[:2]),
+            openflow_version=wire.VERSION_NAMES.get(self.exchange.version, str(self.exchange.version)),
+            capabilities=self._capabilities | ({"ovsdb"} if self.bridge is not None else frozenset()),
+            ports={number: view.name for number, view in sorted(self._ports.items())},
+            last_error=self._last_error,
+            rejections=self._rejections,
+            details=self._details(),
+        )
+
+    def apply(self, program: Program) -> Applied:
+        """Make the switch hold exactly ``program``. Raises :class:`SwitchError`."""
+        return self._work(lambda applier: applier.apply(program))
+
+    def audit(self, program: Program) -> Applied:
+        """Read everything back and repair it. Raises :class:`SwitchError`."""
+        return self._work(lambda applier: applier.audit(program))
+
+    def _work(self, work: Callable[[Applier], Applied]) -> Applied:
+        with self._applying:
+            if self._applier is None or self._state == GONE:
+                raise SwitchGone(f"{self.node_id} is not ready (state {self._state})")
+            try:
+                applied = work(self._applier)
+            except Rejected as problem:
+                self._failed(str(problem), problem.rejections)
+                raise
+            except IsthmusError as problem:
+                self._failed(str(problem), ())
+                raise
+            if self._state != GONE:
+                self._state, self._last_error, self._rejections = IN_SYNC, "", ()
+            if not applied.adopted:
+                self._foreign_flows = applied.foreign_flows
+            return applied
+
+    def _failed(self, problem: str, rejections: tuple[Rejection, ...]) -> None:
+        if self._state == GONE:
+            return
+        known = set(self._rejections)
+        self._state, self._last_error, self._rejections = FAILED, problem, rejections
+        for rejection in rejections:
+            if rejection not in known:
+                self._events.switch_rejected(self.node_id, rejection)
+
+    def _run(self) -> None:
+        try:
+            self._introduce()
+            self._await_bridge()
+            self._report_until_gone()
+        except SwitchError as problem:
+            LOG.warning("%s: handshake failed: %s", self.node_id, problem)
+            self.end(str(problem))
+        except Exception as problem:
+            LOG.exception("%s: session thread", self.node_id)
+            self.end(f"internal error: {problem}")
+
+    def _introduce(self) -> None:
+        tables = self.exchange.tables()
+        self._make = self.exchange.description()
+        found = {f"openflow{wire.VERSION_NAMES[self.exchange.version]}", f"tables:{tables}"}
+        if self._make.is_open_vswitch:
+            found.add("nicira")
+        bundles = self.exchange.can_bundle()
+        if bundles:
+            found.add("bundles")
+        self._capabilities = frozenset(found)
+        self._applier = Applier(self.exchange, bundles)
+
+    def _await_bridge(self) -> None:
+        """Wait before clear: nothing is reported, so nothing is compiled, before it is known what the switch is."""
+        remote = self._settings.ovsdb_remote(self.datapath_id, self.datapath.address[0])
+        if remote is None:
+            self._ovsdb_problem = "OVSDB is switched off"
+            return
+        self._state = WAITING if self._state == HANDSHAKE else self._state
+        timeout, longest = self._settings.ovsdb_timeout, self._settings.retry_max
+        self._watch = BridgeWatch(remote, self.datapath_id, timeout, self._on_bridge, longest)
+        self._watch.start()
+        if not self._bridge_told.wait(timeout):
+            self._ovsdb_problem = f"OVSDB at {remote} did not answer within {timeout:g} s"
+
+    def _on_bridge(self, bridge: Bridge | None, problem: str) -> None:
+        if bridge is not None:
+            self.bridge = bridge
+        elif self._ovsdb_problem != problem:
+            LOG.info("%s: %s", self.node_id, problem)
+        self._ovsdb_problem = problem
+        self._bridge_told.set()
+        self._news.set()
+
+    def _report_until_gone(self) -> None:
+        while self._state != GONE:
+            self._news.clear()
+            report = (
+                node_facts(self.datapath_id, self.bridge, self._capabilities, self._ovsdb_problem),
+                observe(self.datapath_id, self.bridge, self._ports),
+            )
+            if self._state in (HANDSHAKE, WAITING):
+                self._state = READY
+            if report != self._reported:
+                self._reported = report
+                self._events.switch_ready(*report)
+            self._news.wait()
+            time.sleep(SETTLE)
+
+    def _details(self) -> Mapping[str, Any]:
+        details: dict[str, Any] = {
+            "manufacturer": self._make.manufacturer,
+            "hardware": self._make.hardware,
+            "software": self._make.software,
+            "foreign_flows": self._foreign_flows,
+        }
+        if self._ovsdb_problem:
+            details["ovsdb"] = self._ovsdb_problem
+        if self.bridge is not None:
+            details["bridge"] = self.bridge.name
+        if self._reported is not None:
+            details["tunnel_ports"] = dict(self._reported[1].tunnel_ports)
+        if self._applier is not None and self._applier.installed is not None:
+            details["revision"] = self._applier.installed.revision
+        return details
+
+
+def _port_view(port: Any) -> PortView:
+    name = port.name.decode("utf-8", "replace") if isinstance(port.name, bytes) else str(port.name)
+    return PortView(name.rstrip("\0"), not port.state & LINK_DOWN)

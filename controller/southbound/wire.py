@@ -1,0 +1,123 @@
+"""The messages that only the southbound asks for and reads: features, description, flow counts, whole flow entries.
+
+Layouts are those of OpenFlow 1.3.5 and 1.4.1, section 7.3, which are alike here. Everything else on the wire is in
+``controller.dataplane.encoder`` and ``controller.dataplane.messages``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from controller.dataplane.encoder import ALL_TABLES, ANY, NO_MATCH, OF13, OF14, InstalledFlow
+from controller.dataplane.messages import MULTIPART_REPLY, MULTIPART_REQUEST, REPLY_MORE
+from controller.errors import SwitchError
+
+VERSION_NAMES = {OF13: "1.3", OF14: "1.4"}
+
+ERROR = 1
+FEATURES_REQUEST = 5
+FEATURES_REPLY = 6
+BARRIER_REPLY = 21
+
+MP_DESC = 0
+MP_FLOW = 1
+MP_AGGREGATE = 2
+
+_HEADER = struct.Struct("!BBHI")
+_MULTIPART = struct.Struct("!HH4x")
+_FLOW_REQUEST = struct.Struct("!B3xII4xQQ")
+_FLOW_ENTRY = struct.Struct("!HBx8xH10xQQ8x2xH")
+_MATCH_AT = 48
+PARTS_AT = 16
+"""Where the content of a multipart reply begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a switch says of its make."""
+
+    manufacturer: str = ""
+    hardware: str = ""
+    software: str = ""
+
+    @property
+    def is_open_vswitch(self) -> bool:
+        """Whether the Nicira extensions may be used."""
+        return "open vswitch" in self.hardware.lower() or "nicira" in self.manufacturer.lower()
+
+
+class FlowEntry(NamedTuple):
+    """An installed flow with its instructions in the switch's own bytes."""
+
+    flow: InstalledFlow
+    instructions: bytes
+
+
+def features_request(version: int, xid: int) -> bytes:
+    """Ask for the features."""
+    return _HEADER.pack(version, FEATURES_REQUEST, 8, xid)
+
+
+def table_count(message: bytes) -> int:
+    """The number of tables in a features reply."""
+    if len(message) < 24 or message[1] != FEATURES_REPLY:
+        raise SwitchError("a features reply is too short")
+    return message[20]
+
+
+def multipart_request(version: int, xid: int, kind: int, body: bytes = b"") -> bytes:
+    """Any multipart request."""
+    return _HEADER.pack(version, MULTIPART_REQUEST, 16 + len(body), xid) + _MULTIPART.pack(kind, 0) + body
+
+
+def flow_selection(table: int = ALL_TABLES, cookie: int = 0, mask: int = 0) -> bytes:
+    """The body of a flow or aggregate request: flows of a table whose cookie equals ``cookie`` under ``mask``."""
+    return _FLOW_REQUEST.pack(table, ANY, ANY, cookie, mask) + NO_MATCH
+
+
+def has_more(message: bytes) -> bool | None:
+    """Whether more parts of this multipart reply follow; None if it is none."""
+    if message[1] != MULTIPART_REPLY or len(message) < PARTS_AT:
+        return None
+    return bool(_MULTIPART.unpack_from(message, 8)[1] & REPLY_MORE)
+
+
+def flow_entries(parts: Iterable[bytes]) -> list[FlowEntry]:
+    """The entries of all parts of a flow dump."""
+    return [entry for part in parts for entry in _entries(part)]
+
+
+def _entries(part: bytes) -> list[FlowEntry]:
+    entries: list[FlowEntry] = []
+    at, end = PARTS_AT, len(part)
+    while at < end:
+        if end - at < _FLOW_ENTRY.size:
+            raise SwitchError("a flow-stats reply ends within an entry")
+        length, table, priority, cookie, packets, matched = _FLOW_ENTRY.unpack_from(part, at)
+        start, stop = at + _MATCH_AT, at + _MATCH_AT + (matched + 7) // 8 * 8
+        if matched < 4 or stop > at + length or at + length > end:
+            raise SwitchError("a flow-stats reply has an entry with an impossible length")
+        flow = InstalledFlow(cookie, table, priority, part[start:stop], packets)
+        entries.append(FlowEntry(flow, part[stop : at + length]))
+        at += length
+    return entries
+
+
+def aggregate_count(part: bytes) -> int:
+    """The number of flows in an aggregate reply."""
+    if len(part) < PARTS_AT + 20:
+        raise SwitchError("an aggregate reply is too short")
+    return int.from_bytes(part[PARTS_AT + 16 : PARTS_AT + 20], "big")
+
+
+def description(part: bytes) -> Description:
+    """A switch description."""
+
+    def text(number: int) -> str:
+        start = PARTS_AT + 256 * number
+        return part[start : start + 256].split(b"\0", 1)[0].decode("utf-8", "replace")
+
+    return Description(text(0), text(1), text(2))
