@@ -24,6 +24,7 @@ from neutron_lib.api.definitions import (
     port_security,
     portbindings,
     provider_net,
+    segment,
     subnet,
 )
 from neutron_lib.db import constants as db_constants
@@ -57,11 +58,15 @@ class ResourceType:
         return frozenset(name for name, spec in self.attributes.items() if spec.get("is_sort_key"))
 
 
-def _refuse_security_groups(value: Any) -> Any:
-    """Clients may say that a port has no security groups; there are none here."""
-    if value:
-        raise InvalidInput(error_message="security groups are not available here; leave security_groups out or empty")
-    return value
+def _only_empty(name: str, why: str) -> dict[str, Any]:
+    """An attribute that clients may send with nothing in it, because what it would say does not exist here."""
+
+    def refuse(value: Any) -> Any:
+        if value:
+            raise InvalidInput(error_message=f"{why}; leave {name} out or empty")
+        return value
+
+    return {"allow_post": True, "allow_put": True, "default": None, "convert_to": refuse, "is_visible": False}
 
 
 def _read_only(**more: Any) -> dict[str, Any]:
@@ -86,16 +91,14 @@ STANDARD: Attributes = {
 
 PORT_OWN: Attributes = {
     "status_reason": _read_only(),
-    "security_groups": {
-        "allow_post": True,
-        "allow_put": True,
-        "default": None,
-        "convert_to": _refuse_security_groups,
-        "is_visible": False,
-    },
+    "security_groups": _only_empty("security_groups", "security groups are not available here"),
 }
 
-UNSTORED = frozenset({"security_groups"})
+SUBNET_OWN: Attributes = {
+    "segment_id": _only_empty("segment_id", "subnets cannot be tied to one segment here"),
+}
+
+UNSTORED = frozenset({"security_groups", "segment_id"})
 """Attributes that are checked and then not handed on."""
 
 
@@ -115,12 +118,13 @@ NETWORK = ResourceType(
     _merge("networks", network, provider_net, multiprovidernet, port_security, network_mtu_writable, external_net,
            own=STANDARD),
 )  # fmt: skip
-SUBNET = ResourceType("subnet", "subnets", _merge("subnets", subnet, own=STANDARD))
+SUBNET = ResourceType("subnet", "subnets", _merge("subnets", subnet, own={**STANDARD, **SUBNET_OWN}))
 PORT = ResourceType(
     "port",
     "ports",
     _merge("ports", port, portbindings, port_security, allowedaddresspairs, own={**STANDARD, **PORT_OWN}),
 )
+SEGMENT = ResourceType("segment", "segments", _merge("segments", segment, own=STANDARD))
 AGENT = ResourceType(
     "agent",
     "agents",
@@ -128,4 +132,4 @@ AGENT = ResourceType(
     writes=frozenset({"update", "delete"}),
 )
 
-RESOURCE_TYPES: tuple[ResourceType, ...] = (NETWORK, SUBNET, PORT, AGENT)
+RESOURCE_TYPES: tuple[ResourceType, ...] = (NETWORK, SUBNET, PORT, SEGMENT, AGENT)

@@ -123,6 +123,8 @@ def _bulk_item(resource: ResourceType, item: Any) -> Body:
 
 def _read(request: Request, max_size: int) -> bytes:
     length = request.content_length
+    if length is None and request.headers.get("Transfer-Encoding") and not request.is_body_readable:
+        raise exc.HTTPLengthRequired("Send the body with a Content-Length; chunked bodies are not read here")
     content: bytes = b"" if length is not None and length > max_size else request.body_file.read(max_size + 1)
     if len(content) > max_size or (length or 0) > max_size:
         raise exc.HTTPRequestEntityTooLarge(f"The body may have at most {max_size} bytes ([api] max_body_size)")

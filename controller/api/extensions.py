@@ -25,8 +25,10 @@ from neutron_lib.api.definitions import (
     project_id,
     provider_net,
     revisionifmatch,
+    segment,
     sort_key_validation,
     sorting,
+    standard_attr_segment,
 )
 
 
@@ -69,8 +71,10 @@ _FROM_NEUTRON_LIB = (
     project_id,
     provider_net,
     revisionifmatch,
+    segment,
     sort_key_validation,
     sorting,
+    standard_attr_segment,
 )
 
 _OTHERS = (

@@ -10,6 +10,7 @@ from neutron_lib.api import faults
 from webob import Response, exc
 
 from controller.errors import IsthmusError, ReportError, UnknownNode
+from controller.plugin.faults import RevisionNumberConstraintFailed
 
 LOG = logging.getLogger(__name__)
 
@@ -17,20 +18,16 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (exceptions.NoNetworkAvailable, 409),
     (ReportError, 400),
     (UnknownNode, 404),
+    (RevisionNumberConstraintFailed, 412),
     *((kind, answer.code) for kind, answer in faults.FAULT_MAP.items()),
 )
 """First match wins. Pools without a free id are a conflict (409): asking again does not help, giving back does."""
-
-STATUS_BY_NAME = {"RevisionNumberConstraintFailed": 412}
-"""Faults that neutron-lib has no class for."""
 
 
 def status_of(error: Exception) -> int:
     """The HTTP status of an error, 500 for what nobody foresaw."""
     if isinstance(error, exc.HTTPException):
         return int(error.wsgi_response.status_int)
-    if type(error).__name__ in STATUS_BY_NAME:
-        return STATUS_BY_NAME[type(error).__name__]
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 

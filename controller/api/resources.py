@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from neutron_lib.exceptions import NeutronException
 from webob import Request, Response, exc
 
 from controller.api import body, query
@@ -14,14 +13,9 @@ from controller.api.attributes import RESOURCE_TYPES, ResourceType
 from controller.api.router import Call, Handler, Route
 from controller.api.views import empty_response, json_response, view
 from controller.plugin.api import Resources
+from controller.plugin.faults import RevisionNumberConstraintFailed
 
 IF_MATCH = re.compile(r"revision_number=(\d{1,18})")
-
-
-class RevisionNumberConstraintFailed(NeutronException):  # type: ignore[misc]
-    """The resource changed since the caller read it (412)."""
-
-    message = "Constrained to %(expected)s, but current revision is %(current)s"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

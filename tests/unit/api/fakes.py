@@ -10,10 +10,10 @@ from uuid import uuid4
 from neutron_lib.constants import ATTR_NOT_SPECIFIED
 from neutron_lib.exceptions import NetworkNotFound, NotFound, PortNotFound, SubnetNotFound
 
-from controller.api.resources import RevisionNumberConstraintFailed
 from controller.errors import UnknownNode
 from controller.plugin.api import Body, Query
 from controller.plugin.context import RequestContext
+from controller.plugin.faults import RevisionNumberConstraintFailed
 from legacy_agent.host_plan import HostPlan, HostReport
 
 MISSING = {
@@ -27,7 +27,7 @@ class FakeResources:
     """Keeps what it is given; remembers the last query."""
 
     def __init__(self) -> None:
-        self.items: dict[str, dict[str, Body]] = {"network": {}, "subnet": {}, "port": {}, "agent": {}}
+        self.items: dict[str, dict[str, Body]] = {"network": {}, "subnet": {}, "port": {}, "segment": {}, "agent": {}}
         self.last_query = Query()
         self.last_body: Body = {}
         self.error: Exception | None = None

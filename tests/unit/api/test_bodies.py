@@ -170,6 +170,13 @@ class _Endless:
         return b" " * size
 
 
+def test_chunked_bodies_that_the_server_does_not_decode_are_411(api: Api) -> None:
+    request = Request.blank("/v2.0/networks", method="POST", content_type="application/json")
+    request.environ.pop("CONTENT_LENGTH", None)
+    request.headers["Transfer-Encoding"] = "chunked"
+    fault(request.get_response(api.application), 411, "HTTPLengthRequired")
+
+
 def test_content_length_nonsense(api: Api) -> None:
     request = Request.blank("/v2.0/networks", method="POST", content_type="application/json")
     request.environ["CONTENT_LENGTH"] = "many"

@@ -62,7 +62,7 @@ def test_if_match(api: Api) -> None:
     assert api.put(path, {"network": {"name": "a"}}, If_Match="revision_number=1").status_int == 200
     response = api.put(path, {"network": {"name": "b"}}, If_Match="revision_number=1")
     message = fault(response, 412, "RevisionNumberConstraintFailed")
-    assert message == "Constrained to 1, but current revision is 2"
+    assert message == "Constrained to revision 1, but current revision is 2; read the resource again."
     fault(api.delete(path, If_Match="revision_number=1"), 412, "RevisionNumberConstraintFailed")
     fault(api.put(path, {"network": {"name": "b"}}, If_Match='"etag"'), 400, "HTTPBadRequest")
     deleted = api.delete(path, If_Match="revision_number=2")

@@ -1,0 +1,93 @@
+"""The API over the real plugin on a SQLite file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import openstack
+import pytest
+from openstack.connection import Connection
+from openstack.network.v2._proxy import Proxy
+from oslo_config import cfg
+
+from controller import config
+from controller.api.wsgi import Application, make_application
+from controller.model import NodeFacts, NodeKind, host_node_id, switch_node_id
+from controller.plugin.plugin import Plugin
+from tests.unit.api.fakes import FakeIsthmus
+from tests.unit.api.server import serving
+
+CONFIGURATION = """
+[ml2]
+type_drivers = local,flat,vlan,gre,vxlan,geneve
+project_network_types = vxlan
+mechanism_drivers = openflow,linuxbridge
+[ml2_type_flat]
+flat_networks = physnet1,physnet2
+[ml2_type_vlan]
+network_vlan_ranges = physnet1:100:102,physnet2
+[ml2_type_gre]
+tunnel_id_ranges = 1:100
+[ml2_type_vxlan]
+vni_ranges = 1:100000
+[database]
+connection = sqlite:///{path}
+"""
+
+SWITCH = NodeFacts(
+    id=switch_node_id(1),
+    kind=NodeKind.SWITCH,
+    host="ovs1",
+    mechanisms=("openflow",),
+    tunnel_ip="10.9.0.1",
+    tunnel_types=frozenset({"gre", "vxlan"}),
+    physical_networks={"physnet1": "uplink"},
+)
+HOST = NodeFacts(
+    id=host_node_id("web1"),
+    kind=NodeKind.HOST,
+    host="web1",
+    mechanisms=("linuxbridge",),
+    tunnel_ip="10.9.0.2",
+    tunnel_types=frozenset({"vxlan"}),
+    physical_networks={"physnet1": "eth1"},
+    limits={"gre": "this kernel has no gretap"},
+)
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> cfg.ConfigOpts:
+    path = tmp_path / "isthmus.conf"
+    path.write_text(CONFIGURATION.format(path=tmp_path / "isthmus.sqlite"))
+    return config.load(["--config-file", str(path)])
+
+
+@pytest.fixture
+def application(conf: cfg.ConfigOpts, plugin: Plugin) -> Application:
+    return make_application(conf, plugin, FakeIsthmus())
+
+
+@pytest.fixture
+def url(application: Application) -> Iterator[str]:
+    with serving(application) as base:
+        yield base
+
+
+@pytest.fixture
+def cloud(url: str) -> Iterator[Connection]:
+    """openstacksdk without Keystone, pointed at the server."""
+    connection = openstack.connect(
+        load_yaml_config=False,
+        load_envvars=False,
+        auth_type="none",
+        auth={"endpoint": url},
+        network_endpoint_override=f"{url}/v2.0",
+    )
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def network(cloud: Connection) -> Proxy:
+    return cloud.network
