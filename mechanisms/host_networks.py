@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controller.intent import Intent
-from controller.model import TUNNEL_TYPES, Node, Port
+from controller.model import Node, Port
 from legacy_agent.host_plan import HostNetwork, HostPort, RemoteAddress
 from mechanisms.sources import allowed_macs, allowed_sources
 from mechanisms.view import PerNetwork, SegmentView
@@ -33,7 +33,8 @@ def _ports_of(intent: Intent, node_id: str, network_id: str, mechanism: str) -> 
 
 def _network(view: SegmentView, node: Node, mechanism: str, ports: list[Port]) -> HostNetwork:
     live = {port.id for port in view.live[node.id]}
-    reach = view.segment.network_type in TUNNEL_TYPES and view.network.admin_state_up
+    tunnelled = view.segment.physical_network is None and view.segment.segmentation_id is not None
+    reach = tunnelled and view.network.admin_state_up
     return HostNetwork(
         network_id=view.network.id,
         driver=mechanism,

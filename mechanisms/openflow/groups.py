@@ -36,6 +36,11 @@ def uplink_ids(physical_networks: Iterable[str]) -> dict[str, int]:
     return ids
 
 
+def owns(group_id: int) -> bool:
+    """Whether the id is one of ours; groups have no owner tag."""
+    return _FLOOD <= group_id <= _UPLINK | _NUMBERS
+
+
 def all_of(group_id: int, buckets: Iterable[tuple[Action, ...]], why: str) -> Group:
     """A copy to every bucket."""
     return Group(group_id, GroupType.ALL, tuple(map(Bucket, buckets)), why)
