@@ -328,7 +328,7 @@ def _fdb_entry(message: Any, names: Mapping[int, str]) -> FdbEntry | None:
     if remote is not None:
         return FdbEntry(device, mac, remote) if state & _NUD_PERMANENT else None
     is_static = message.get_attr("NDA_MASTER") is not None and state & _NUD_NOARP and not state & _NUD_PERMANENT
-    return FdbEntry(device, mac) if is_static and message["flags"] & _NTF_STICKY else None
+    return FdbEntry(device, mac) if is_static else None
 
 
 @contextlib.contextmanager

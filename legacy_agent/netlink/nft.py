@@ -31,8 +31,8 @@ _SEND_BUFFER = 16 << 20
 _TYPE_IFNAME, _TYPE_VERDICT, _SET_MAP = 41, 0xFFFFFF00, 8
 _IFNAMSIZ = 16
 _USERDATA_COMMENT = 0
-_SET_BYTE_ORDERS = struct.pack("=BBIBBI", 0, 4, 1, 1, 4, 1)
-"""User data of a map: keys and values are in host order, so that ``nft list`` can print them."""
+_SET_BYTE_ORDERS = struct.pack("=BBIBBI", 0, 4, 1, 1, 4, 0)
+"""User data of a map: keys are in host order, verdicts in none, so that ``nft list`` can print them."""
 
 
 class Message(enum.IntEnum):

@@ -37,8 +37,11 @@ _PROBES: Mapping[str, tuple[DeviceSpec, str]] = {
 
 
 class LinuxBridgeAgentDriver:
-    """Serves local, flat, VLAN, GRE and VXLAN networks on a host with nothing but its kernel. ``links`` and ``nft`` are
-    opened in the network namespace of the thread that first reads the host; tests pass their own."""
+    """Serves local, flat, VLAN, GRE and VXLAN networks on a host with nothing but its kernel.
+
+    ``links`` and ``nft`` are opened in the network namespace of the thread that first reads the host; tests pass
+    their own.
+    """
 
     name = "linuxbridge"
     network_types: tuple[str, ...] = ("local", "flat", "vlan", "gre", "vxlan")
