@@ -2,7 +2,7 @@
 
 It refuses what a switch refuses (an unmet prerequisite, a group that is not there, a goto backwards) and what no
 switch does reliably: two flows of one priority that match the same packet and act differently. Lookup is by tuple
-space, one hash table per set of matched fields and masks, so that large programs and whole traffic matrices stay quick.
+space, one hash table per set of matched fields and masks: large programs and whole traffic matrices stay quick.
 """
 
 from __future__ import annotations
