@@ -16,7 +16,7 @@ from functools import partial
 from typing import Protocol
 
 from controller.dataplane.values import Program
-from controller.errors import IsthmusError
+from controller.errors import FeedExpired, IsthmusError
 from controller.intent import Change, Intent
 from controller.mailbox import Mailbox
 from controller.model import Node, NodeFacts, NodeKind, Observation, Port
@@ -111,8 +111,23 @@ class Reconciler:
     def catch_up(self) -> None:
         """Take over every committed change; after it the intent is as new as the store was at the call."""
         with self._following:
-            for change in self._feed.since(self.board.intent.revision):
+            try:
+                changes = self._feed.since(self.board.intent.revision)
+            except FeedExpired as error:
+                LOG.warning("%s", error)
+                changes = [self._everything()]
+            for change in changes:
                 self._take_over(change)
+
+    def _everything(self) -> Change:
+        """The difference between the intent and the whole store, as one change."""
+        new, old = self._feed.load(), self.board.intent
+        return Change.of(
+            new.revision,
+            dict.fromkeys(old.networks) | new.networks,
+            dict.fromkeys(old.ports) | new.ports,
+            dict.fromkeys(old.nodes) | new.nodes,
+        )
 
     def _take_over(self, change: Change) -> None:
         with self.board.changed:

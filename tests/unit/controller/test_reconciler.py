@@ -151,3 +151,14 @@ def test_a_silent_host_is_down() -> None:
         hosts.report(report(2, devices={P1[:11]: "tap" + P1[:11]}))
         eventually(lambda: "is not connected" in world.reason(P1))
         assert world.store.lost == [HOST]
+
+
+def test_a_follower_that_fell_behind_the_feed_loads_anew() -> None:
+    with World() as world:
+        world.store.commit(ports={P1: port(P1, SWITCH_A), P2: port(P2, SWITCH_A)})
+        world.reconciler.switch_ready(facts(SWITCH_A), seen(SWITCH_A, P1, P2))
+        eventually(lambda: world.status(P2) == "ACTIVE")
+        world.store.expired = True
+        world.store.commit(ports={P1: None})
+        eventually(lambda: P1 not in world.reconciler.board.intent.ports)
+        assert P2 in world.reconciler.board.intent.ports

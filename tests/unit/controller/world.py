@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from controller.dataplane.values import Flow, Fragment, Program
-from controller.errors import SwitchError
+from controller.errors import FeedExpired, SwitchError
 from controller.intent import Change, Intent
 from controller.model import Binding, Network, Node, NodeFacts, NodeKind, Observation, Port, Segment
 from controller.reconciler import Pace, Reconciler
@@ -40,6 +40,7 @@ class MemoryStore:
         self.unplugged: list[tuple[str, str]] = []
         self.lost: list[str] = []
         self.failures = 0
+        self.expired = False
         self._callbacks: list[Callable[[int], None]] = []
 
     def commit(self, **objects: dict[str, object]) -> int:
@@ -59,6 +60,9 @@ class MemoryStore:
         if self.failures:
             self.failures -= 1
             raise ConnectionError("the database is away")
+        if self.expired:
+            self.expired = False
+            raise FeedExpired("pruned")
         return [change for change in self.changes if change.revision > revision]
 
     def subscribe(self, callback: Callable[[int], None]) -> None:
