@@ -3,9 +3,9 @@
 With bundles a change is one atomic, ordered bundle: the switch checks it (close), then commits it; when it refuses
 any part, nothing of it happens. Groups come before the flows that use them, adds before deletes, groups that nobody
 uses any more last, and the stamp belongs to the same bundle. What was refused is then left out and the rest is tried
-again, so that one bad flow does not hold up the others; the stamp is the hash of what is really there, so that no later
-connection takes it for the whole. Without bundles barriers stand between the steps, and the stamp is falsified before
-the first and written after the last.
+again, so that one bad flow does not hold up the others; the stamp is the hash of what is really there, so that no
+later connection takes it for the whole. Without bundles barriers stand between the steps; the stamp is made false
+before the first and written after the last.
 """
 
 from __future__ import annotations

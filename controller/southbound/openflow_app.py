@@ -1,8 +1,8 @@
 """os-ken's side of the southbound: where its events come in. Every handler only hands over.
 
 :class:`OpenFlowSessions` is an os-ken application without decisions; the composition root names it in ``_CONTEXTS``
-and connects it with :meth:`OpenFlowSessions.connect`. :func:`configure` sets os-ken's own options from ours and must run
-before the applications are started (the constructor of :class:`controller.southbound.service.Southbound` does it).
+and connects it with :meth:`OpenFlowSessions.connect`. :func:`configure` sets os-ken's own options from ours; it must
+run before the applications are started (the constructor of :class:`controller.southbound.service.Southbound` does it).
 """
 
 from __future__ import annotations
