@@ -10,6 +10,7 @@ import pytest
 
 from tests.matrix.networks import NETWORKS
 from tests.support.datacentre import DataCentre
+from tests.support.matrix import Matrix
 from tests.support.sandboxed import run_in_sandbox
 
 _started: list[DataCentre] = []
@@ -37,3 +38,11 @@ def datacentre() -> DataCentre:
     site.start()
     site.create_networks(NETWORKS)
     return site
+
+
+@pytest.fixture(scope="session")
+def matrix(datacentre: DataCentre) -> Matrix:
+    """A VM called ``network-node`` of every network on every node, all ports ACTIVE."""
+    vms = datacentre.create_vms([(spec.name, node) for spec in NETWORKS for node in datacentre.nodes])
+    datacentre.wait_active(vms)
+    return Matrix(vms)

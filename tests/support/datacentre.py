@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from tests.support import underlay
 from tests.support.client import Client, wait_until
 from tests.support.controller_process import Controller
-from tests.support.linux_host import LinuxHost, make_host
+from tests.support.linux_host import LinuxHost, UmlHost, make_host
 from tests.support.ovs import OpenVSwitch
 from tests.support.site import Site
 from tests.support.underlay import Wiring
@@ -133,6 +133,11 @@ class HostNode:
         self.wiring = wiring
         self.host: LinuxHost = make_host(wiring)
         self.site: Site = self.host.machine
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether it has a kernel of its own, so that its namespaces are not ours."""
+        return isinstance(self.host, UmlHost)
 
     def start(self) -> None:
         """Boot, then start the agent."""

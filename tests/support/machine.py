@@ -7,8 +7,10 @@ tests.support.machine`` offers it to the test over the management network.
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.support import netns
 from tests.support.ovs import run
@@ -103,6 +105,14 @@ class Machine(Site):
         """Run a command on the machine and return its output."""
         enter = ["ip", "netns", "exec", self._namespace] if self._namespace else []
         return run([*enter, *arguments])
+
+    def execute(self, arguments: list[str]) -> dict[str, Any]:
+        """Like :meth:`command`, for people: ``status`` and ``output``, whatever they are."""
+        enter = ["ip", "netns", "exec", self._namespace] if self._namespace else []
+        done = subprocess.run(
+            [*enter, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return {"status": done.returncode, "output": done.stdout}
 
     def links(self) -> list[str]:
         """The names of the machine's interfaces."""

@@ -1,0 +1,1 @@
+"""``make demo``: a small data centre in namespaces, live."""

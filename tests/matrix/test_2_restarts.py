@@ -1,0 +1,122 @@
+"""Controller and agents die and come back while a ping of 100 per second runs: nobody notices."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.controller_process import Controller
+from tests.support.datacentre import DataCentre
+from tests.support.matrix import Matrix
+
+RATE = 100.0
+MIXED = [
+    ("flat", "ovs1", "host1"),
+    ("vlan100", "ovs2", "host2"),
+    ("gre77", "ovs1", "host2"),
+    ("vxlan77", "host1", "ovs2"),
+]
+"""Network, from, to: across the kinds of node, both ways."""
+
+
+def ping_during(matrix: Matrix, action: Callable[[], Any], seconds: float) -> None:
+    """Ping along :data:`MIXED` while ``action`` runs and ``seconds`` longer; nothing may be lost or doubled."""
+    runs = [(matrix.vms[f"{network}-{a}"], matrix.vms[f"{network}-{b}"]) for network, a, b in MIXED]
+    for one, other in runs:
+        assert one.site.echo([(one.name, other.ip)], 5.0)[0] is not None
+        one.site.ping_start(one.name, one.name, other.ip, RATE)
+    time.sleep(0.5)
+    try:
+        action()
+        time.sleep(seconds)
+    finally:
+        results = {f"{one.name} -> {other.name}": one.site.ping_stop(one.name) for one, other in runs}
+    print(results)
+    for name, result in results.items():
+        assert result["sent"] > 100, name
+        assert result["lost"] == [], name
+        assert result["duplicates"] == 0, name
+
+
+def flow_ages(datacentre: DataCentre) -> list[dict[str, tuple[float, int]]]:
+    """Of each switch, flow -> (seconds, packets)."""
+    return [node.ovs.flow_ages() for node in datacentre.switches]
+
+
+def assert_flows_lived_on(datacentre: DataCentre, before: list[dict[str, tuple[float, int]]], elapsed: float) -> None:
+    """The same flows, none of them newer, every counter at least what it was, some of them more."""
+    for old, new in zip(before, flow_ages(datacentre), strict=True):
+        assert new.keys() == old.keys()
+        for flow, (age, packets) in old.items():
+            assert new[flow][0] >= age + elapsed - 0.5, f"rewritten: {flow}"
+            assert new[flow][1] >= packets, f"counter fell: {flow}"
+        assert sum(packets for _, packets in new.values()) > sum(packets for _, packets in old.values())
+
+
+@pytest.mark.parametrize("launcher", ["osken-manager", "isthmus-controller"])
+def test_controller_killed_and_started(datacentre: DataCentre, matrix: Matrix, launcher: str) -> None:
+    """SIGKILL: 0 lost. Start, by either launcher: 0 lost, no flow rewritten, ports ACTIVE again."""
+    flows, began = flow_ages(datacentre), time.monotonic()
+    ping_during(matrix, datacentre.controller.kill, 3)
+    datacentre.controller = Controller(launcher)
+
+    def start() -> None:
+        datacentre.controller.start()
+        datacentre.wait_active()
+
+    ping_during(matrix, start, 3)
+    assert_flows_lived_on(datacentre, flows, time.monotonic() - began)
+    assert all(node.ovs.connected() for node in datacentre.switches)
+
+
+def test_controller_ends_within_two_seconds(datacentre: DataCentre, matrix: Matrix) -> None:
+    """SIGTERM with switches, agents' watches and clients connected."""
+    seconds = datacentre.controller.stop()
+    assert seconds < 2.0
+    assert datacentre.controller.program.exit_status == 0
+    datacentre.controller = Controller()
+    ping_during(matrix, datacentre.controller.start, 1)
+    datacentre.wait_active()
+
+
+def test_agents_killed_and_started(datacentre: DataCentre, matrix: Matrix) -> None:
+    """SIGKILL: 0 lost. Start: 0 lost, the devices are the same ones."""
+    before = [node.host.machine.link_numbers() for node in datacentre.hosts]
+    ping_during(matrix, datacentre.kill_agents, 2)
+
+    def start() -> None:
+        datacentre.start_agents()
+        time.sleep(5)  # a fresh agent reads the kernel and adopts
+        datacentre.wait_active()
+
+    ping_during(matrix, start, 2)
+    assert [node.host.machine.link_numbers() for node in datacentre.hosts] == before
+
+
+def test_agents_end_within_two_seconds(datacentre: DataCentre, matrix: Matrix) -> None:
+    """SIGTERM, during the agent's long poll."""
+    for node in datacentre.hosts:
+        assert node.host.machine.agent_stop(signal.SIGTERM) < 2.0
+    ping_during(matrix, datacentre.start_agents, 2)
+    datacentre.wait_active()
+
+
+def test_changes_while_the_controller_was_away_are_caught_up(datacentre: DataCentre, matrix: Matrix) -> None:
+    """VMs that were plugged in meanwhile talk after the start."""
+    network, nodes = datacentre.networks["vxlan78"]["id"], ("ovs1", "host1")
+    ports = datacentre.api.create_all("port", [{"network_id": network, "binding:host_id": node} for node in nodes])
+    datacentre.controller.kill()
+    vms = [datacentre.plug(port, "vxlan78", node, f"late-{node}") for port, node in zip(ports, nodes, strict=True)]
+    datacentre.controller = Controller()
+    datacentre.controller.start()
+    try:
+        datacentre.wait_active()
+        both = Matrix([*vms, matrix.vms["vxlan78-ovs2"], matrix.vms["vxlan78-host2"]])
+        assert not both.problems(both.run(tcp=False))
+    finally:
+        for vm in vms:
+            datacentre.remove(vm)

@@ -1,0 +1,89 @@
+"""Anti-spoofing on both kinds of node: what leaves a port is what its address says."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.support import ethernet
+from tests.support.client import wait_until
+from tests.support.datacentre import DataCentre, Vm
+from tests.support.matrix import Matrix
+
+FOREIGN_MAC = "02:00:5e:00:53:01"
+NOBODY = ".250"
+"""Last part of an address nobody has: ARP for it must be flooded to be heard."""
+
+SENDERS = [f"{network}-{node}" for network in ("flat", "vlan100", "gre77", "vxlan77") for node in ("ovs1", "host1")]
+
+
+def listener_of(matrix: Matrix, vm: Vm) -> Vm:
+    """A VM of the same network on the other kind of node."""
+    same_network = (other for other in matrix.vms.values() if other.network == vm.network)
+    return next(other for other in same_network if other.node.kind != vm.node.kind)
+
+
+def neighbour(ip: str, last: str = NOBODY) -> str:
+    """Another address of the same subnet."""
+    return ip.rsplit(".", 1)[0] + last
+
+
+def arrives(vm: Vm, listener: Vm, frame: bytes, wait: float = 0.4) -> bool:
+    """Whether a frame that ``vm`` sends is heard by ``listener``."""
+    listener.site.forget()
+    vm.site.inject([(vm.name, frame.hex())])
+    time.sleep(wait)
+    return ethernet.trimmed(frame).hex() in listener.site.heard()[listener.name]
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+def test_honest_frames_pass_and_spoofed_ones_do_not(matrix: Matrix, sender: str) -> None:
+    """Source MAC, ARP sender (MAC and address) and IPv4 source."""
+    vm = matrix.vms[sender]
+    other, lie = listener_of(matrix, vm), neighbour(vm.ip, ".77")
+    everybody = (ethernet.BROADCAST, "255.255.255.255")
+    honest = {
+        "IPv4": ethernet.token(vm.source, other.source, "honest"),
+        "broadcast": ethernet.token(vm.source, everybody, "honest"),
+        "ARP": ethernet.arp_request(vm.mac, vm.source, neighbour(vm.ip)),
+    }
+    spoofed = {
+        "source MAC, unicast": ethernet.token((FOREIGN_MAC, vm.ip), other.source, "spoofed"),
+        "source MAC, broadcast": ethernet.token((FOREIGN_MAC, vm.ip), everybody, "spoofed"),
+        "IPv4 source, unicast": ethernet.token((vm.mac, lie), other.source, "spoofed"),
+        "IPv4 source, broadcast": ethernet.token((vm.mac, lie), everybody, "spoofed"),
+        "ARP sender address": ethernet.arp_request(vm.mac, (vm.mac, lie), neighbour(vm.ip)),
+        "ARP sender MAC": ethernet.arp_request(vm.mac, (FOREIGN_MAC, vm.ip), neighbour(vm.ip)),
+        "everything": ethernet.arp_request(FOREIGN_MAC, (FOREIGN_MAC, lie), neighbour(vm.ip)),
+    }
+    assert {name: arrives(vm, other, frame) for name, frame in honest.items()} == dict.fromkeys(honest, True)
+    assert {name: arrives(vm, other, frame) for name, frame in spoofed.items()} == dict.fromkeys(spoofed, False)
+
+
+@pytest.mark.parametrize("sender", ["vlan101-ovs1", "vlan101-host1"])
+def test_an_allowed_address_pair_passes(datacentre: DataCentre, matrix: Matrix, sender: str) -> None:
+    """Once it is allowed, and no longer once it is not."""
+    vm = matrix.vms[sender]
+    other, pair = listener_of(matrix, vm), (FOREIGN_MAC, neighbour(vm.ip, ".77"))
+    frames = [ethernet.token(pair, other.source, "pair"), ethernet.arp_request(pair[0], pair, neighbour(vm.ip))]
+    assert not any(arrives(vm, other, frame) for frame in frames)
+    allow = [{"mac_address": pair[0], "ip_address": pair[1]}]
+    datacentre.api.update("port", vm.port_id, allowed_address_pairs=allow)
+    wait_until(lambda: all(arrives(vm, other, frame) for frame in frames), 10, lambda: "the pair does not pass")
+    assert arrives(vm, other, ethernet.token(vm.source, other.source, "own"))
+    datacentre.api.update("port", vm.port_id, allowed_address_pairs=[])
+    wait_until(lambda: not any(arrives(vm, other, frame) for frame in frames), 10, lambda: "the pair still passes")
+
+
+@pytest.mark.parametrize("sender", ["vxlan78-ovs1", "vxlan78-host1"])
+def test_port_security_can_be_off(datacentre: DataCentre, matrix: Matrix, sender: str) -> None:
+    """Then everything leaves the port."""
+    vm = matrix.vms[sender]
+    other = listener_of(matrix, vm)
+    frame = ethernet.token((FOREIGN_MAC, neighbour(vm.ip, ".78")), other.source, "free")
+    assert not arrives(vm, other, frame)
+    datacentre.api.update("port", vm.port_id, port_security_enabled=False)
+    wait_until(lambda: arrives(vm, other, frame), 10, lambda: "port security is off, and yet nothing passes")
+    datacentre.api.update("port", vm.port_id, port_security_enabled=True)
+    wait_until(lambda: not arrives(vm, other, frame), 10, lambda: "port security is on, and yet everything passes")
