@@ -92,7 +92,8 @@ class Flow:
     @cached_property
     def cookie(self) -> int:
         """Owner tag and 48-bit hash of (table, priority, match, instructions): equal cookies are equal flows."""
-        content = repr((self.table, self.priority, self.match, self.actions, self.metadata, self.goto))
+        match = [(field.name, field.value, field.mask) for field in self.match]
+        content = repr((self.table, self.priority, match, self.actions, self.metadata, self.goto))
         return (OWNER_TAG << OWNER_SHIFT) | _hash(content, 6)
 
     @cached_property
