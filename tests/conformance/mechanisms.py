@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 
 from controller.dataplane.values import Bucket, Flow, Program, ToGroup
 from controller.intent import Intent
-from controller.model import Attachment, Binding, Network, Node, NodeKind, Observation, Port
+from controller.model import Binding, Network, Node, NodeKind, Observation
 from legacy_agent.host_plan import HostPlan
 from mechanisms.api import Bound, Continue, MechanismDriver, Plan, Refused
 from tests.support.scenarios import (
@@ -29,6 +29,7 @@ from tests.support.scenarios import (
     intent_of,
     make_network,
     make_port,
+    observe,
     states,
     switch_node,
 )
@@ -260,17 +261,6 @@ def check_host_plan(plan: HostPlan, node: Node) -> None:
         assert list(network.peers) == sorted(set(network.peers))
         assert list(network.remotes) == sorted(set(network.remotes))
         assert node.tunnel_ip not in network.peers
-
-
-def observe(node: Node, ports: Mapping[str, Port]) -> Observation:
-    """Every bound port of the node plugged in."""
-    here = sorted(key for key, port in ports.items() if port.binding and port.binding.node_id == node.id)
-    if node.kind is NodeKind.HOST:
-        return Observation(node.id, {key: Attachment(key, f"tap{key[:11]}") for key in here})
-    attachments = {key: Attachment(key, f"vif{number}", 100 + number) for number, key in enumerate(here)}
-    uplinks = {name: 10 + number for number, name in enumerate(sorted(node.physical_networks))}
-    tunnels = {name: 20 + number for number, name in enumerate(sorted(node.tunnel_types))}
-    return Observation(node.id, attachments, uplinks, tunnels)
 
 
 def _rebound(binding: Binding, nodes: Mapping[str, Node], mechanism: str) -> Binding:

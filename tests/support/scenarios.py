@@ -8,7 +8,18 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 
 from controller.intent import Change, Intent
-from controller.model import AddressPair, Binding, Network, Node, NodeKind, Port, Segment, switch_node_id
+from controller.model import (
+    AddressPair,
+    Attachment,
+    Binding,
+    Network,
+    Node,
+    NodeKind,
+    Observation,
+    Port,
+    Segment,
+    switch_node_id,
+)
 
 PHYSICAL_NETWORKS = ("physnet1", "physnet2")
 SEGMENT_KINDS = (
@@ -103,6 +114,17 @@ def intent_of(state: State, revision: int = 1) -> Intent:
     intent = Intent()
     intent.apply(change_between(State(), state, revision))
     return intent
+
+
+def observe(node: Node, ports: Mapping[str, Port]) -> Observation:
+    """Every bound port of the node plugged in."""
+    here = sorted(key for key, port in ports.items() if port.binding and port.binding.node_id == node.id)
+    if node.kind is NodeKind.HOST:
+        return Observation(node.id, {key: Attachment(key, f"tap{key[:11]}") for key in here})
+    attachments = {key: Attachment(key, f"vif{number}", 100 + number) for number, key in enumerate(here)}
+    uplinks = {name: 10 + number for number, name in enumerate(sorted(node.physical_networks))}
+    tunnels = {name: 20 + number for number, name in enumerate(sorted(node.tunnel_types))}
+    return Observation(node.id, attachments, uplinks, tunnels)
 
 
 def _replaced(old: Mapping[str, object], new: Mapping[str, object]) -> dict:  # type: ignore[type-arg]
