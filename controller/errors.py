@@ -49,3 +49,7 @@ class ReportError(IsthmusError):
 
 class UnknownNode(IsthmusError):
     """No node with that name is known."""
+
+
+class FeedExpired(IsthmusError):
+    """A follower asked for revisions that the change feed no longer keeps; it must load the whole intent anew."""

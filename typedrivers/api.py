@@ -26,11 +26,11 @@ class TypeDriver(Protocol):
         and the ranges or physical networks that would be right."""
 
     def reserve(self, session: Session, segment: Segment) -> None:
-        """Take exactly this segment. Raises a 409 (e.g. ``VlanIdInUse``, ``TunnelIdInUse``, ``FlatNetworkInUse``) naming
+        """Take exactly this segment. Raises a 409 (``VlanIdInUse``, ``TunnelIdInUse``, ``FlatNetworkInUse``) naming
         the id and the network that has it."""
 
     def allocate(self, session: Session, physical_network: str | None = None) -> Segment:
-        """Take a free segment for a project. Raises ``neutron_lib.exceptions.NoNetworkAvailable`` naming the ranges."""
+        """Take a free segment. Raises ``neutron_lib.exceptions.NoNetworkAvailable`` naming the ranges."""
 
     def release(self, session: Session, segment: Segment) -> None:
         """Give the segment back."""

@@ -48,7 +48,7 @@ class Resources(Protocol):
     def update(
         self, context: RequestContext, resource: str, resource_id: str, body: Body, if_match: int | None = None
     ) -> Body:
-        """``if_match``: the revision_number the caller expects; another one is a 412 (RevisionNumberConstraintFailed)."""
+        """``if_match``: the revision_number the caller expects; another is a 412 (RevisionNumberConstraintFailed)."""
 
     def delete(self, context: RequestContext, resource: str, resource_id: str) -> None: ...
 

@@ -1,0 +1,85 @@
+"""Engines: how SQLite and PostgreSQL must be spoken to so that both behave alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from controller.errors import ConfigurationError
+
+BUSY_TIMEOUT = 30.0
+"""Seconds a writer of SQLite waits for the writer of another process."""
+
+
+def is_sqlite(engine: Engine) -> bool:
+    """Whether the engine's database is SQLite."""
+    return engine.dialect.name == "sqlite"
+
+
+def create(text: str) -> Engine:
+    """The engine for a URL. Raises ConfigurationError for a URL that names no usable database."""
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "[database] connection is no database URL; it should look like sqlite:////var/lib/isthmus/isthmus.sqlite "
+            "or postgresql+psycopg2://user:password@host/isthmus"
+        ) from error
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(url)
+    if url.get_backend_name() == "postgresql":
+        return _postgresql(url)
+    raise ConfigurationError(
+        f"[database] connection names the database '{url.get_backend_name()}'; sqlite and postgresql are supported"
+    )
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise ConfigurationError("[database] connection needs the path of a file for SQLite: sqlite:////path/to/file")
+    directory = Path(str(url.database)).parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"[database] connection: the directory {directory} cannot be created: {error.strerror}"
+        ) from error
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late: reads before it would see another state
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Writers take the write lock at once: a reader that turns writer may fail with SQLITE_BUSY whatever it waits."""
+    writes = connection.get_execution_options().get("isthmus_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"[database] connection: the driver {error.name} is not installed; pip install 'isthmus[postgresql]'"
+        ) from error
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """Readers see one state of the database; writers see what others committed, and meet them at constraints."""
+    if not connection.get_execution_options().get("isthmus_write", False):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -1,0 +1,99 @@
+"""The change feed as followers read it (:class:`controller.plugin.api.Feed`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from controller.db import values
+from controller.db.models import FeedRow, FeedState
+from controller.db.session import Store
+from controller.db.transaction import INTENT
+from controller.errors import FeedExpired
+from controller.intent import Change, Intent
+from controller.model import Network, Node, Port
+
+V = TypeVar("V", Network, Port, Node)
+
+FOLLOWED = ("network", "port", "node")
+"""What plans depend on; subnets and status are in the feed, but no intent."""
+
+
+class StoreFeed:
+    """The feed of one store. ``arp_responder`` is the configured default of networks."""
+
+    def __init__(self, store: Store, arp_responder: bool = True) -> None:
+        self._store = store
+        self._arp_responder = arp_responder
+
+    def latest(self) -> int:
+        """The newest committed revision."""
+        with self._store.read() as session:
+            return _state(session).revision
+
+    def subscribe(self, callback: Callable[[int], None]) -> None:
+        """Call back after every commit of this process with its revision; other processes' are found by asking."""
+        self._store.subscribe(callback)
+
+    def load(self) -> Intent:
+        """The whole intent at the newest revision, from one state of the database."""
+        intent = Intent()
+        with self._store.read() as session:
+            revision = _state(session).revision
+            networks = {item.id: item for item in values.networks(session, None, self._arp_responder)}
+            nodes = {item.id: item for item in values.nodes(session)}
+            ports = {item.id: item for item in values.ports(session)}
+        intent.apply(Change.of(revision, networks, ports, nodes))
+        return intent
+
+    def since(self, revision: int) -> list[Change]:
+        """All later changes of intent, in order; objects are as they are now.
+
+        Raises :class:`controller.errors.FeedExpired` when entries after ``revision`` were pruned.
+        """
+        with self._store.read() as session:
+            if revision < _state(session).pruned:
+                raise FeedExpired(f"the change feed no longer has what follows revision {revision}; load anew")
+            touched = _touched(session, revision)
+            current = self._current(session, touched)
+        return [_change(number, ids, current) for number, ids in touched.items()]
+
+    def _current(self, session: Session, touched: Mapping[int, Mapping[str, list[str]]]) -> dict[str, dict[str, Any]]:
+        ids: dict[str, set[str]] = {resource: set() for resource in FOLLOWED}
+        for change in touched.values():
+            for resource, names in change.items():
+                ids[resource].update(names)
+        network_ids, port_ids, node_ids = (sorted(ids[resource]) for resource in FOLLOWED)
+        return {
+            "network": {item.id: item for item in values.networks(session, network_ids, self._arp_responder)},
+            "port": {item.id: item for item in values.ports(session, port_ids)},
+            "node": {item.id: item for item in values.nodes(session, node_ids)},
+        }
+
+
+def _state(session: Session) -> FeedState:
+    return session.scalars(select(FeedState)).one()
+
+
+def _touched(session: Session, revision: int) -> dict[int, dict[str, list[str]]]:
+    """Revision -> resource -> ids, in the order of revisions."""
+    statement = (
+        select(FeedRow.revision, FeedRow.resource, FeedRow.object_id)
+        .where(FeedRow.revision > revision, FeedRow.kind == INTENT, FeedRow.resource.in_(FOLLOWED))
+        .order_by(FeedRow.revision)
+    )
+    touched: dict[int, dict[str, list[str]]] = {}
+    for number, resource, object_id in session.execute(statement):
+        touched.setdefault(number, defaultdict(list))[resource].append(object_id)
+    return touched
+
+
+def _change(revision: int, ids: Mapping[str, list[str]], current: Mapping[str, Mapping[str, Any]]) -> Change:
+    networks, ports, nodes = (
+        {object_id: current[resource].get(object_id) for object_id in ids.get(resource, ())} for resource in FOLLOWED
+    )
+    return Change.of(revision, networks, ports, nodes)

@@ -1,0 +1,18 @@
+"""What Alembic runs: migrate the database on the connection that :mod:`controller.db.migrate` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from controller.db.base import Base
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+    compare_server_default=False,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,111 @@
+"""Sessions on the store: consistent reads, and writes that are one transaction with one revision each.
+
+A write is a function of a :class:`Transaction`. It may be called again after a conflict, so it must not have effects
+outside the session. Nothing here knows what is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+
+from controller.db.engine import create, is_sqlite
+from controller.db.transaction import Transaction
+
+T = TypeVar("T")
+LOG = logging.getLogger(__name__)
+
+RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})
+"""PostgreSQL: serialization failure, deadlock, lock not available."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
+
+
+def utc_now() -> datetime:
+    """The clock of the store unless another is given."""
+    return datetime.now(UTC)
+
+
+class Store:
+    """One database: SQLite by file, or PostgreSQL. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        url: str,
+        max_retries: int = 10,
+        clock: Callable[[], datetime] = utc_now,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.engine: Engine = create(url)
+        self.clock = clock
+        self._writer = self.engine.execution_options(isthmus_write=True)
+        self._max_retries = max_retries
+        self._pause = pause
+        self._serial: AbstractContextManager[Any] = threading.Lock() if is_sqlite(self.engine) else nullcontext()
+        self._listeners: list[Callable[[int], None]] = []
+
+    def subscribe(self, callback: Callable[[int], None]) -> None:
+        """Call back with the revision after every commit of this process that has one."""
+        self._listeners.append(callback)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session whose reads all see one state of the database."""
+        with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+            yield session
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run ``work`` in a transaction and commit it with one revision for all it touched.
+
+        After a conflict with another writer it is run again, at most ``max_retries`` times. Raises what ``work``
+        raises, and the database's error when the conflict does not go away.
+        """
+        for attempt in range(self._max_retries + 1):
+            try:
+                result, revision = self._once(work)
+            except (DBAPIError, StaleDataError) as error:
+                if attempt == self._max_retries or not is_conflict(error):
+                    raise
+                LOG.debug("transaction is tried again (%d) after %s", attempt + 1, error)
+                self._pause(backoff(attempt))
+                continue
+            if revision is not None:
+                for listener in self._listeners:
+                    listener(revision)
+            return result
+        raise AssertionError("unreachable")
+
+    def _once(self, work: Callable[[Transaction], T]) -> tuple[T, int | None]:
+        with self._serial, Session(self._writer, expire_on_commit=False) as session, session.begin():
+            transaction = Transaction(session, self.clock())
+            result = work(transaction)
+            return result, transaction.record()
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait before trying again: growing, and different for everybody who collided."""
+    return float(random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
+
+
+def is_conflict(error: Exception) -> bool:
+    """Whether another try may succeed: two writers met, nothing is wrong with the statement or the database."""
+    if isinstance(error, (IntegrityError, StaleDataError)):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "pgcode", None)
+    return error.connection_invalidated or state in RETRIED_STATES or "database is locked" in str(error.orig)

@@ -1,0 +1,103 @@
+"""One write: a session, the moment, and which objects it touched. Its record is one revision of the change feed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from controller.db.models import FeedRow, FeedState, NetworkRow, NodeRow, PortRow, SegmentRow, Standard, SubnetRow
+
+INTENT, STATUS = "intent", "status"
+
+KEPT_REVISIONS = 100_000
+KEPT_TIME = timedelta(hours=24)
+PRUNE_EVERY = 1_000
+CHUNK = 500
+
+RESOURCES: dict[type, str] = {
+    NetworkRow: "network",
+    SubnetRow: "subnet",
+    PortRow: "port",
+    SegmentRow: "segment",
+    NodeRow: "node",
+}
+
+
+class Transaction:
+    """What a use case writes with. ``now`` is the moment of the write for every time stamp in it."""
+
+    def __init__(self, session: Session, now: datetime) -> None:
+        self.session = session
+        self.now = now
+        self._touched: dict[tuple[str, str], str] = {}
+
+    def created(self, row: Standard) -> None:
+        """Add a new resource."""
+        row.created_at = row.updated_at = self.now
+        row.revision_number = 0
+        self.session.add(row)
+        self.touch(row)
+
+    def updated(self, row: Standard, kind: str = INTENT) -> None:
+        """A resource changed: its revision number rises once per write."""
+        if (RESOURCES[type(row)], row.id) not in self._touched:
+            row.updated_at = self.now
+            row.revision_number += 1
+        self.touch(row, kind)
+
+    def deleted(self, row: Standard | NodeRow) -> None:
+        """Remove a resource."""
+        self.session.delete(row)
+        self.touch(row)
+
+    def touch(self, row: Standard | NodeRow, kind: str = INTENT) -> None:
+        """Name an object in the change feed."""
+        key = (RESOURCES[type(row)], row.id)
+        if self._touched.get(key) != INTENT:
+            self._touched[key] = kind
+
+    def record(self) -> int | None:
+        """Write the revision for everything touched; None if nothing was. Called last, right before the commit."""
+        self.session.flush()
+        if not self._touched:
+            return None
+        statement = update(FeedState).values(revision=FeedState.revision + 1).returning(FeedState.revision)
+        revision = int(self.session.execute(statement).scalar_one())
+        self._stamp_ports(revision)
+        rows = [
+            {"revision": revision, "resource": resource, "object_id": object_id, "kind": kind, "at": self.now}
+            for (resource, object_id), kind in self._touched.items()
+        ]
+        self.session.execute(insert(FeedRow), rows)
+        if revision % PRUNE_EVERY == 0:
+            prune(self.session, revision - KEPT_REVISIONS, self.now - KEPT_TIME)
+        return revision
+
+    def _stamp_ports(self, revision: int) -> None:
+        ports = [
+            object_id for (resource, object_id), kind in self._touched.items() if resource == "port" and kind == INTENT
+        ]
+        for start in range(0, len(ports), CHUNK):
+            chosen = PortRow.id.in_(ports[start : start + CHUNK])
+            statement = update(PortRow).where(chosen).values(intent_revision=revision)
+            self.session.execute(statement, execution_options={"synchronize_session": False})
+
+
+def prune(session: Session, revision: int, before: datetime) -> int:
+    """Forget entries that are both old in revisions and old in time, and remember up to where; returns that revision.
+
+    A follower that fell back behind it is told so (:class:`controller.errors.FeedExpired`) and loads afresh.
+    """
+    newest = session.scalar(
+        select(FeedRow.revision)
+        .where(FeedRow.revision <= revision, FeedRow.at < before)
+        .order_by(FeedRow.revision.desc())
+        .limit(1)
+    )
+    if newest is None:
+        return int(session.scalars(select(FeedState.pruned)).one())
+    session.execute(delete(FeedRow).where(FeedRow.revision <= newest))
+    session.execute(update(FeedState).values(pruned=newest))
+    return newest

@@ -1,0 +1,139 @@
+"""Nodes as the agent resource shows them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from neutron_lib.exceptions.agent import AgentNotFound
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from controller.db.models import BindingRow, NodeRow
+from controller.db.transaction import Transaction
+from controller.model import NodeKind
+from controller.plugin.api import Body, Query
+from controller.plugin.binding import Binder
+from controller.plugin.bodies import given, invalid, is_given
+from controller.plugin.faults import AgentInUse
+
+NAMESPACE = uuid.UUID("7d0b1a52-6b8e-5c3f-9a4e-2f1d86c0b9e7")
+TYPES = {NodeKind.HOST: "Linux bridge agent", NodeKind.SWITCH: "OpenFlow switch"}
+BINARIES = {NodeKind.HOST: "isthmus-agent", NodeKind.SWITCH: "openflow-switch"}
+TIME = "%Y-%m-%d %H:%M:%S"
+
+
+def agent_id(node_id: str) -> str:
+    """The id of a node's agent, the same for ever."""
+    return str(uuid.uuid5(NAMESPACE, node_id))
+
+
+class Agents:
+    """The agent resource; ``down_after`` is the silence after which a node is held to be down."""
+
+    def __init__(self, binder: Binder, down_after: timedelta) -> None:
+        self._binder, self._down_after = binder, down_after
+
+    def find(self, session: Session, wanted: str, lock: bool = False) -> NodeRow:
+        """The node of an agent. Raises AgentNotFound."""
+        statement = select(NodeRow).where(NodeRow.agent_id == wanted)
+        row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
+        if row is None:
+            raise AgentNotFound(id=wanted)
+        return row
+
+    def list(self, session: Session, query: Query, now: datetime) -> list[Body]:
+        """Agents as asked for. There are some thousands at most, so this needs no SQL of its own."""
+        rows = session.scalars(select(NodeRow).order_by(NodeRow.host, NodeRow.id))
+        bodies = [body for body in (self.body(row, now) for row in rows) if _matches(body, query)]
+        for name, ascending in reversed(query.sorts):
+            bodies.sort(key=lambda body: str(body.get(name, "")), reverse=not ascending)
+        return _page(bodies, query)
+
+    def body(self, row: NodeRow, now: datetime) -> Body:
+        """As the API shows agents."""
+        kind = NodeKind(row.kind)
+        return {
+            "id": row.agent_id,
+            "agent_type": TYPES[kind],
+            "binary": BINARIES[kind],
+            "topic": "N/A",
+            "host": row.host,
+            "admin_state_up": row.admin_state_up,
+            "alive": self.alive(row, now),
+            "created_at": row.created_at.strftime(TIME),
+            "started_at": row.started_at.strftime(TIME),
+            "heartbeat_timestamp": row.heartbeat_at.strftime(TIME),
+            "description": row.description,
+            "configurations": _configurations(row),
+        }
+
+    def alive(self, row: NodeRow, now: datetime) -> bool:
+        """Whether the node was heard of lately. A switch is heard as long as its session lasts."""
+        if row.lost:
+            return False
+        return row.kind == NodeKind.SWITCH or now - row.heartbeat_at <= self._down_after
+
+    def update(self, transaction: Transaction, row: NodeRow, body: Body) -> None:
+        """Administrative state and description; a node that is down takes no new ports."""
+        unknown = set(body) - {"admin_state_up", "description"}
+        if unknown:
+            raise invalid(f"{', '.join(sorted(unknown))} of an agent cannot be changed")
+        if is_given(body, "description"):
+            row.description = body["description"] or ""
+        before, row.admin_state_up = row.admin_state_up, given(body, "admin_state_up", row.admin_state_up)
+        transaction.touch(row)
+        transaction.session.flush()
+        if row.admin_state_up and not before:
+            self._binder.decide_node(transaction, row, [row.host], only_unbound=True)
+
+    def delete(self, transaction: Transaction, row: NodeRow) -> None:
+        """Forget a node that is neither alive nor used. Raises AgentInUse."""
+        if self.alive(row, transaction.now):
+            raise AgentInUse(agent_id=row.agent_id, host=row.host, reason="it is alive; stop it first")
+        bound = select(func.count()).select_from(BindingRow).where(BindingRow.node_id == row.id)
+        ports = transaction.session.scalar(bound)
+        if ports:
+            raise AgentInUse(
+                agent_id=row.agent_id,
+                host=row.host,
+                reason=f"{ports} ports are bound there; move or delete them first",
+            )
+        transaction.deleted(row)
+
+
+def _configurations(row: NodeRow) -> dict[str, Any]:
+    facts = row.facts
+    shown: dict[str, Any] = {
+        "tunnel_ip": facts["tunnel_ip"],
+        "tunnel_types": facts["tunnel_types"],
+        "bridge_mappings": facts["physical_networks"],
+        "mechanisms": facts["mechanisms"],
+        "capabilities": facts["capabilities"],
+        "limits": facts["limits"],
+    }
+    if row.kind == NodeKind.SWITCH:
+        shown["datapath_id"] = row.id.removeprefix("switch:")
+    return shown
+
+
+def _matches(body: Body, query: Query) -> bool:
+    for name, accepted in query.filters.items():
+        if name not in body:
+            raise invalid(f"'{name}' cannot be filtered by")
+        if body[name] not in accepted and str(body[name]).lower() not in {str(value).lower() for value in accepted}:
+            return False
+    return True
+
+
+def _page(bodies: Sequence[Body], query: Query) -> list[Body]:
+    found = list(bodies)[::-1] if query.page_reverse else list(bodies)
+    if query.marker is not None:
+        ids = [body["id"] for body in found]
+        if query.marker not in ids:
+            raise AgentNotFound(id=query.marker)
+        found = found[ids.index(query.marker) + 1 :]
+    found = found if query.limit is None else found[: query.limit]
+    return found[::-1] if query.page_reverse else found

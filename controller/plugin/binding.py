@@ -1,0 +1,162 @@
+"""Binding: on which node a port is realised, by which mechanism and segment; or why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from neutron_lib.api.definitions import portbindings
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from controller.db.models import BindingRow, NetworkRow, NodeRow, PortRow
+from controller.db.transaction import Transaction
+from controller.db.values import local_links, network_value, node_value, port_value
+from controller.model import Network, Node, Port, switch_node_id
+from mechanisms.api import Bound
+from typedrivers.intervals import Interval
+from typedrivers.pools import UsedIds
+
+PORT_KEYS = Interval(1, 2**20 - 1)
+REALISED_VNIC_TYPES = (portbindings.VNIC_NORMAL, portbindings.VNIC_BAREMETAL)
+NAMED_HOSTS = 10
+
+NOT_ASKED = "not bound: binding:host_id is empty and no endpoint has been plugged in"
+
+
+class Decision(Protocol):
+    """What the mechanism drivers say: ``bound`` by ``mechanism``, or the ``refusal``."""
+
+    @property
+    def bound(self) -> Bound | None: ...
+    @property
+    def mechanism(self) -> str: ...
+    @property
+    def refusal(self) -> str: ...
+
+
+class Mechanisms(Protocol):
+    """The part of :class:`mechanisms.manager.MechanismManager` that is needed here."""
+
+    def bind(self, port: Port, network: Network, node: Node) -> Decision: ...
+
+
+class Binder:
+    """Decides bindings inside a transaction; the mechanism drivers are pure, so it may be repeated."""
+
+    def __init__(self, mechanisms: Mechanisms) -> None:
+        self._mechanisms = mechanisms
+
+    def decide(self, transaction: Transaction, port: PortRow, node_id: str | None = None) -> bool:
+        """Decide a port's binding anew, on ``node_id`` if given; True if it changed. The caller names the port in the
+        feed."""
+        session, row = transaction.session, port.binding
+        before = _state(row)
+        nodes = _candidates(session, row, node_id)
+        if not (row.host or row.switch_node_id):
+            _unbind(row, portbindings.VIF_TYPE_UNBOUND, "")
+        elif not nodes:
+            _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, _unknown_host(session, row))
+        else:
+            self._bind(session, port, nodes)
+        changed = _state(row) != before
+        if changed or not port.status:
+            port.status, port.status_reason = "DOWN", status_reason(row)
+        return changed
+
+    def _bind(self, session: Session, port: PortRow, nodes: Sequence[NodeRow]) -> None:
+        row = port.binding
+        if row.vnic_type not in REALISED_VNIC_TYPES:
+            reason = (
+                f"binding:vnic_type '{row.vnic_type}' is not realised here; use {' or '.join(REALISED_VNIC_TYPES)}"
+            )
+            _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, reason)
+            return
+        network = network_value(session.get_one(NetworkRow, port.network_id))
+        refusals = []
+        for node in nodes:
+            decision = self._mechanisms.bind(port_value(port), network, node_value(node))
+            if decision.bound is not None:
+                _bound(session, row, node, decision.bound, decision.mechanism)
+                return
+            refusals.append(decision.refusal)
+        _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, "; ".join(dict.fromkeys(refusals)))
+
+    def decide_node(self, transaction: Transaction, node: NodeRow, hosts: Sequence[str], only_unbound: bool) -> None:
+        """Decide the ports that are, or ask to be, on a node. ``hosts``: its names, the old one and the new one."""
+        asked = or_(BindingRow.host.in_(hosts), BindingRow.switch_node_id == node.id)
+        chosen = asked & BindingRow.node_id.is_(None) if only_unbound else asked | (BindingRow.node_id == node.id)
+        self._decide_all(transaction, select(PortRow).join(PortRow.binding).where(chosen))
+
+    def decide_unbound(self, transaction: Transaction, network: NetworkRow) -> None:
+        """Try the ports of a network again that were refused."""
+        chosen = (PortRow.network_id == network.id) & BindingRow.node_id.is_(None) & (BindingRow.refusal != "")
+        self._decide_all(transaction, select(PortRow).join(PortRow.binding).where(chosen))
+
+    def _decide_all(self, transaction: Transaction, statement: Select[Any]) -> None:
+        ports: Sequence[PortRow] = transaction.session.scalars(
+            statement.order_by(PortRow.id).with_for_update(of=PortRow)
+        ).all()
+        for port in ports:
+            if self.decide(transaction, port):
+                transaction.updated(port)
+                transaction.session.flush()
+
+
+def wish(row: BindingRow) -> None:
+    """Take over from the profile which switch the port is asked to be on."""
+    links = local_links(row.profile)
+    row.switch_node_id = None
+    for switch_id, _ in links:
+        number = switch_number(switch_id)
+        if number is not None:
+            row.switch_node_id = switch_node_id(number)
+            return
+
+
+def switch_number(text: str) -> int | None:
+    """A datapath id as hexadecimal digits, with or without ``0x``, colons or dashes; None if it is none."""
+    digits = text.strip().lower().removeprefix("0x").replace(":", "").replace("-", "")
+    if not digits or len(digits) > 16 or any(digit not in "0123456789abcdef" for digit in digits):
+        return None
+    return int(digits, 16)
+
+
+def status_reason(row: BindingRow) -> str:
+    """Why a port without or with a fresh binding is DOWN."""
+    if row.node_id is not None:
+        return "waiting for the node to take the port over"
+    return row.refusal or NOT_ASKED
+
+
+def _candidates(session: Session, row: BindingRow, node_id: str | None) -> Sequence[NodeRow]:
+    """The nodes where the port may be, locked: their facts and keys must not change under the decision."""
+    chosen = (
+        NodeRow.id == (node_id or row.switch_node_id) if node_id or row.switch_node_id else NodeRow.host == row.host
+    )
+    statement = select(NodeRow).where(chosen).order_by(NodeRow.id != (row.node_id or ""), NodeRow.key)
+    return session.scalars(statement.with_for_update(key_share=True)).all()
+
+
+def _unknown_host(session: Session, row: BindingRow) -> str:
+    wanted = f"switch '{row.switch_node_id}'" if row.switch_node_id else f"host '{row.host}'"
+    hosts = session.scalars(select(NodeRow.host).distinct().order_by(NodeRow.host).limit(NAMED_HOSTS + 1)).all()
+    known = ", ".join(hosts[:NAMED_HOSTS]) + (", ..." if len(hosts) > NAMED_HOSTS else "")
+    return f"{wanted} is unknown: no switch or agent of that name has reported; known hosts: {known or 'none'}"
+
+
+def _unbind(row: BindingRow, vif_type: str, refusal: str) -> None:
+    row.node_id = row.segment_id = row.mechanism = row.port_key = None
+    row.vif_type, row.vif_details, row.refusal = vif_type, {}, refusal
+
+
+def _bound(session: Session, row: BindingRow, node: NodeRow, bound: Bound, mechanism: str) -> None:
+    key = row.port_key
+    if row.node_id != node.id or key is None:
+        key = UsedIds(session, BindingRow.__table__, "port_key", {"node_id": node.id}).lowest_gap(PORT_KEYS)
+    row.node_id, row.segment_id, row.mechanism, row.port_key = node.id, bound.segment_id, mechanism, key
+    row.vif_type, row.vif_details, row.refusal = bound.vif_type, dict(bound.vif_details), ""
+
+
+def _state(row: BindingRow) -> tuple[object, ...]:
+    return (row.node_id, row.segment_id, row.mechanism, row.port_key, row.vif_type, row.vif_details, row.refusal)

@@ -1,0 +1,58 @@
+"""Small readers of request bodies, and what every resource shows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from neutron_lib.constants import ATTR_NOT_SPECIFIED
+from neutron_lib.exceptions import InvalidInput
+
+from controller.db.models import Standard
+from controller.plugin.api import Body
+from controller.plugin.context import RequestContext
+
+
+def given(body: Body, name: str, default: Any = None) -> Any:
+    """The value of an attribute, or the default when the caller left it out."""
+    value = body.get(name, ATTR_NOT_SPECIFIED)
+    return default if value is ATTR_NOT_SPECIFIED else value
+
+
+def is_given(body: Body, name: str) -> bool:
+    """Whether the caller said anything about an attribute (None counts)."""
+    return body.get(name, ATTR_NOT_SPECIFIED) is not ATTR_NOT_SPECIFIED
+
+
+def project_of(body: Body, context: RequestContext) -> str:
+    """The project that a new resource belongs to."""
+    return str(given(body, "project_id") or given(body, "tenant_id") or context.project_id)
+
+
+def time_text(moment: datetime) -> str:
+    """A time stamp as Neutron writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def standard(row: Standard) -> Body:
+    """The standard attributes of a resource."""
+    return {
+        "id": row.id,
+        "description": row.description,
+        "created_at": time_text(row.created_at),
+        "updated_at": time_text(row.updated_at),
+        "revision_number": row.revision_number,
+    }
+
+
+def invalid(message: str) -> InvalidInput:
+    """A 400 with a message for the caller."""
+    return InvalidInput(error_message=message)
+
+
+def set_plain(row: Any, body: Body, *names: str) -> None:
+    """Copy attributes that need no thought; None becomes the empty text."""
+    for name in names:
+        if is_given(body, name):
+            value = body[name]
+            setattr(row, name, "" if value is None else value)

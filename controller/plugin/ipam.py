@@ -1,0 +1,191 @@
+"""Addresses: which a port gets, and that no two ports get the same.
+
+An address in use is a row with a unique key; whoever comes second chooses again. Pools are never enumerated.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netaddr import EUI
+from neutron_lib import constants
+from neutron_lib import exceptions as faults
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from controller.db.base import Address
+from controller.db.models import IpRow, PortRow, SubnetRow
+from controller.plugin.api import Body
+from controller.plugin.bodies import invalid
+from controller.plugin.faults import AllocationOnAutoAddressSubnet
+from typedrivers.intervals import Below, Interval, Pool, choose
+from typedrivers.pools import TRIES
+
+AUTOMATIC_MODES = (constants.IPV6_SLAAC, constants.DHCPV6_STATELESS)
+PAGE = 1_000
+
+Ip = tuple[SubnetRow, Address]
+
+
+def is_automatic(subnet: SubnetRow) -> bool:
+    """Whether addresses on the subnet follow from the MAC address."""
+    return subnet.ipv6_address_mode in AUTOMATIC_MODES or subnet.ipv6_ra_mode in AUTOMATIC_MODES
+
+
+def eui64(subnet: SubnetRow, mac_address: str) -> Address:
+    """The address that a host gives itself (RFC 4291, appendix A)."""
+    interface_id = int(EUI(mac_address).modified_eui64())
+    return ipaddress.ip_network(subnet.cidr).network_address + interface_id
+
+
+@dataclass(frozen=True, slots=True)
+class UsedAddresses:
+    """The addresses in use on a subnet, as numbers."""
+
+    session: Session
+    subnet: SubnetRow
+
+    def _address(self, number: int) -> Address:
+        return ipaddress.IPv4Address(number) if self.subnet.ip_version == 4 else ipaddress.IPv6Address(number)
+
+    def highest(self, interval: Interval) -> int | None:
+        """One step from the upper end of the index."""
+        inside = IpRow.address.between(self._address(interval.first), self._address(interval.last))
+        statement = select(IpRow.address).where(IpRow.subnet_id == self.subnet.id, inside)
+        address = self.session.scalars(statement.order_by(IpRow.address.desc()).limit(1)).first()
+        return None if address is None else int(address)
+
+    def among(self, numbers: Sequence[int]) -> set[int]:
+        """One index look-up each."""
+        wanted = IpRow.address.in_([self._address(number) for number in numbers])
+        statement = select(IpRow.address).where(IpRow.subnet_id == self.subnet.id, wanted)
+        return {int(address) for address in self.session.scalars(statement)}
+
+    def lowest_gap(self, interval: Interval) -> int | None:
+        """Walks up the index, a page at a time, to the first address that is missing."""
+        number = interval.first
+        while number <= interval.last:
+            inside = IpRow.address.between(self._address(number), self._address(interval.last))
+            statement = select(IpRow.address).where(IpRow.subnet_id == self.subnet.id, inside)
+            page = self.session.scalars(statement.order_by(IpRow.address).limit(PAGE)).all()
+            for address in page:
+                if int(address) != number:
+                    return number
+                number += 1
+            if len(page) < PAGE:
+                break
+        return number if number <= interval.last else None
+
+
+class Ipam:
+    """Gives addresses of a network's subnets to ports and takes them back."""
+
+    def __init__(self, below: Below = random.randrange) -> None:
+        self._below = below
+
+    def give_automatic(self, session: Session, port: PortRow, subnets: Sequence[SubnetRow]) -> None:
+        """What a port gets that asks for nothing: one IPv4 address, one IPv6 address of managed subnets, and one on
+        every subnet where hosts give themselves addresses. Raises IpAddressGenerationFailure."""
+        for version in (4, 6):
+            managed = [subnet for subnet in subnets if subnet.ip_version == version and not is_automatic(subnet)]
+            if managed and not any(self._take_any(session, port, subnet) for subnet in managed):
+                raise faults.IpAddressGenerationFailure(net_id=port.network_id)
+        if port.device_owner not in constants.ROUTER_INTERFACE_OWNERS_SNAT:
+            for subnet in filter(is_automatic, subnets):
+                self.give(session, port, subnet, eui64(subnet, port.mac_address))
+
+    def give_wanted(
+        self, session: Session, port: PortRow, subnets: Sequence[SubnetRow], wanted: Sequence[Body]
+    ) -> None:
+        """The addresses that a caller asked for, by subnet, by address, or by both. Raises 400 and 409."""
+        resolved = [resolve(port, subnets, item) for item in wanted]
+        for subnet, address in resolved:
+            if address is not None:
+                self.give(session, port, subnet, address)
+        for subnet, address in resolved:
+            if address is None and not self._take_any(session, port, subnet):
+                raise faults.IpAddressGenerationFailure(net_id=port.network_id)
+
+    def give(self, session: Session, port: PortRow, subnet: SubnetRow, address: Address) -> None:
+        """Exactly this address. Raises IpAddressInUse."""
+        if not self._insert(session, port, subnet, address):
+            raise faults.IpAddressInUse(net_id=port.network_id, ip_address=str(address))
+
+    def _take_any(self, session: Session, port: PortRow, subnet: SubnetRow) -> bool:
+        pool = Pool(tuple(Interval(int(row.first), int(row.last)) for row in subnet.pools))
+        used = UsedAddresses(session, subnet)
+        for attempt in range(TRIES):
+            number = choose(pool, used, self._below, ordered=attempt == 0)
+            if number is None:
+                return False
+            if self._insert(
+                session, port, subnet, ipaddress.ip_network(subnet.cidr).network_address.__class__(number)
+            ):
+                return True
+        return False
+
+    def _insert(self, session: Session, port: PortRow, subnet: SubnetRow, address: Address) -> bool:
+        mine = IpRow.port_id == port.id
+        row = {
+            "subnet_id": subnet.id,
+            "address": address,
+            "port_id": port.id,
+            "network_id": port.network_id,
+            "position": session.scalar(select(func.coalesce(func.max(IpRow.position) + 1, 0)).where(mine)),
+        }
+        try:
+            with session.begin_nested():
+                session.execute(insert(IpRow).values(row))
+        except IntegrityError:
+            return False
+        session.expire(port, ["ips"])
+        return True
+
+
+def resolve(port: PortRow, subnets: Sequence[SubnetRow], wanted: Body) -> tuple[SubnetRow, Address | None]:
+    """Which subnet and address an entry of ``fixed_ips`` means; address None: any. Raises 400."""
+    text = wanted.get("ip_address")
+    subnet = _subnet(port, subnets, wanted)
+    if is_automatic(subnet) and port.device_owner not in constants.ROUTER_INTERFACE_OWNERS_SNAT:
+        expected = eui64(subnet, port.mac_address)
+        if text and ipaddress.ip_address(text) != expected:
+            raise AllocationOnAutoAddressSubnet(ip=text, subnet_id=subnet.id, expected=expected)
+        return subnet, expected
+    if not text:
+        return subnet, None
+    address = ipaddress.ip_address(text)
+    if not usable(subnet.cidr, address):
+        raise faults.InvalidIpForSubnet(ip_address=text)
+    return subnet, address
+
+
+def _subnet(port: PortRow, subnets: Sequence[SubnetRow], wanted: Body) -> SubnetRow:
+    text, subnet_id = wanted.get("ip_address"), wanted.get("subnet_id")
+    if subnet_id:
+        found = next((subnet for subnet in subnets if subnet.id == subnet_id), None)
+        if found is None:
+            known = ", ".join(subnet.id for subnet in subnets) or "none"
+            raise invalid(f"subnet {subnet_id} is not on network {port.network_id}; its subnets: {known}")
+        return found
+    if not text:
+        raise invalid("an entry of fixed_ips needs a subnet_id or an ip_address")
+    address = ipaddress.ip_address(text)
+    containing = (subnet for subnet in subnets if address in ipaddress.ip_network(subnet.cidr))
+    found = next(containing, None)
+    if found is None:
+        raise faults.InvalidIpForNetwork(ip_address=text)
+    return found
+
+
+def usable(cidr: str, address: Address) -> bool:
+    """Whether a host may have the address: inside, and neither the network's own nor its broadcast address."""
+    network = ipaddress.ip_network(cidr)
+    if address not in network:
+        return False
+    if network.prefixlen >= network.max_prefixlen - 1:
+        return True
+    return address != network.network_address and (network.version == 6 or address != network.broadcast_address)

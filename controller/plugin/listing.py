@@ -1,0 +1,100 @@
+"""List requests in SQL: filters, sorts and pages by key (not by offset: a page stays right while others write)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from neutron_lib.api import converters
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from controller.db.base import UtcTime
+from controller.plugin.api import Query
+from controller.plugin.bodies import invalid
+
+R = TypeVar("R")
+Filter = Callable[[Sequence[Any]], ColumnElement[bool]]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How a resource is listed: ``columns`` by attribute, ``filters`` for attributes that are no column of its own."""
+
+    model: Any
+    columns: Mapping[str, Any]
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+
+
+def page(
+    session: Session, listing: Listing, query: Query, visible: Sequence[ColumnElement[bool]], marker: Any | None
+) -> list[Any]:
+    """The rows of a page. ``marker`` is the row after which it starts (before which, for ``page_reverse``)."""
+    sorts = [(_sortable(listing, name), ascending != query.page_reverse) for name, ascending in _sorts(query)]
+    statement = select(listing.model).where(*visible, *conditions(listing, query.filters))
+    if marker is not None:
+        statement = statement.where(_after(session, listing, sorts, marker))
+    statement = statement.order_by(*(column.asc() if ascending else column.desc() for column, ascending in sorts))
+    if query.limit is not None:
+        statement = statement.limit(query.limit)
+    rows = list(session.scalars(statement))
+    return rows[::-1] if query.page_reverse else rows
+
+
+def _sorts(query: Query) -> tuple[tuple[str, bool], ...]:
+    names = [name for name, _ in query.sorts]
+    return query.sorts if "id" in names else (*query.sorts, ("id", True))
+
+
+def _sortable(listing: Listing, name: str) -> Any:
+    column = listing.columns.get("project_id" if name == "tenant_id" else name)
+    if column is None:
+        raise invalid(f"'{name}' cannot be sorted by")
+    return func.coalesce(column, "") if column.property.columns[0].nullable else column
+
+
+def _after(session: Session, listing: Listing, sorts: Sequence[tuple[Any, bool]], marker: Any) -> ColumnElement[bool]:
+    """Rows after the marker: greater in the first sort key, or equal there and greater in the next, and so on."""
+    values = session.execute(select(*(column for column, _ in sorts)).where(listing.model.id == marker.id)).one()
+    cases = []
+    for index, (column, ascending) in enumerate(sorts):
+        equal = [sorts[before][0] == values[before] for before in range(index)]
+        cases.append(and_(*equal, column > values[index] if ascending else column < values[index]))
+    return or_(*cases)
+
+
+def conditions(listing: Listing, filters: Mapping[str, Sequence[Any]]) -> list[ColumnElement[bool]]:
+    """What a row must fulfil: for every attribute one of the accepted values."""
+    found = []
+    for name, accepted in filters.items():
+        key = "project_id" if name == "tenant_id" else name
+        if key in listing.filters:
+            found.append(listing.filters[key](accepted))
+        elif key in listing.columns:
+            found.append(one_of(listing.columns[key], accepted))
+        else:
+            raise invalid(f"'{name}' cannot be filtered by")
+    return found
+
+
+def one_of(column: Any, accepted: Sequence[Any]) -> ColumnElement[bool]:
+    """The column has one of the values, which may come as text; an empty text also finds what is not set."""
+    values = [_typed(column, value) for value in accepted]
+    condition = column.in_([value for value in values if value is not None])
+    return or_(condition, column.is_(None)) if None in values or "" in values else condition
+
+
+def _typed(column: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    kind = column.type
+    try:
+        if isinstance(kind, UtcTime):
+            return datetime.strptime(str(value), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        if kind.python_type is bool:
+            return converters.convert_to_boolean(value)
+        return kind.python_type(value)
+    except (ValueError, TypeError):
+        raise invalid(f"'{value}' is no value of {column.key} to filter by") from None

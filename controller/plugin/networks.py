@@ -1,0 +1,193 @@
+"""Networks: created with reserved segments, shown with provider attributes, deleted when nothing uses them."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from neutron_lib import constants
+from neutron_lib import exceptions as faults
+from neutron_lib.exceptions.vlantransparent import VlanTransparencyDriverError
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from controller.db.models import NetworkRow, PortRow, SegmentRow, SubnetRow
+from controller.db.transaction import Transaction
+from controller.db.values import segment_value
+from controller.plugin import segments, visibility
+from controller.plugin.api import Body
+from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain, standard
+from controller.plugin.context import RequestContext
+from controller.plugin.listing import Listing, one_of
+from typedrivers.errors import NoSegmentAvailable
+from typedrivers.intervals import Interval, Pool, choose
+from typedrivers.manager import TypeManager
+from typedrivers.pools import TRIES, UsedIds
+
+KEYS = Pool((Interval(1, 2**20 - 1),))
+IPV6_MIN_MTU = 1280
+AUTO_DELETED = (constants.DEVICE_OWNER_DHCP,)
+"""Ports that go with their network or subnet, as in Neutron."""
+
+
+class Networks:
+    """The network resource."""
+
+    def __init__(self, types: TypeManager, new_id: Callable[[], str]) -> None:
+        self._types = types
+        self._new_id = new_id
+        self.listing = Listing(NetworkRow, COLUMNS, FILTERS)
+
+    def visible(self, context: RequestContext) -> list[ColumnElement[bool]]:
+        """Whose networks the caller sees."""
+        return visibility.networks(context)
+
+    def find(self, session: Session, context: RequestContext, network_id: str, lock: bool = False) -> NetworkRow:
+        """The network. Raises NetworkNotFound."""
+        return visibility.find_network(session, context, network_id, lock)
+
+    def create(self, transaction: Transaction, context: RequestContext, body: Body) -> NetworkRow:
+        """Reserve segments and store the network."""
+        if given(body, "vlan_transparent"):
+            raise VlanTransparencyDriverError()
+        row = NetworkRow(
+            id=self._new_id(),
+            description=given(body, "description") or "",
+            project_id=project_of(body, context),
+            name=given(body, "name") or "",
+            admin_state_up=given(body, "admin_state_up", True),
+            status=constants.NET_STATUS_ACTIVE,
+            shared=given(body, "shared", False),
+            external=given(body, "router:external", False),
+            port_security_enabled=given(body, "port_security_enabled", True),
+            vlan_transparent=given(body, "vlan_transparent"),
+            mtu=0,
+        )
+        self._insert(transaction, row)
+        chosen = segments.allocate(transaction.session, self._types, segments.requests(body))
+        for position, segment in enumerate(chosen):
+            segments.add(transaction, row.id, segment, position)
+        transaction.session.flush()
+        transaction.session.refresh(row, ["segments"])
+        row.mtu = self._mtu(row, given(body, "mtu") or 0)
+        return row
+
+    def _insert(self, transaction: Transaction, row: NetworkRow) -> None:
+        """Insert the row with the next free key; whoever loses a key to another process takes the one after."""
+        session = transaction.session
+        for _ in range(TRIES):
+            key = choose(KEYS, UsedIds(session, NetworkRow.__table__, "key"), random.randrange)
+            if key is None:
+                break
+            row.key = key
+            try:
+                with session.begin_nested():
+                    transaction.created(row)
+            except IntegrityError:
+                continue
+            return
+        raise NoSegmentAvailable(reason=f"all {KEYS.size} network numbers are in use")
+
+    def _mtu(self, row: NetworkRow, wanted: int) -> int:
+        largest = self._types.mtu([segment_value(segment) for segment in row.segments])
+        if wanted and largest and wanted > largest:
+            raise invalid(f"mtu {wanted} is more than the {largest} bytes that the network's segments carry")
+        if wanted and wanted < constants.IPV4_MIN_MTU:
+            raise invalid(f"mtu {wanted} is less than the {constants.IPV4_MIN_MTU} bytes that IPv4 needs")
+        return wanted or largest or constants.DEFAULT_NETWORK_MTU
+
+    def update(self, transaction: Transaction, context: RequestContext, row: NetworkRow, body: Body) -> None:  # noqa: ARG002
+        """Change what may change; provider attributes may only be repeated as they are."""
+        shown = segments.provider_attributes(row.segments)
+        for name in ("provider:network_type", "provider:physical_network", "provider:segmentation_id", "segments"):
+            if is_given(body, name) and body[name] != shown.get(name):
+                raise invalid(f"{name} of a network cannot be changed; create another network")
+        if is_given(body, "mtu"):
+            row.mtu = self._checked_mtu(transaction.session, row, body["mtu"] or 0)
+        if given(body, "shared") is False and row.shared:
+            self._refuse_unsharing(transaction.session, row)
+        set_plain(row, body, "name", "description", "admin_state_up", "shared", "port_security_enabled")
+        row.external = given(body, "router:external", row.external)
+        transaction.updated(row)
+
+    def _checked_mtu(self, session: Session, row: NetworkRow, wanted: int) -> int:
+        mtu = self._mtu(row, wanted)
+        v6 = select(SubnetRow.id).where(SubnetRow.network_id == row.id, SubnetRow.ip_version == 6).limit(1)
+        if mtu < IPV6_MIN_MTU and session.scalar(v6):
+            raise faults.NetworkMTUSubnetConflict(net_id=row.id, mtu=IPV6_MIN_MTU)
+        return mtu
+
+    def _refuse_unsharing(self, session: Session, row: NetworkRow) -> None:
+        users = [
+            select(kind.id).where(kind.network_id == row.id, kind.project_id != row.project_id).limit(1)
+            for kind in (PortRow, SubnetRow)
+        ]
+        if any(session.scalar(statement) for statement in users):
+            raise faults.InvalidSharedSetting(network=row.name or row.id)
+
+    def delete(self, transaction: Transaction, context: RequestContext, row: NetworkRow) -> None:  # noqa: ARG002
+        """Remove a network with its subnets. Raises NetworkInUse while it has ports."""
+        session = transaction.session
+        ports = session.scalars(select(PortRow).where(PortRow.network_id == row.id)).all()
+        staying = [port for port in ports if port.device_owner not in AUTO_DELETED]
+        if staying:
+            raise faults.NetworkInUse(net_id=row.id)
+        for port in ports:
+            transaction.deleted(port)
+        session.flush()
+        for subnet in session.scalars(select(SubnetRow).where(SubnetRow.network_id == row.id)):
+            transaction.deleted(subnet)
+        segments.release_all(session, self._types, row)
+        session.flush()
+        transaction.deleted(row)
+
+    def bodies(self, session: Session, rows: Sequence[NetworkRow]) -> list[Body]:
+        """As the API shows networks."""
+        subnets = _subnets(session, [row.id for row in rows])
+        return [self._body(row, subnets.get(row.id, [])) for row in rows]
+
+    def _body(self, row: NetworkRow, subnets: list[str]) -> Body:
+        return {
+            **standard(row),
+            "name": row.name,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "admin_state_up": row.admin_state_up,
+            "status": row.status,
+            "shared": row.shared,
+            "router:external": row.external,
+            "mtu": row.mtu,
+            "port_security_enabled": row.port_security_enabled,
+            "vlan_transparent": row.vlan_transparent,
+            "subnets": subnets,
+            "availability_zone_hints": [],
+            "availability_zones": [],
+            **segments.provider_attributes(row.segments),
+        }
+
+
+def _subnets(session: Session, network_ids: list[str]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for start in range(0, len(network_ids), 500):
+        chosen = SubnetRow.network_id.in_(network_ids[start : start + 500])
+        statement = select(SubnetRow.network_id, SubnetRow.id).where(chosen)
+        for network_id, subnet_id in session.execute(statement.order_by(SubnetRow.created_at, SubnetRow.id)):
+            found[network_id].append(subnet_id)
+    return found
+
+
+def _by_segment(name: str) -> Callable[[Sequence[Any]], ColumnElement[bool]]:
+    column = getattr(SegmentRow, name)
+    return lambda accepted: NetworkRow.id.in_(select(SegmentRow.network_id).where(one_of(column, accepted)))
+
+
+COLUMNS = {
+    **{name: getattr(NetworkRow, name) for name in (
+        "id", "name", "project_id", "admin_state_up", "status", "shared", "mtu", "port_security_enabled",
+        "vlan_transparent", "description", "created_at", "updated_at", "revision_number")},
+    "router:external": NetworkRow.external,
+}  # fmt: skip
+FILTERS = {f"provider:{name}": _by_segment(name) for name in segments.PROVIDER}

@@ -1,0 +1,187 @@
+"""What switches and agents tell (:class:`controller.plugin.api.Nodes`)."""
+
+from __future__ import annotations
+
+from neutron_lib.constants import PORT_STATUS_ACTIVE
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from controller.db.models import BindingRow, NodeRow, PortRow
+from controller.db.session import Store
+from controller.db.transaction import STATUS, Transaction
+from controller.db.values import facts_json, node_value
+from controller.errors import UnknownNode
+from controller.model import Node, NodeFacts
+from controller.plugin.agents import agent_id
+from controller.plugin.binding import Binder
+from typedrivers.intervals import Interval
+from typedrivers.pools import UsedIds
+
+NODE_KEYS = Interval(1, 2**16 - 1)
+
+
+class NodeEvents:
+    """Records facts, heartbeats, plugged endpoints and port statuses."""
+
+    def __init__(self, store: Store, binder: Binder) -> None:
+        self._store, self._binder = store, binder
+
+    def node_seen(self, facts: NodeFacts) -> Node:
+        """Record a node's facts. When they changed, every port there is decided anew; else only those that could not
+        be bound, which heals a port that was created while the node appeared."""
+
+        def work(transaction: Transaction) -> Node:
+            row = transaction.session.get(NodeRow, facts.id, with_for_update=True)
+            hosts = [facts.host] if row is None else sorted({row.host, facts.host})
+            changed = row is None or (row.facts, row.host, row.kind) != (facts_json(facts), facts.host, facts.kind)
+            if row is None:
+                row = self._create(transaction, facts)
+            elif changed:
+                row.facts, row.host, row.kind = facts_json(facts), facts.host, facts.kind
+            if row.lost:
+                row.started_at = transaction.now
+            row.heartbeat_at, row.lost = transaction.now, False
+            if changed:
+                transaction.touch(row)
+            transaction.session.flush()
+            self._binder.decide_node(transaction, row, hosts, only_unbound=not changed)
+            return node_value(row)
+
+        return self._store.write(work)
+
+    def _create(self, transaction: Transaction, facts: NodeFacts) -> NodeRow:
+        key = UsedIds(transaction.session, NodeRow.__table__, "key").lowest_gap(NODE_KEYS)
+        if key is None:
+            raise UnknownNode(f"node {facts.id} cannot be taken: all {NODE_KEYS.last} numbers are in use")
+        row = NodeRow(
+            id=facts.id,
+            agent_id=agent_id(facts.id),
+            key=key,
+            kind=facts.kind,
+            host=facts.host,
+            facts=facts_json(facts),
+            admin_state_up=True,
+            description="",
+            created_at=transaction.now,
+            started_at=transaction.now,
+            heartbeat_at=transaction.now,
+            lost=False,
+        )
+        transaction.session.add(row)
+        return row
+
+    def node_heartbeat(self, node_id: str) -> None:
+        """The node is alive now. Raises UnknownNode."""
+
+        def work(transaction: Transaction) -> None:
+            row = _node(transaction.session, node_id)
+            if row.lost:
+                row.lost = False
+                row.started_at = transaction.now
+            row.heartbeat_at = transaction.now
+
+        self._store.write(work)
+
+    def node_lost(self, node_id: str) -> None:
+        """The node's session ended or its reports stopped; its ports stay bound and its plan stays in force."""
+        with self._store.read() as session:
+            row = session.get(NodeRow, node_id)
+            if row is None or row.lost:
+                return
+
+        def work(transaction: Transaction) -> None:
+            found = transaction.session.get(NodeRow, node_id, with_for_update=True)
+            if found is not None and not found.lost:
+                found.lost = True
+                transaction.touch(found, STATUS)
+
+        self._store.write(work)
+
+    def port_plugged(self, port_id: str, node_id: str) -> None:
+        """The endpoint of a port appeared on a node."""
+        with self._store.read() as session:
+            port, node = session.get(PortRow, port_id), session.get(NodeRow, node_id)
+            if port is None or node is None or not _may_bind(port.binding, node):
+                return
+
+        def work(transaction: Transaction) -> None:
+            row = transaction.session.get(PortRow, port_id, with_for_update=True)
+            place = _node(transaction.session, node_id)
+            if row is None or not _may_bind(row.binding, place):
+                return
+            before = (row.binding.host, row.binding.auto_bound)
+            if not row.binding.host or row.binding.auto_bound:
+                row.binding.host, row.binding.auto_bound = place.host, True
+            changed = self._binder.decide(transaction, row, node_id)
+            if changed or before != (row.binding.host, row.binding.auto_bound):
+                transaction.updated(row)
+
+        self._store.write(work)
+
+    def port_unplugged(self, port_id: str, node_id: str) -> None:
+        """The endpoint went away; a port that was bound because it was plugged loses its host and binding."""
+        with self._store.read() as session:
+            port = session.get(PortRow, port_id)
+            if port is None or not _auto_bound_on(session, port.binding, node_id):
+                return
+
+        def work(transaction: Transaction) -> None:
+            row = transaction.session.get(PortRow, port_id, with_for_update=True)
+            if row is None or not _auto_bound_on(transaction.session, row.binding, node_id):
+                return
+            row.binding.host, row.binding.auto_bound = "", False
+            self._binder.decide(transaction, row)
+            transaction.updated(row)
+
+        self._store.write(work)
+
+    def find_port(self, id_prefix: str) -> str | None:
+        """The one port whose id starts so."""
+        with self._store.read() as session:
+            chosen = PortRow.id.startswith(id_prefix, autoescape=True)
+            found = session.scalars(select(PortRow.id).where(chosen).limit(2)).all()
+        return found[0] if len(found) == 1 else None
+
+    def set_port_status(self, port_id: str, status: str, reason: str) -> None:
+        """Record a status; a report that comes too late cannot make an unbound port ACTIVE."""
+        with self._store.read() as session:
+            port = session.get(PortRow, port_id)
+            if port is None or (port.status, port.status_reason) == (status, reason):
+                return
+
+        def work(transaction: Transaction) -> None:
+            row = transaction.session.get(PortRow, port_id, with_for_update=True)
+            if row is None or (row.status, row.status_reason) == (status, reason):
+                return
+            if status == PORT_STATUS_ACTIVE and row.binding.node_id is None:
+                return
+            row.status, row.status_reason = status, reason
+            transaction.updated(row, STATUS)
+
+        self._store.write(work)
+
+
+def _node(session: Session, node_id: str) -> NodeRow:
+    row = session.get(NodeRow, node_id)
+    if row is None:
+        raise UnknownNode(f"node '{node_id}' has not reported yet")
+    return row
+
+
+def _may_bind(binding: BindingRow, node: NodeRow) -> bool:
+    """A port may be bound where it is plugged if nobody asked for another place, and it is not there already."""
+    if binding.node_id == node.id and (binding.host == node.host or binding.switch_node_id == node.id):
+        return False
+    if binding.switch_node_id is not None:
+        return binding.switch_node_id == node.id
+    return not binding.host or binding.auto_bound or binding.host == node.host
+
+
+def _auto_bound_on(session: Session, binding: BindingRow, node_id: str) -> bool:
+    """Whether plugging bound the port to this node, successfully or not."""
+    if not binding.auto_bound:
+        return False
+    if binding.node_id is not None:
+        return binding.node_id == node_id
+    node = session.get(NodeRow, node_id)
+    return node is not None and node.host == binding.host

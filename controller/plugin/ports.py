@@ -1,0 +1,256 @@
+"""Ports: addresses, security, and where they are asked to be."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from neutron_lib import exceptions as faults
+from neutron_lib.exceptions import allowedaddresspairs as pair_faults
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.orm import Session
+
+from controller.db.models import BindingRow, IpRow, NetworkRow, PortRow, SubnetRow
+from controller.db.transaction import Transaction
+from controller.plugin import visibility
+from controller.plugin.addresses import MacSource, address_pairs, checked_mac
+from controller.plugin.api import Body
+from controller.plugin.binding import Binder, wish
+from controller.plugin.bodies import given, is_given, project_of, set_plain, standard
+from controller.plugin.context import RequestContext
+from controller.plugin.faults import MacAddressGenerationFailure
+from controller.plugin.ipam import Ipam, is_automatic
+from controller.plugin.listing import Listing, one_of
+
+MAC_TRIES = 64
+
+
+class Ports:
+    """The port resource."""
+
+    def __init__(self, ipam: Ipam, binder: Binder, macs: MacSource, new_id: Callable[[], str]) -> None:
+        self._ipam, self._binder, self._macs, self._new_id = ipam, binder, macs, new_id
+        self.listing = Listing(PortRow, COLUMNS, FILTERS)
+
+    def visible(self, context: RequestContext) -> list[ColumnElement[bool]]:
+        """Whose ports the caller sees."""
+        return visibility.ports(context)
+
+    def find(self, session: Session, context: RequestContext, port_id: str, lock: bool = False) -> PortRow:
+        """The port. Raises PortNotFound."""
+        return visibility.find_port(session, context, port_id, lock)
+
+    def create(self, transaction: Transaction, context: RequestContext, body: Body) -> PortRow:
+        """Store a port with its addresses and decide its binding."""
+        session = transaction.session
+        network = visibility.find_network(session, context, body["network_id"])
+        row = self._row(session, context, network, body)
+        _set_security(row, body)
+        _set_wish(row.binding, body)
+        transaction.created(row)
+        session.flush()
+        self._give_addresses(session, row, given(body, "fixed_ips"))
+        self._binder.decide(transaction, row)
+        session.flush()
+        return row
+
+    def _row(self, session: Session, context: RequestContext, network: NetworkRow, body: Body) -> PortRow:
+        return PortRow(
+            id=self._new_id(),
+            description=given(body, "description") or "",
+            network_id=network.id,
+            project_id=project_of(body, context),
+            name=given(body, "name") or "",
+            mac_address=self._mac(session, network.id, given(body, "mac_address")),
+            admin_state_up=given(body, "admin_state_up", True),
+            device_id=given(body, "device_id") or "",
+            device_owner=given(body, "device_owner") or "",
+            port_security_enabled=given(body, "port_security_enabled", network.port_security_enabled),
+            status="",
+            status_reason="",
+            binding=BindingRow(
+                host="",
+                vnic_type="normal",
+                profile={},
+                auto_bound=False,
+                vif_type="unbound",
+                vif_details={},
+                refusal="",
+            ),
+            ips=[],
+            pairs=[],
+        )
+
+    def _mac(self, session: Session, network_id: str, wanted: str | None) -> str:
+        if wanted:
+            mac = checked_mac(wanted)
+            if _has_mac(session, network_id, mac):
+                raise faults.MacAddressInUse(net_id=network_id, mac=mac)
+            return mac
+        for _ in range(MAC_TRIES):
+            mac = self._macs.next()
+            if not _has_mac(session, network_id, mac):
+                return mac
+        raise MacAddressGenerationFailure(net_id=network_id)
+
+    def _give_addresses(self, session: Session, row: PortRow, wanted: Sequence[Body] | None) -> None:
+        subnets = subnets_of(session, row.network_id)
+        if wanted is None:
+            self._ipam.give_automatic(session, row, subnets)
+        else:
+            self._ipam.give_wanted(session, row, subnets, wanted)
+
+    def update(self, transaction: Transaction, context: RequestContext, row: PortRow, body: Body) -> None:  # noqa: ARG002
+        """Change a port; what concerns its place decides its binding anew."""
+        session = transaction.session
+        new_mac = bool(given(body, "mac_address")) and checked_mac(body["mac_address"]) != row.mac_address
+        if new_mac:
+            row.mac_address = self._mac(session, row.network_id, body["mac_address"])
+        set_plain(row, body, "name", "description", "admin_state_up", "device_id", "device_owner")
+        _set_security(row, body)
+        session.flush()
+        if is_given(body, "fixed_ips") or new_mac:
+            self._change_addresses(session, row, given(body, "fixed_ips"))
+        if any(is_given(body, f"binding:{name}") for name in ("host_id", "profile", "vnic_type")):
+            _set_wish(row.binding, body)
+            self._binder.decide(transaction, row)
+        transaction.updated(row)
+
+    def _change_addresses(self, session: Session, row: PortRow, wanted: Sequence[Body] | None) -> None:
+        """Keep the addresses that stay, give back the others, take the new ones."""
+        subnets = {subnet.id: subnet for subnet in subnets_of(session, row.network_id)}
+        kept = [{"subnet_id": ip.subnet_id, "ip_address": str(ip.address)} for ip in row.ips]
+        if wanted is None:
+            wanted = [_without_automatic(item, subnets) for item in kept]
+        asked = [_keep(item, kept) for item in wanted]
+        session.execute(delete(IpRow).where(IpRow.port_id == row.id))
+        session.expire(row, ["ips"])
+        self._ipam.give_wanted(session, row, list(subnets.values()), asked)
+
+    def delete(self, transaction: Transaction, context: RequestContext, row: PortRow) -> None:  # noqa: ARG002
+        """Remove a port; its addresses and its key on the node are free again."""
+        transaction.deleted(row)
+
+    def bodies(self, session: Session, rows: Sequence[PortRow]) -> list[Body]:  # noqa: ARG002
+        """As the API shows ports."""
+        return [_body(row) for row in rows]
+
+
+def subnets_of(session: Session, network_id: str) -> list[SubnetRow]:
+    """The subnets of a network, oldest first."""
+    statement = select(SubnetRow).where(SubnetRow.network_id == network_id)
+    return list(session.scalars(statement.order_by(SubnetRow.created_at, SubnetRow.id)))
+
+
+def _has_mac(session: Session, network_id: str, mac: str) -> bool:
+    statement = select(PortRow.id).where(PortRow.network_id == network_id, PortRow.mac_address == mac)
+    return session.scalar(statement) is not None
+
+
+def _set_security(row: PortRow, body: Body) -> None:
+    """Port security and allowed address pairs, which need it. Raises 400 and 409."""
+    row.port_security_enabled = given(body, "port_security_enabled", row.port_security_enabled)
+    if is_given(body, "allowed_address_pairs"):
+        wanted = {(pair.mac_address, pair.ip_address): pair for pair in
+                  address_pairs(body["allowed_address_pairs"] or [], row.mac_address)}  # fmt: skip
+        present = {(pair.mac_address, pair.ip_address): pair for pair in row.pairs}
+        for key, pair in wanted.items():
+            if key in present:
+                present[key].position = pair.position
+        row.pairs = [present.get(key, pair) for key, pair in wanted.items()]
+    if row.pairs and not row.port_security_enabled:
+        raise pair_faults.AddressPairAndPortSecurityRequired()
+
+
+def _set_wish(binding: BindingRow, body: Body) -> None:
+    """Where the caller wants the port. Whoever names a host, or none, takes over from automatic binding."""
+    if is_given(body, "binding:host_id"):
+        host = body["binding:host_id"] or ""
+        if host != binding.host or host:
+            binding.auto_bound = False
+        binding.host = host
+    if is_given(body, "binding:profile"):
+        binding.profile = body["binding:profile"] or {}
+        wish(binding)
+    if given(body, "binding:vnic_type"):
+        binding.vnic_type = body["binding:vnic_type"]
+
+
+def _keep(item: Body, kept: list[Body]) -> Body:
+    """An entry that names only a subnet keeps the address that the port has there."""
+    if item.get("ip_address"):
+        return item
+    for index, old in enumerate(kept):
+        if old["subnet_id"] == item.get("subnet_id"):
+            return kept.pop(index)
+    return item
+
+
+def _without_automatic(item: Body, subnets: dict[str, SubnetRow]) -> Body:
+    """A new MAC address means new addresses where they follow from it."""
+    if is_automatic(subnets[item["subnet_id"]]):
+        return {"subnet_id": item["subnet_id"]}
+    return item
+
+
+def _body(row: PortRow) -> Body:
+    binding = row.binding
+    return {
+        **standard(row),
+        "name": row.name,
+        "network_id": row.network_id,
+        "project_id": row.project_id,
+        "tenant_id": row.project_id,
+        "mac_address": row.mac_address,
+        "admin_state_up": row.admin_state_up,
+        "device_id": row.device_id,
+        "device_owner": row.device_owner,
+        "status": row.status,
+        "status_reason": row.status_reason,
+        "port_security_enabled": row.port_security_enabled,
+        "fixed_ips": [{"subnet_id": ip.subnet_id, "ip_address": str(ip.address)} for ip in row.ips],
+        "allowed_address_pairs": [
+            {"mac_address": pair.mac_address, "ip_address": pair.ip_address} for pair in row.pairs
+        ],
+        "security_groups": [],
+        "binding:host_id": binding.host,
+        "binding:vnic_type": binding.vnic_type,
+        "binding:profile": binding.profile,
+        "binding:vif_type": binding.vif_type,
+        "binding:vif_details": binding.vif_details,
+    }
+
+
+def _by_fixed_ip(accepted: Sequence[Any]) -> ColumnElement[bool]:
+    """``[{"ip_address": ...}, {"subnet_id": ...}]``: one of the addresses, on one of the subnets."""
+    addresses = [address for item in accepted for address in _parsed(item.get("ip_address"))]
+    subnets = [item["subnet_id"] for item in accepted if "subnet_id" in item]
+    statement = select(IpRow.port_id)
+    if any("ip_address" in item for item in accepted):
+        statement = statement.where(IpRow.address.in_(addresses))
+    if subnets:
+        statement = statement.where(IpRow.subnet_id.in_(subnets))
+    return PortRow.id.in_(statement)
+
+
+def _parsed(text: str | None) -> list[Any]:
+    try:
+        return [ipaddress.ip_address(text)] if text else []
+    except ValueError:
+        return []
+
+
+def _by_binding(column: Any) -> Callable[[Sequence[Any]], ColumnElement[bool]]:
+    return lambda accepted: PortRow.id.in_(select(BindingRow.port_id).where(one_of(column, accepted)))
+
+
+COLUMNS = {name: getattr(PortRow, name) for name in (
+    "id", "name", "network_id", "project_id", "mac_address", "admin_state_up", "device_id", "device_owner", "status",
+    "port_security_enabled", "description", "created_at", "updated_at", "revision_number")}  # fmt: skip
+FILTERS = {
+    "fixed_ips": _by_fixed_ip,
+    "binding:host_id": _by_binding(BindingRow.host),
+    "binding:vnic_type": _by_binding(BindingRow.vnic_type),
+    "binding:vif_type": _by_binding(BindingRow.vif_type),
+}

@@ -1,0 +1,130 @@
+"""The type drivers that the configuration names, and what the plugin asks of all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from neutron_lib.exceptions import InvalidInput, NoNetworkAvailable
+from oslo_config import cfg
+from sqlalchemy import Table
+from sqlalchemy.orm import Session
+from stevedore.named import NamedExtensionManager
+
+from controller.errors import ConfigurationError, DriverLoadError
+from controller.model import Segment
+from typedrivers.api import TypeDriver
+from typedrivers.base import new_id
+from typedrivers.errors import NoSegmentAvailable
+
+NAMESPACE = "isthmus.type_drivers"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRequest:
+    """Provider attributes as a caller gave them; what is None is for us to choose."""
+
+    network_type: str | None = None
+    physical_network: str | None = None
+    segmentation_id: int | None = None
+
+
+class TypeManager:
+    """All type drivers by network type. ``project_types`` are tried in order when no provider attributes are given."""
+
+    def __init__(self, drivers: Mapping[str, TypeDriver], project_types: tuple[str, ...]) -> None:
+        unknown = [name for name in project_types if name not in drivers]
+        if unknown:
+            raise ConfigurationError(
+                f"[ml2] project_network_types names {', '.join(unknown)}, which [ml2] type_drivers does not load "
+                f"(loaded: {', '.join(drivers) or 'none'})"
+            )
+        self._drivers = dict(drivers)
+        self._project_types = project_types
+
+    @classmethod
+    def load(cls, conf: cfg.ConfigOpts) -> TypeManager:
+        """Load the drivers of ``[ml2] type_drivers`` by their entry points."""
+        names = [name.strip() for name in conf.ml2.type_drivers if name.strip()]
+        drivers = {name: _load(name, conf) for name in names}
+        wrong = {name: driver.network_type for name, driver in drivers.items() if driver.network_type != name}
+        if wrong:
+            raise DriverLoadError(f"[ml2] type_drivers: entry points and network types differ: {wrong}")
+        return cls(drivers, tuple(name.strip() for name in conf.ml2.project_network_types if name.strip()))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The network types that may exist."""
+        return tuple(self._drivers)
+
+    @property
+    def tables(self) -> list[Table]:
+        """Tables that drivers brought themselves (attribute ``table``); ours among them are migrated anyway."""
+        tables = (getattr(driver, "table", None) for driver in self._drivers.values())
+        return [table for table in tables if isinstance(table, Table)]
+
+    def driver(self, network_type: str) -> TypeDriver:
+        """The driver of a type. Raises InvalidInput naming those that exist."""
+        driver = self._drivers.get(network_type)
+        if driver is None:
+            raise InvalidInput(
+                error_message=f"provider:network_type '{network_type}' is not supported; [ml2] type_drivers loads: "
+                + ", ".join(self._drivers)
+            )
+        return driver
+
+    def allocate_project(self, session: Session) -> Segment:
+        """A segment for a network without provider attributes. Raises NoNetworkAvailable with every type's reason."""
+        reasons = []
+        for name in self._project_types:
+            try:
+                return self._drivers[name].allocate(session)
+            except NoNetworkAvailable as error:
+                reasons.append(str(error).removeprefix("Unable to create the network: ").rstrip("."))
+        raise NoSegmentAvailable(reason="; ".join(reasons) or "[ml2] project_network_types is empty")
+
+    def allocate(self, session: Session, request: ProviderRequest) -> Segment:
+        """The segment that a caller asked for, reserved; an id that it left open is chosen."""
+        if request.network_type is None:
+            raise InvalidInput(
+                error_message="provider:network_type is needed with provider:physical_network or "
+                "provider:segmentation_id"
+            )
+        driver = self.driver(request.network_type)
+        wanted = Segment(new_id(), request.network_type, request.physical_network, request.segmentation_id)
+        driver.validate(wanted)
+        if wanted.segmentation_id is None:
+            return driver.allocate(session, wanted.physical_network)
+        driver.reserve(session, wanted)
+        return wanted
+
+    def release(self, session: Session, segment: Segment) -> None:
+        """Give a segment back. One whose driver is no longer loaded has nothing that could be given to others."""
+        driver = self._drivers.get(segment.network_type)
+        if driver is not None:
+            driver.release(session, segment)
+
+    def mtu(self, segments: list[Segment]) -> int:
+        """The largest MTU that every segment carries (0: not known)."""
+        known = [self._drivers[item.network_type].mtu(item.physical_network) for item in segments
+                 if item.network_type in self._drivers]  # fmt: skip
+        return min((mtu for mtu in known if mtu > 0), default=0)
+
+
+def _load(name: str, conf: cfg.ConfigOpts) -> TypeDriver:
+    try:
+        found = NamedExtensionManager(NAMESPACE, [name], on_load_failure_callback=_raise)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise DriverLoadError(f"[ml2] type_drivers: type driver '{name}' cannot be loaded: {error}") from error
+    if name not in found.names():
+        raise DriverLoadError(
+            f"[ml2] type_drivers: no type driver '{name}' is installed (entry point group {NAMESPACE})"
+        )
+    driver: TypeDriver = found[name].plugin(conf)
+    return driver
+
+
+def _raise(_manager: object, _entry_point: object, error: Exception) -> None:
+    raise error

@@ -1,0 +1,113 @@
+"""Allocation of ids from pools: only ids in use are rows, and the unique key of their table decides who has one.
+
+Works alike for several processes on SQLite and PostgreSQL without locking a table: an id is chosen, its row inserted
+under a savepoint, and whoever comes second chooses again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, String, Table, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from controller.db.base import Base
+from typedrivers.intervals import Below, Interval, Pool, choose
+
+TRIES = 100
+"""Every lost try means that somebody else got an id: so many are lost only in a stampede on a nearly full pool."""
+
+Scope = Mapping[str, Any]
+"""Column -> value: the part of a table that is one pool, for example one physical network."""
+
+
+def allocation_table(name: str, number: str, *scope: Column[Any]) -> Table:
+    """A driver's own table: ``number`` (and ``scope`` before it) is the primary key, the row names the segment."""
+    return Table(
+        name,
+        Base.metadata,
+        *scope,
+        Column(number, BigInteger, primary_key=True, autoincrement=False),
+        Column("segment_id", String(36), nullable=False, index=True),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UsedIds:
+    """The ids in use in a column of a table, within a scope. The index must be on the scope and then the column."""
+
+    session: Session
+    table: FromClause
+    number: str
+    scope: Scope = field(default_factory=dict)
+
+    def highest(self, interval: Interval) -> int | None:
+        """One step from the upper end of the index."""
+        column = self.table.c[self.number]
+        inside = column.between(interval.first, interval.last)
+        return self.session.scalar(
+            select(column).where(*self._in(self.table), inside).order_by(column.desc()).limit(1)
+        )
+
+    def among(self, numbers: Sequence[int]) -> set[int]:
+        """One index look-up each."""
+        column = self.table.c[self.number]
+        return set(self.session.scalars(select(column).where(*self._in(self.table), column.in_(numbers))))
+
+    def lowest_gap(self, interval: Interval) -> int | None:
+        """The successor of the lowest used id whose successor is free: an anti-join on the index."""
+        if not self.among([interval.first]):
+            return interval.first
+        column, other = self.table.c[self.number], self.table.alias()
+        next_used = select(other.c[self.number]).where(*self._in(other), other.c[self.number] == column + 1).exists()
+        inside = column.between(interval.first, interval.last - 1)
+        statement = select(column + 1).where(*self._in(self.table), inside, ~next_used).order_by(column).limit(1)
+        return self.session.scalar(statement)
+
+    def _in(self, table: FromClause) -> list[ColumnElement[bool]]:
+        return [table.c[name] == value for name, value in self.scope.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class IdPool:
+    """The ids of one network type, or of one physical network of it, and the table that holds those in use."""
+
+    table: Table
+    number: str
+    pool: Pool
+    scope: Scope = field(default_factory=dict)
+    below: Below = random.randrange
+
+    def take_any(self, session: Session, segment_id: str) -> int | None:
+        """Take a free id for a segment; None when every id of the pool is in use."""
+        used = UsedIds(session, self.table, self.number, self.scope)
+        for attempt in range(TRIES):
+            number = choose(self.pool, used, self.below, ordered=attempt == 0)
+            if number is None:
+                return None
+            if self.take(session, number, segment_id):
+                return number
+        return None
+
+    def take(self, session: Session, number: int, segment_id: str) -> bool:
+        """Take exactly this id, inside the pool or not; False when somebody has it."""
+        row = {**self.scope, self.number: number, "segment_id": segment_id}
+        try:
+            with session.begin_nested():
+                session.execute(insert(self.table).values(row))
+        except IntegrityError:
+            return False
+        return True
+
+    def holder(self, session: Session, number: int) -> str | None:
+        """The segment that has an id."""
+        chosen = [self.table.c[name] == value for name, value in {**self.scope, self.number: number}.items()]
+        return session.scalar(select(self.table.c.segment_id).where(*chosen))
+
+    def give_back(self, session: Session, segment_id: str) -> None:
+        """Free what a segment has; harmless when it has nothing."""
+        session.execute(delete(self.table).where(self.table.c.segment_id == segment_id))
