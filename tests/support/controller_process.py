@@ -48,6 +48,7 @@ class Controller:
         directory.mkdir(parents=True, exist_ok=True)
         self.configuration = directory / "isthmus.conf"
         self.configuration.write_text(_CONFIGURATION.format(directory=directory, address=CONTROLLER_IP))
+        self.launcher = launcher
         self.api = Client(API_URL)
         self.program = Program("controller", _command(launcher, self.configuration), directory / "controller.log")
 

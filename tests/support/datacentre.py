@@ -184,21 +184,18 @@ class DataCentre:
         underlay.build()
         self.say("underlay: 2 physical networks, a tunnel and a management network")
         with ThreadPoolExecutor() as pool:
-            parts = [
-                pool.submit(self._start, f"controller ({self.controller.program.name})", self.controller.start),
-                *(
-                    pool.submit(self._start, f"{node.kind} node {name}", node.start)
-                    for name, node in self.nodes.items()
-                ),
-            ]
-            for part in parts:
+            booting = [pool.submit(self._start, node) for node in self.hosts]
+            # Open vSwitch backs off to 8 s before its first connection, whatever max_backoff says: so not too early.
+            self.controller.start()
+            self.say(f"controller ({self.controller.launcher}) is up")
+            for part in [*booting, *(pool.submit(self._start, node) for node in self.switches)]:
                 part.result()
         wait_until(self._all_known, 30, lambda: f"the controller knows only {self.known_hosts()}")
         self.say("all nodes known to the controller")
 
-    def _start(self, what: str, start: Callable[[], None]) -> None:
-        start()
-        self.say(f"{what} is up")
+    def _start(self, node: Node) -> None:
+        node.start()
+        self.say(f"{node.wiring.name} ({node.kind}) is up")
 
     def _all_known(self) -> bool:
         return set(self.nodes) <= self.known_hosts()
