@@ -14,8 +14,8 @@ from tests.sim.fabric import Delivery, Fabric, Wire
 from tests.sim.world import bound, carries, fabric_of, hearers, on_switch, talk
 from tests.support.scenarios import SEGMENT_KINDS, State, states
 
-many = settings(max_examples=120, deadline=None)
-some = settings(max_examples=60, deadline=None)
+many = settings(max_examples=300, deadline=None)
+some = settings(max_examples=100, deadline=None)
 
 
 def send(fabric: Fabric, port: Port, packet: Packet) -> list[Delivery]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 
 from hypothesis import strategies as st
 
@@ -132,31 +133,26 @@ def _replaced(old: Mapping[str, object], new: Mapping[str, object]) -> dict:  # 
     return {**{key: None for key in old if key not in new}, **changed}
 
 
-@st.composite
-def networks(draw: st.DrawFn, count: int = 6) -> dict[str, Network]:
-    """Networks on different segments; some with two, some down."""
-    kinds = draw(st.permutations(SEGMENT_KINDS))
+def random_networks(dice: Random) -> dict[str, Network]:
+    """Networks on different segments; some with two segments, some down."""
+    kinds = dice.sample(SEGMENT_KINDS, len(SEGMENT_KINDS))
     result: dict[str, Network] = {}
-    for key in range(1, draw(st.integers(1, count)) + 1):
-        taken = [kinds.pop() for _ in range(draw(st.sampled_from((1, 1, 2)))) if kinds]
-        if taken:
-            up, responder = draw(st.sampled_from((True, True, True, False))), draw(st.booleans())
-            network = make_network(key, *taken, admin_state_up=up, arp_responder=responder)
-            result[network.id] = network
+    for key in range(1, dice.randint(1, 4) + 1):
+        taken = [kinds.pop() for _ in range(dice.choice((1, 1, 2))) if kinds]
+        network = make_network(key, *taken, admin_state_up=dice.random() < 0.85, arp_responder=dice.random() < 0.6)
+        result[network.id] = network
     return result
 
 
-@st.composite
-def nodes(draw: st.DrawFn) -> dict[str, Node]:
+def random_nodes(dice: Random) -> dict[str, Node]:
     """Nodes of both kinds; some without a tunnel address or without one of the physical networks."""
     result = {}
-    for number in range(1, draw(st.integers(2, 5)) + 1):
-        make = draw(st.sampled_from((switch_node, host_node)))
-        node = make(number)
-        flaw = draw(st.sampled_from(("none", "none", "no tunnel", "no physnet2")))
-        if flaw == "no tunnel":
+    for number in range(1, dice.randint(2, 4) + 1):
+        node = dice.choice((switch_node, host_node))(number)
+        flaw = dice.random()
+        if flaw < 0.1:
             node = replace(node, tunnel_ip=None, tunnel_types=frozenset())
-        elif flaw == "no physnet2":
+        elif flaw < 0.2:
             node = replace(node, physical_networks={"physnet1": "eth-physnet1"})
         result[node.id] = node
     return result
@@ -174,34 +170,33 @@ def realisable(network: Network, node: Node) -> Segment | None:
 
 
 @st.composite
-def states(draw: st.DrawFn, port_count: int = 8) -> State:
-    """A whole state: every port is bound where its node can realise its network."""
-    all_networks, all_nodes = draw(networks()), draw(nodes())
-    ports: dict[str, Port] = {}
-    for number in range(1, draw(st.integers(0, port_count)) + 1):
-        port = draw(port_states(number, all_networks, all_nodes))
-        ports[port.id] = port
-    return State(all_networks, all_nodes, ports)
+def states(draw: st.DrawFn) -> State:
+    """A whole state: every port is bound where its node can realise its network.
+
+    Everything but the number of ports comes from one seed, so that states are well mixed; fewer ports is simpler.
+    """
+    seed = draw(st.integers(0, 1 << 32))
+    all_networks, all_nodes = random_networks(Random(f"networks {seed}")), random_nodes(Random(f"nodes {seed}"))
+    numbers = range(1, draw(st.integers(4, 20)) + 1)
+    ports = [random_port(Random(f"port {seed} {number}"), number, all_networks, all_nodes) for number in numbers]
+    return State(all_networks, all_nodes, {port.id: port for port in ports})
 
 
-@st.composite
-def port_states(
-    draw: st.DrawFn, number: int, all_networks: Mapping[str, Network], all_nodes: Mapping[str, Node]
-) -> Port:
+def random_port(dice: Random, number: int, all_networks: Mapping[str, Network], all_nodes: Mapping[str, Node]) -> Port:
     """One port with that number, somewhere or nowhere."""
-    network = all_networks[draw(st.sampled_from(sorted(all_networks)))]
-    node = all_nodes[draw(st.sampled_from(sorted(all_nodes)))]
+    network, node = dice.choice(list(all_networks.values())), dice.choice(list(all_nodes.values()))
     segment = realisable(network, node)
-    pairs = draw(st.sampled_from(((), (), (AddressPair("172.16.0.0/24", f"fa:16:3e:00:00:{number:02x}"),))))
+    own, virtual = f"fa:16:3e:00:00:{number:02x}", "00:00:5e:00:01:01"
+    pair = AddressPair("172.16.0.0/24", dice.choice((own, virtual)))
     port = replace(
         make_port(network, number),
         id=f"{number:08x}-0000-4000-8000-{number:012x}",
-        admin_state_up=draw(st.sampled_from((True, True, True, True, False))),
-        port_security_enabled=draw(st.sampled_from((True, True, False))),
-        allowed_address_pairs=pairs,
+        admin_state_up=dice.random() < 0.85,
+        port_security_enabled=dice.random() < 0.75,
+        allowed_address_pairs=(pair,) if dice.random() < 0.3 else (),
         host=node.host,
     )
-    if segment is None or draw(st.sampled_from((False, False, False, False, True))):
+    if segment is None or dice.random() < 0.15:
         return port
     return replace(port, binding=Binding(node.id, segment.id, node.mechanisms[0], port_key=number))
 
@@ -221,7 +216,8 @@ def histories(draw: st.DrawFn, steps: int = 5) -> Sequence[State]:
 def _next_state(draw: st.DrawFn, state: State) -> State:
     what = draw(st.sampled_from(("port", "port", "port", "network", "node", "gone")))
     if what == "port" or not state.ports:
-        port = draw(port_states(draw(st.integers(1, 8)), state.networks, state.nodes))
+        number, seed = draw(st.integers(1, 20)), draw(st.integers(0, 1 << 32))
+        port = random_port(Random(f"port {seed}"), number, state.networks, state.nodes)
         return replace(state, ports={**state.ports, port.id: port})
     if what == "network":
         network = state.networks[draw(st.sampled_from(sorted(state.networks)))]

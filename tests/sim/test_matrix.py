@@ -1,0 +1,45 @@
+"""The main matrix, in memory: every network type between every pair of node kinds, with numbers shared on purpose."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.model import Port
+from tests.sim.fabric import Fabric
+from tests.sim.test_traffic import datagram, reached
+from tests.sim.world import fabric_of
+from tests.support.scenarios import SEGMENT_KINDS, State, host_node, make_network, make_port, switch_node
+
+NODES = (switch_node(1), switch_node(2), host_node(3), host_node(4))
+NETWORKS = tuple(make_network(key, kind) for key, kind in enumerate(SEGMENT_KINDS, start=1))
+PORTS = tuple(
+    make_port(network, 16 * network.key + 4 * which + node.key - 1, node)
+    for network in NETWORKS
+    for which in (0, 1)
+    for node in NODES
+)
+STATE = State(*({item.id: item for item in items} for items in (NETWORKS, NODES, PORTS)))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def fabric() -> Fabric:
+    return fabric_of(STATE)
+
+
+def same_network(port: Port) -> list[str]:
+    return sorted(other.id for other in PORTS if other.network_id == port.network_id and other.id != port.id)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: str(network.segments[0]))
+def test_a_network_is_one_broadcast_domain_on_all_nodes(fabric: Fabric, network) -> None:  # type: ignore[no-untyped-def]
+    for port in (port for port in PORTS if port.network_id == network.id):
+        assert reached(fabric, port, datagram(port)) == same_network(port)
+
+
+@pytest.mark.parametrize("sender", NODES, ids=lambda node: node.host)
+@pytest.mark.parametrize("target", NODES, ids=lambda node: node.host)
+def test_every_pair_talks_or_does_not(fabric: Fabric, sender, target) -> None:  # type: ignore[no-untyped-def]
+    for one in (port for port in PORTS if port.host == sender.host):
+        for other in (port for port in PORTS if port.host == target.host and port.id != one.id):
+            arrived = reached(fabric, one, datagram(one, other))
+            assert arrived.count(other.id) == int(one.network_id == other.network_id)
