@@ -6,6 +6,7 @@ given on create and update, which can be filtered and sorted by, which are shown
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +32,8 @@ from neutron_lib.db import constants as db_constants
 from neutron_lib.exceptions import InvalidInput
 
 Attributes = Mapping[str, Mapping[str, Any]]
+
+HEXADECIMAL = re.compile("[0-9a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,28 @@ def _only_empty(name: str, why: str) -> dict[str, Any]:
     return {"allow_post": True, "allow_put": True, "default": None, "convert_to": refuse, "is_visible": False}
 
 
+def _mac_address(value: Any) -> Any:
+    """Six octets and nothing else: netaddr also reads ``fa:16:3e`` as an address, which nobody means."""
+    if isinstance(value, str) and len(HEXADECIMAL.findall(value)) != 12:
+        raise InvalidInput(error_message=f"'{value}' is not a valid MAC address; it has the form fa:16:3e:00:00:01")
+    return converters.convert_to_sanitized_mac_address(value)
+
+
+def _binding_profile(value: Any) -> Any:
+    """Free in form, except for the part that says to which switch port the port is cabled."""
+    links = value.get("local_link_information") if isinstance(value, dict) else None
+    if links is not None and not (isinstance(links, list) and all(map(_is_local_link, links))):
+        raise InvalidInput(
+            error_message="binding:profile local_link_information must be a list of objects with the strings switch_id "
+            "and port_id"
+        )
+    return value
+
+
+def _is_local_link(link: Any) -> bool:
+    return isinstance(link, dict) and all(isinstance(link.get(name), str) for name in ("switch_id", "port_id"))
+
+
 def _read_only(**more: Any) -> dict[str, Any]:
     return {"allow_post": False, "allow_put": False, "is_visible": True, **more}
 
@@ -91,10 +116,16 @@ STANDARD: Attributes = {
 
 PORT_OWN: Attributes = {
     "status_reason": _read_only(),
+    "mac_address": {**port.RESOURCE_ATTRIBUTE_MAP["ports"]["mac_address"], "convert_to": _mac_address},
+    "binding:profile": {
+        **portbindings.RESOURCE_ATTRIBUTE_MAP["ports"]["binding:profile"],
+        "convert_to": _binding_profile,
+    },
     "security_groups": _only_empty("security_groups", "security groups are not available here"),
 }
 
 SUBNET_OWN: Attributes = {
+    "subnetpool_id": {**subnet.RESOURCE_ATTRIBUTE_MAP["subnets"]["subnetpool_id"], "is_sort_key": False},
     "segment_id": _only_empty("segment_id", "subnets cannot be tied to one segment here"),
 }
 

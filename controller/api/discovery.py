@@ -22,12 +22,11 @@ def routes() -> Iterator[Route]:
 
 def versions(call: Call) -> Response:
     """``GET /``"""
-    version = {"id": "v2.0", "status": "CURRENT", "links": _self(call.request, "/v2.0/")}
-    return json_response({"versions": [version]})
+    return json_response({"versions": [_version(call.request)]})
 
 
 def resource_list(call: Call) -> Response:
-    """``GET /v2.0``"""
+    """``GET /v2.0``: the collections; and the version, for clients that were given this address to discover from."""
     entries = [
         {
             "name": resource.name,
@@ -36,7 +35,7 @@ def resource_list(call: Call) -> Response:
         }
         for resource in RESOURCE_TYPES
     ]
-    return json_response({"resources": entries})
+    return json_response({"version": _version(call.request), "resources": entries})
 
 
 def extensions(call: Call) -> Response:  # noqa: ARG001 - the shape of a handler
@@ -50,6 +49,10 @@ def extension(call: Call) -> Response:
     if alias not in EXTENSIONS:
         raise exc.HTTPNotFound(f"Extension with alias {alias} does not exist")
     return json_response({"extension": EXTENSIONS[alias].to_dict()})
+
+
+def _version(request: Request) -> dict[str, object]:
+    return {"id": "v2.0", "status": "CURRENT", "links": _self(request, "/v2.0/")}
 
 
 def _self(request: Request, path: str) -> list[dict[str, str]]:

@@ -13,8 +13,7 @@ from webob import exc
 from controller import config
 from controller.api.service import Json
 from controller.api.wsgi import Application, make_application
-from controller.db.session import open_store
-from controller.plugin.plugin import Plugin
+from controller.plugin.plugin import Plugin, open_store
 from legacy_agent.host_plan import HostPlan, HostReport
 from mechanisms.manager import MechanismManager
 from typedrivers.manager import TypeManager
@@ -27,8 +26,8 @@ def from_environment() -> Application:
     """The application for the configuration files that the environment names."""
     paths = [path for path in os.environ.get(CONFIG_VARIABLE, "").split(os.pathsep) if path]
     conf = config.load([argument for path in paths for argument in ("--config-file", path)])
-    mechanisms = MechanismManager.load(conf.ml2.mechanism_drivers)
-    plugin = Plugin(conf, open_store(conf), TypeManager.load(conf), mechanisms)
+    types = TypeManager.load(conf)
+    plugin = Plugin(conf, open_store(conf, types), types, MechanismManager.load(conf.ml2.mechanism_drivers))
     return make_application(conf, plugin, NoController())
 
 

@@ -14,9 +14,11 @@ from oslo_config import cfg
 from controller import config
 from controller.api.wsgi import Application, make_application
 from controller.model import NodeFacts, NodeKind, host_node_id, switch_node_id
-from controller.plugin.plugin import Plugin
+from controller.plugin.plugin import Plugin, open_store
+from mechanisms.manager import MechanismManager
 from tests.unit.api.fakes import FakeIsthmus
 from tests.unit.api.server import serving
+from typedrivers.manager import TypeManager
 
 CONFIGURATION = """
 [ml2]
@@ -61,6 +63,14 @@ def conf(tmp_path: Path) -> cfg.ConfigOpts:
     path = tmp_path / "isthmus.conf"
     path.write_text(CONFIGURATION.format(path=tmp_path / "isthmus.sqlite"))
     return config.load(["--config-file", str(path)])
+
+
+@pytest.fixture
+def plugin(conf: cfg.ConfigOpts) -> Iterator[Plugin]:
+    types = TypeManager.load(conf)
+    store = open_store(conf, types)
+    yield Plugin(conf, store, types, MechanismManager.load(conf.ml2.mechanism_drivers))
+    store.dispose()
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def test_binding(network: Proxy, plugin: Plugin) -> None:
     refused = network.create_port(network_id=gre.id, binding_host_id="web1")
     assert refused.binding_vif_type == "binding_failed"
     moved = network.update_port(refused, binding_host_id="ovs1")
-    assert (moved.binding_vif_type, moved.binding_host_id) == ("ovs", "ovs1")
+    assert (moved.binding_vif_type, moved.binding_host_id) == ("ovs", "ovs1"), moved
     freed = network.update_port(moved, binding_host_id="")
     assert freed.binding_vif_type == "unbound"
 
@@ -208,9 +208,10 @@ def test_extensions(network: Proxy) -> None:
 
 
 def test_revision_constraint(network: Proxy, blue: Any) -> None:
+    blue = network.update_network(blue.id, description="w")
     network.update_network(blue.id, description="x")
     with pytest.raises(exceptions.HttpException) as failed:
-        network.update_network(blue.id, if_revision=blue.revision_number - 1, description="y")
+        network.update_network(blue.id, if_revision=blue.revision_number, description="y")
     assert failed.value.status_code == 412
 
 

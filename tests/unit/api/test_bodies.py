@@ -105,7 +105,7 @@ def test_bad_network_bodies(api: Api, body: Any, kind: str, message: str) -> Non
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"mac_address": "nonsense"}, "'nonsense' is not a valid MAC address."),
+        ({"mac_address": "nonsense"}, "'nonsense' is not a valid MAC address; it has the form"),
         ({"mac_address": {"a": 1}}, "Invalid input for mac_address"),
         ({"fixed_ips": [{"ip_address": "10.0.0.999"}]}, "'10.0.0.999' is not a valid IP address."),
         ({"fixed_ips": "10.0.0.1"}, "Invalid input for fixed_ips"),
