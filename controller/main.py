@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 
@@ -15,12 +16,13 @@ def main() -> int:
     from os_ken.base.app_manager import AppManager
 
     try:
-        cfg.CONF(args=sys.argv[1:], project="isthmus", prog="isthmus-controller")
+        cfg.CONF(args=sys.argv[1:], project="isthmus", prog="isthmus-controller", default_config_files=[])
     except cfg.ConfigFilesNotFoundError as error:
         print(f"isthmus-controller: {error}", file=sys.stderr)
         return 2
     log.init_log()
-    AppManager.run_apps(["controller.app"])
+    with contextlib.suppress(KeyboardInterrupt):
+        AppManager.run_apps(["controller.app"])
     return 0
 
 

@@ -1,0 +1,129 @@
+"""What ``osken-manager controller.app`` loads: the composition root. It wires the parts and starts them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+import eventlet
+import eventlet.wsgi
+from os_ken import cfg as os_ken_cfg
+from os_ken.base import app_manager
+from os_ken.lib import hub
+from oslo_config import cfg
+from prometheus_client import CollectorRegistry
+
+from controller import config
+from controller.api.wsgi import make_application
+from controller.db.feed import StoreFeed
+from controller.errors import IsthmusError
+from controller.hosts import Hosts
+from controller.metrics import BoardCollector
+from controller.overview import Overview
+from controller.plugin.plugin import Plugin, open_store
+from controller.reconciler import Pace, Reconciler
+from controller.southbound.openflow_app import OpenFlowSessions
+from controller.southbound.service import Southbound
+from controller.switches import SwitchEvents
+from mechanisms.manager import MechanismManager
+from typedrivers.manager import TypeManager
+
+LOG = logging.getLogger(__name__)
+
+MAX_CLIENTS = 8192
+"""API connections at once; every watching agent holds one."""
+
+STOP_DEADLINE = 1.5
+"""Seconds after SIGTERM at which the process ends even if something still runs."""
+
+
+class _Relay:
+    """Passes the southbound's events to the reconciler, which is made after the southbound."""
+
+    target: SwitchEvents
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.target, name)
+
+
+class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
+    """The controller. One instance per process."""
+
+    _CONTEXTS = {"sessions": OpenFlowSessions}  # noqa: RUF012
+    OFP_VERSIONS = OpenFlowSessions.OFP_VERSIONS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        config.register(os_ken_cfg.CONF)
+        _plain_log()
+        try:
+            self._compose(os_ken_cfg.CONF, kwargs["sessions"])
+        except (IsthmusError, cfg.Error, OSError) as error:
+            sys.exit(f"isthmus: {error}")
+
+    def _compose(self, conf: cfg.ConfigOpts, sessions: OpenFlowSessions) -> None:
+        types = TypeManager.load(conf)
+        mechanisms = MechanismManager.load(conf.ml2.mechanism_drivers)
+        self._store = open_store(conf, types)
+        plugin = Plugin(conf, self._store, types, mechanisms)
+        relay = _Relay()
+        self._southbound = Southbound(conf, relay)
+        sessions.connect(self._southbound)
+        pace = Pace(conf.openflow.retry_max, conf.openflow.audit_interval, conf.agent.agent_down_time)
+        feed = StoreFeed(self._store, conf.arp_responder)
+        self._reconciler = Reconciler(feed, plugin, mechanisms, self._southbound, pace, hub.spawn)
+        relay.target = self._reconciler
+        overview = Overview(self._reconciler, Hosts(self._reconciler, plugin), self._southbound, mechanisms)
+        registry = CollectorRegistry()
+        registry.register(BoardCollector(self._reconciler.board))
+        self._application = make_application(conf, plugin, overview, registry)
+        self._api = _listen(str(conf.api.bind_host), conf.api.bind_port)
+
+    def start(self) -> None:
+        """Start the parts; called by os-ken once every application exists."""
+        super().start()
+        _stop_on_sigterm(eventlet.getcurrent())
+        self._reconciler.start()
+        self._southbound.start()
+        hub.spawn(eventlet.wsgi.server, self._api, self._application, log_output=False,
+                  custom_pool=eventlet.GreenPool(MAX_CLIENTS), socket_timeout=None)  # fmt: skip
+        host, port = self._api.getsockname()[:2]
+        LOG.info("API on http://%s:%d, OpenFlow on port %d", host, port, os_ken_cfg.CONF.openflow.listen_port)
+
+    def stop(self) -> None:
+        """Stop the parts; nodes keep forwarding as they are."""
+        self._api.close()
+        self._reconciler.stop()
+        self._southbound.stop()
+        self._store.dispose()
+        super().stop()
+
+
+def _plain_log() -> None:
+    """Give os-ken's handlers a line that says when, how bad and where."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return eventlet.listen((host, port), family=family, backlog=1024)  # type: ignore[no-any-return]
+    except OSError as error:
+        raise OSError(f"cannot listen on [api] bind_host {host} port {port}: {error.strerror}") from error
+
+
+def _stop_on_sigterm(main: Any) -> None:
+    """End the process as Ctrl-C would: ``main`` waits for the applications and closes them all."""
+
+    def terminate(*_: Any) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.setitimer(signal.ITIMER_REAL, STOP_DEADLINE)
+        eventlet.hubs.get_hub().schedule_call_global(0, main.throw, KeyboardInterrupt)
+
+    signal.signal(signal.SIGTERM, terminate)
