@@ -27,7 +27,7 @@ from controller.dataplane.program_delta import between
 from controller.dataplane.values import Program
 from controller.errors import SwitchError
 from controller.southbound.changes import Dump, Work, examine, other_spellings, reasons, repair, without, work
-from controller.southbound.exchange import BUNDLE_ID, Exchange, Refusal
+from controller.southbound.exchange import Exchange, Refusal
 from controller.switches import Applied, Rejection
 from mechanisms.openflow import stamp
 
@@ -126,8 +126,8 @@ class Applier:
 
     def _send_bundle(self, messages: Sequence[bytes]) -> list[ErrorMessage]:
         exchange = self._exchange
-        exchange.bundle(BundleType.OPEN_REQUEST)
-        exchange.send(bundle_adds(BUNDLE_ID, messages, self._version))
+        exchange.open_bundle()
+        exchange.send(bundle_adds(exchange.bundle_id, messages, self._version))
         exchange.bundle(BundleType.CLOSE_REQUEST)
         errors = self._errors()
         if errors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from controller.model import TUNNEL_TYPES, Attachment, NodeFacts, NodeKind, Observation, switch_node_id
+from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Attachment, NodeFacts, NodeKind, Observation, switch_node_id
 
 TUNNEL_MARK = ("isthmus", "tunnel")
 """``Interface external_ids`` entry of tunnel ports of ours: a freshly started controller knows them by it."""
@@ -80,6 +80,15 @@ class PortView:
     link_up: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Make:
+    """What the handshake found out: capabilities, and the number of tables there are and that our pipeline needs."""
+
+    capabilities: frozenset[str] = frozenset()
+    tables: int = 0
+    tables_needed: int = 0
+
+
 def wanted_tunnels(bridge: Bridge) -> dict[str, TunnelPort]:
     """Name -> tunnel port; none without a tunnel address. A name that another bridge has taken is left out."""
     if bridge.tunnel_ip is None:
@@ -130,12 +139,13 @@ def observe(datapath_id: int, bridge: Bridge | None, ports: Mapping[int, PortVie
     return Observation(node_id, attachments, uplinks, tunnel_ports(bridge))
 
 
-def node_facts(datapath_id: int, bridge: Bridge | None, capabilities: frozenset[str], ovsdb_problem: str) -> NodeFacts:
+def node_facts(datapath_id: int, bridge: Bridge | None, make: Make, ovsdb_problem: str) -> NodeFacts:
     """What the switch can do. ``ovsdb_problem`` says why there is no (fresh) bridge, for the operator."""
+    capabilities = make.capabilities
     node_id = switch_node_id(datapath_id)
     ids = bridge.host_ids if bridge is not None else {}
     host = ids.get("hostname") or ids.get("isthmus-host") or ids.get("system-id") or f"{datapath_id:016x}"
-    limits = _tunnel_limits(bridge, capabilities, ovsdb_problem)
+    limits = _table_limits(make) or _tunnel_limits(bridge, capabilities, ovsdb_problem)
     tunnel_ip = bridge.tunnel_ip if bridge is not None else None
     return NodeFacts(
         id=node_id,
@@ -164,6 +174,13 @@ def _uplink_names(bridge: Bridge | None) -> dict[str, str]:
     if bridge is None:
         return {}
     return {network: item.name for item in bridge.interfaces for network in _physical_networks(item)}
+
+
+def _table_limits(make: Make) -> dict[str, str]:
+    if make.tables >= make.tables_needed:
+        return {}
+    reason = f"the switch has {make.tables} tables; {make.tables_needed} are needed"
+    return dict.fromkeys(sorted(TUNNEL_TYPES | PHYSICAL_TYPES | {"local"}), reason)
 
 
 def _tunnel_limits(bridge: Bridge | None, capabilities: frozenset[str], ovsdb_problem: str) -> dict[str, str]:

@@ -26,8 +26,9 @@ from controller.southbound import wire
 CHUNK = 1 << 18
 """Bytes handed to os-ken at once; its queue of 16 entries then holds 4 MiB and blocks the caller only."""
 
-BUNDLE_ID = 0x1571
-"""Bundles belong to their connection and one is open at a time, so that one id does for all."""
+BUNDLES = tuple(range(0x1571, 0x1579))
+"""Ids of bundles, used in turn: one whose end was never confirmed may still be open at the switch. Few, because bytes
+wrapped for an id are shared by all switches."""
 
 
 class Line(Protocol):
@@ -58,6 +59,8 @@ class Exchange:
         self._waiting: dict[int, queue.Queue[bytes | None]] = {}
         self._errors: list[ErrorMessage] = []
         self._closed = False
+        self._turn = 0
+        self.bundle_id = BUNDLES[0]
 
     def deliver(self, kind: int, xid: int, message: bytes) -> bool:
         """Take a message if it answers a question; False leaves it to others. Never blocks."""
@@ -95,9 +98,15 @@ class Exchange:
             if answer[1] == wire.BARRIER_REPLY:
                 return
 
+    def open_bundle(self) -> None:
+        """Open the bundle :attr:`bundle_id`. Raises :class:`Refusal`."""
+        self._turn += 1
+        self.bundle_id = BUNDLES[self._turn % len(BUNDLES)]
+        self.bundle(BundleType.OPEN_REQUEST)
+
     def bundle(self, request: BundleType) -> None:
-        """A bundle-control request; returns when the switch confirmed it. Raises :class:`Refusal`."""
-        for answer in self._ask(lambda xid: bundle_control(BUNDLE_ID, request, self.version, xid=xid)):
+        """A control request for the bundle; returns when the switch confirmed it. Raises :class:`Refusal`."""
+        for answer in self._ask(lambda xid: bundle_control(self.bundle_id, request, self.version, xid=xid)):
             reply = parse_bundle_reply(answer)
             if reply is not None and reply.kind == request + 1:
                 return
@@ -105,7 +114,7 @@ class Exchange:
     def can_bundle(self) -> bool:
         """Whether the switch has bundles."""
         try:
-            self.bundle(BundleType.OPEN_REQUEST)
+            self.open_bundle()
             self.bundle(BundleType.DISCARD_REQUEST)
         except Refusal:
             return False

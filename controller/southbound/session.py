@@ -20,10 +20,11 @@ from controller.errors import IsthmusError, SwitchError, SwitchGone
 from controller.model import NodeFacts, Observation, switch_node_id
 from controller.southbound import wire
 from controller.southbound.applying import Applier, Rejected
-from controller.southbound.bridge import Bridge, PortView, node_facts, observe
+from controller.southbound.bridge import Bridge, Make, PortView, node_facts, observe
 from controller.southbound.exchange import Exchange
 from controller.southbound.ovsdb import BridgeWatch
 from controller.switches import Applied, Rejection, SwitchEvents, SwitchState
+from mechanisms.openflow import stamp
 
 LOG = logging.getLogger(__name__)
 
@@ -59,8 +60,8 @@ class Session:
         self._settings = settings
         self._events = events
         self._ports = {number: _port_view(port) for number, port in dict(datapath.ports).items()}
-        self._capabilities: frozenset[str] = frozenset()
-        self._make = wire.Description()
+        self._make = Make()
+        self._description = wire.Description()
         self._state = HANDSHAKE
         self._last_error = ""
         self._rejections: tuple[Rejection, ...] = ()
@@ -114,7 +115,7 @@ class Session:
             state=self._state,
             address="{}:{}".format(*self.datapath.address[:2]),
             openflow_version=wire.VERSION_NAMES.get(self.exchange.version, str(self.exchange.version)),
-            capabilities=self._capabilities | ({"ovsdb"} if self.bridge is not None else frozenset()),
+            capabilities=self._make.capabilities | ({"ovsdb"} if self.bridge is not None else frozenset()),
             ports={number: view.name for number, view in sorted(self._ports.items())},
             last_error=self._last_error,
             rejections=self._rejections,
@@ -170,14 +171,14 @@ class Session:
 
     def _introduce(self) -> None:
         tables = self.exchange.tables()
-        self._make = self.exchange.description()
-        found = {f"openflow{wire.VERSION_NAMES[self.exchange.version]}", f"tables:{tables}"}
-        if self._make.is_open_vswitch:
+        self._description = self.exchange.description()
+        found = set()
+        if self._description.is_open_vswitch:
             found.add("nicira")
         bundles = self.exchange.can_bundle()
         if bundles:
             found.add("bundles")
-        self._capabilities = frozenset(found)
+        self._make = Make(frozenset(found), tables, stamp.TABLE + 1)
         self._applier = Applier(self.exchange, bundles)
 
     def _await_bridge(self) -> None:
@@ -206,7 +207,7 @@ class Session:
         while self._state != GONE:
             self._news.clear()
             report = (
-                node_facts(self.datapath_id, self.bridge, self._capabilities, self._ovsdb_problem),
+                node_facts(self.datapath_id, self.bridge, self._make, self._ovsdb_problem),
                 observe(self.datapath_id, self.bridge, self._ports),
             )
             if self._state in (HANDSHAKE, WAITING):
@@ -219,9 +220,10 @@ class Session:
 
     def _details(self) -> Mapping[str, Any]:
         details: dict[str, Any] = {
-            "manufacturer": self._make.manufacturer,
-            "hardware": self._make.hardware,
-            "software": self._make.software,
+            "manufacturer": self._description.manufacturer,
+            "hardware": self._description.hardware,
+            "software": self._description.software,
+            "tables": self._make.tables,
             "foreign_flows": self._foreign_flows,
         }
         if self._ovsdb_problem:

@@ -1,5 +1,6 @@
-"""The child process of the southbound's tests: os-ken with everything patched as under ``osken-manager``, a private Open
-vSwitch, and one scenario. ``python -m tests.ovs.driver MODULE:FUNCTION``, inside a sandbox; exits with 0 if it passed.
+"""The child process of the southbound's tests: os-ken with everything patched as under ``osken-manager``, a private
+Open vSwitch, and one scenario. ``python -m tests.ovs.driver MODULE:FUNCTION [CONFIGURATION]``, inside a sandbox; exits
+with 0 if it passed.
 """
 
 from __future__ import annotations

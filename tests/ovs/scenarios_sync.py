@@ -36,6 +36,16 @@ def check_holds(world: World, wanted: Program, foreign: int = 0) -> None:
     assert sorted(line.split(",")[0] for line in world.bed.groups() if "group_id=5," not in line) == expected
 
 
+def refusal(world: World, node: str, wanted: Program) -> SwitchError:
+    """The error with which an apply ends."""
+    try:
+        world.southbound.apply(node, wanted)
+    except SwitchError as error:
+        print(error)
+        return error
+    raise AssertionError("what is bad was accepted")
+
+
 def _from_nothing(world: World, protocols: str, version: str) -> None:
     node = world.switch(protocols)
     wanted = whole()
@@ -72,10 +82,7 @@ def without_bundles(world: World) -> None:
     assert (applied.flows_added, applied.flows_removed) == (50, 52), applied
     check_holds(world, changed)
     bad = flow(7, port=0xFFFFFF10)
-    try:
-        world.southbound.apply(node, program(3, flow(1), bad, flow(2)))
-    except SwitchError as error:
-        assert error.cookie == bad.cookie
+    assert refusal(world, node, program(3, flow(1), bad, flow(2))).cookie == bad.cookie
     check_holds(world, program(3, flow(1), flow(2)))
 
 
@@ -197,13 +204,8 @@ def _rejected(world: World, protocols: str, bridge: str, datapath_id: int) -> No
     bad_port = flow(2, port=0xFFFFFF10)
     no_group = Flow(5, 50, (MatchField("in_port", 9),), (ToGroup(0x20000099),), why="a flow to nowhere")
     told = len(world.events.rejections)
-    try:
-        world.southbound.apply(node, program(2, flow(1), bad_port, no_group, flow(3)))
-    except SwitchError as error:
-        print(error)
-        assert error.cookie in (bad_port.cookie, no_group.cookie)
-    else:
-        raise AssertionError("bad flows were accepted")
+    error = refusal(world, node, program(2, flow(1), bad_port, no_group, flow(3)))
+    assert error.cookie in (bad_port.cookie, no_group.cookie)
     assert {item.cookie for item in world.events.rejections[told:]} == {bad_port.cookie, no_group.cookie}
     assert {item.why for item in world.events.rejections[told:]} == {"flow 2", "a flow to nowhere"}
     state = world.southbound.state(node)
@@ -220,12 +222,7 @@ def _rejected(world: World, protocols: str, bridge: str, datapath_id: int) -> No
 def rejected_group_takes_its_flows_along(world: World) -> None:
     node = world.switch()
     bad = group(0xFFFFFF10)
-    try:
-        world.southbound.apply(node, program(1, bad, to_group(), flow(1)))
-    except SwitchError as error:
-        print(error)
-    else:
-        raise AssertionError("a bad group was accepted")
+    refusal(world, node, program(1, bad, to_group(), flow(1)))
     assert [(item.cookie, item.group_id) for item in world.events.rejections] == [(None, bad.id)]
     check_holds(world, program(1, flow(1)))
 
@@ -235,12 +232,7 @@ def rejected_bundle_changes_nothing(world: World) -> None:
     world.southbound.apply(node, program(1, flow(1)))
     before = world.bed.flows()
     applying.ATTEMPTS = 1
-    try:
-        world.southbound.apply(node, program(2, flow(2), flow(3, port=0xFFFFFF10)))
-    except SwitchError as error:
-        assert "nothing was changed" in str(error), error
-    else:
-        raise AssertionError("a bad flow was accepted")
+    assert "nothing was changed" in str(refusal(world, node, program(2, flow(2), flow(3, port=0xFFFFFF10))))
     assert world.bed.flows() == before
     applying.ATTEMPTS = 64
     world.southbound.apply(node, program(3, flow(2)))

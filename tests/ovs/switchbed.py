@@ -30,7 +30,8 @@ class SwitchBed:
 
     def start_ovsdb(self) -> None:
         """Start the database server (again)."""
-        remotes = (f"--remote=punix:{self._path('db.sock')}", f"--remote=ptcp:{OVSDB_PORT}:127.0.0.1")
+        remotes = (f"--remote=punix:{self._path('db.sock')}", f"--remote=ptcp:{OVSDB_PORT}:127.0.0.1",
+                   "--remote=db:Open_vSwitch,Open_vSwitch,manager_options")  # fmt: skip
         self._call("ovsdb-server", self._path("conf.db"), *remotes, *self._daemon("ovsdb"))
 
     def stop_ovsdb(self) -> None:
@@ -57,6 +58,10 @@ class SwitchBed:
     def disconnect(self, name: str = "br0") -> None:
         """Send the bridge where nobody listens (without any controller Open vSwitch would flush its flows)."""
         self.connect(name, port=1)
+
+    def plug(self, device: str, *columns: str) -> None:
+        """An internal port on br0."""
+        self.vsctl("add-port", "br0", device, "--", "set", "Interface", device, "type=internal", *columns)
 
     def vsctl(self, *arguments: str) -> str:
         """``ovs-vsctl``."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-MODULES = ("scenarios_sync",)
+MODULES = ("scenarios_sync", "scenarios_peers", "scenarios_ovsdb")
 
 
 def scenarios() -> list[str]:
