@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from neutron_lib.api import converters
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Integer, and_, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from controller.db.base import UtcTime
@@ -52,7 +52,9 @@ def _sortable(listing: Listing, name: str) -> Any:
     column = listing.columns.get("project_id" if name == "tenant_id" else name)
     if column is None:
         raise invalid(f"'{name}' cannot be sorted by")
-    return func.coalesce(column, "") if column.property.columns[0].nullable else column
+    kind = column.type.python_type
+    sortable = cast(column, Integer) if kind is bool else column
+    return func.coalesce(sortable, "" if kind is str else -1) if column.property.columns[0].nullable else sortable
 
 
 def _after(session: Session, listing: Listing, sorts: Sequence[tuple[Any, bool]], marker: Any) -> ColumnElement[bool]:

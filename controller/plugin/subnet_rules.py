@@ -109,10 +109,10 @@ def default_pools(cidr: IpNetwork, chosen: Address | None) -> list[AddressPool]:
     if cidr.prefixlen < cidr.max_prefixlen - 1:
         first = first + 1
         last = last - 1 if cidr.version == 4 else last
-    if chosen is None or chosen not in cidr:
+    if chosen is None or not int(first) <= int(chosen) <= int(last):
         return [(first, last)]
-    parts = [(first, chosen - 1), (chosen + 1, last)]
-    return [(lower, upper) for lower, upper in parts if int(lower) <= int(upper)]
+    pools = [(first, chosen - 1)] if chosen != first else []
+    return [*pools, (chosen + 1, last)] if chosen != last else pools
 
 
 def pools(cidr: IpNetwork, wanted: Sequence[Body]) -> list[AddressPool]:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from controller.db.models import IpRow, NetworkRow, PoolRow, PortRow, SubnetRow
-from controller.db.transaction import Transaction
+from controller.db.transaction import STATUS, Transaction
 from controller.plugin import subnet_rules as rules
 from controller.plugin import visibility
 from controller.plugin.api import Body
@@ -63,7 +63,7 @@ class Subnets:
             pools=_pool_rows(plan.pools),
         )
         transaction.created(row)
-        transaction.updated(network)
+        transaction.updated(network, STATUS)
         session.flush()
         self._give_automatic_addresses(transaction, row)
         return row
@@ -126,7 +126,7 @@ class Subnets:
                 transaction.deleted(port)
         session.flush()
         transaction.deleted(row)
-        transaction.updated(network)
+        transaction.updated(network, STATUS)
 
     def bodies(self, session: Session, rows: Sequence[SubnetRow]) -> list[Body]:
         """As the API shows subnets."""
