@@ -1,10 +1,10 @@
 """The suite that every mechanism driver must pass. A third party runs it on its own driver:
 
-    class TestPatchbay(MechanismConformance):
-        network_types = ("nvgre",)
+class TestPatchbay(MechanismConformance):
+    network_types = ("nvgre",)
 
-        def make_driver(self) -> MechanismDriver:
-            return PatchbayMechanismDriver()
+    def make_driver(self) -> MechanismDriver:
+        return PatchbayMechanismDriver()
 """
 
 from __future__ import annotations
@@ -269,5 +269,3 @@ def _rebound(binding: Binding, nodes: Mapping[str, Node], mechanism: str) -> Bin
 
 def _actions(holder: Flow | Bucket) -> tuple[object, ...]:
     return holder.actions
-
-

@@ -61,9 +61,10 @@ def test_all_reasons_are_joined(manager: MechanismManager) -> None:
 
 def test_a_kernel_without_the_type_is_refused_with_the_agents_reason(manager: MechanismManager) -> None:
     node = host_node(2, limits={"gre": "the kernel has no gretap"})
-    assert "node 'lb2' cannot carry gre networks: the kernel has no gretap" in manager.bind(
-        PORT, VLAN_THEN_GRE, node
-    ).refusal
+    assert (
+        "node 'lb2' cannot carry gre networks: the kernel has no gretap"
+        in manager.bind(PORT, VLAN_THEN_GRE, node).refusal
+    )
 
 
 def test_a_switch_without_tunnel_fields_is_refused(manager: MechanismManager) -> None:
@@ -72,9 +73,10 @@ def test_a_switch_without_tunnel_fields_is_refused(manager: MechanismManager) ->
 
 
 def test_a_switch_with_an_ipv6_endpoint_is_refused(manager: MechanismManager) -> None:
-    assert "IPv6 tunnel address 2001:db8::1" in manager.bind(
-        PORT, VLAN_THEN_GRE, switch_node(1, tunnel_ip="2001:db8::1")
-    ).refusal
+    assert (
+        "IPv6 tunnel address 2001:db8::1"
+        in manager.bind(PORT, VLAN_THEN_GRE, switch_node(1, tunnel_ip="2001:db8::1")).refusal
+    )
 
 
 def test_nobody_serves_the_node(manager: MechanismManager) -> None:
@@ -96,9 +98,10 @@ def test_a_driver_that_fails_refuses_and_the_next_is_asked() -> None:
     failing, able = FakeMechanismDriver(fail_bind="no power", name="first"), FakeMechanismDriver()
     node = host_node(2, mechanisms=("first", "fake"))
     assert MechanismManager([failing, able]).bind(PORT, VLAN_THEN_GRE, node).mechanism == "fake"
-    assert "'first' failed on vlan 100 on physnet9: no power" in MechanismManager([failing]).bind(
-        PORT, VLAN_THEN_GRE, node
-    ).refusal
+    assert (
+        "'first' failed on vlan 100 on physnet9: no power"
+        in MechanismManager([failing]).bind(PORT, VLAN_THEN_GRE, node).refusal
+    )
 
 
 def test_a_node_that_is_down_keeps_its_ports_and_takes_no_new_ones(manager: MechanismManager) -> None:
