@@ -113,4 +113,7 @@ def _senders(port: Port) -> Iterator[_Sender]:
 
 def _within(name: str, prefix: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[MatchField, ...]:
     """The match of a field on a prefix; none for a prefix that covers everything."""
-    return (fields.prefix(name, str(prefix)),) if prefix.prefixlen else ()
+    if prefix.prefixlen == 0:
+        return ()
+    mask = None if prefix.prefixlen == prefix.max_prefixlen else int(prefix.netmask)
+    return (MatchField(name, int(prefix.network_address), mask),)
