@@ -14,6 +14,9 @@ from tests.support.matrix import Matrix
 from tests.support.sandboxed import run_in_sandbox
 
 _started: list[DataCentre] = []
+_diagnosed: list[str] = []
+_MOST_DIAGNOSES = 2
+"""What follows from an earlier failure would only bury it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,10 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """A failed test shows the logs of everything."""
+    """The first failed tests show the logs of everything."""
     outcome: Any = yield
     report = outcome.get_result()
-    if report.failed and _started:
+    if report.failed and len(_started) == 1 and len(_diagnosed) < _MOST_DIAGNOSES:
+        _diagnosed.append(item.nodeid)
         report.sections.append(("data centre", _started[0].diagnosis()))
 
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.support.client import ApiFault
+from tests.support.client import ApiFault, wait_until
 from tests.support.datacentre import DataCentre, NetworkSpec
 from tests.support.matrix import Matrix
 from tests.support.underlay import CONTROLLER_IP
@@ -31,7 +31,8 @@ def unharmed(datacentre: DataCentre, matrix: Matrix):
     """After the test all traffic flows, all switches are connected, and a new port becomes ACTIVE."""
     yield
     assert datacentre.controller.program.running
-    assert all(node.ovs.connected() for node in datacentre.switches)
+    # Open vSwitch writes down every five seconds whether it is connected.
+    wait_until(lambda: all(node.ovs.connected() for node in datacentre.switches), 10, lambda: "a switch lost us")
     assert datacentre.known_hosts() >= set(datacentre.nodes)
     body = {"network_id": datacentre.networks["flat"]["id"], "binding:host_id": "ovs1"}
     vm = datacentre.plug(datacentre.api.create("port", **body), "flat", "ovs1", "afterwards")

@@ -177,6 +177,7 @@ class DataCentre:
         self.hosts = [HostNode(Wiring("host1", 3)), HostNode(Wiring("host2", 4))]
         self.nodes: dict[str, Node] = {node.wiring.name: node for node in (*self.switches, *self.hosts)}
         self.networks: dict[str, dict[str, Any]] = {}
+        self.cidrs: dict[str, str] = {}
         self.vms: dict[str, Vm] = {}
 
     def start(self) -> None:
@@ -209,7 +210,7 @@ class DataCentre:
         for spec in specs:
             network = self.api.create("network", **spec.attributes())
             self.api.create("subnet", network_id=network["id"], ip_version=4, cidr=spec.cidr, enable_dhcp=False)
-            self.networks[spec.name] = network
+            self.networks[spec.name], self.cidrs[spec.name] = network, spec.cidr
 
     def create_vms(self, places: Sequence[tuple[str, str]], **attributes: Any) -> list[Vm]:
         """A port and a VM called ``network-node`` for each ``(network, node)``, made as a client would.
@@ -236,14 +237,10 @@ class DataCentre:
         """A VM for a port."""
         ip = port["fixed_ips"][0]["ip_address"]
         vm = Vm(name or f"{network}-{node}", self.nodes[node], network, port["id"], port["mac_address"], ip)
-        length = ipaddress.ip_network(self.subnet_cidr(port)).prefixlen
+        length = ipaddress.ip_network(self.cidrs[network]).prefixlen
         vm.node.plug(vm.name, vm.port_id, vm.mac, [f"{ip}/{length}"], self.networks[network]["mtu"])
         self.vms[vm.name] = vm
         return vm
-
-    def subnet_cidr(self, port: dict[str, Any]) -> str:
-        """The subnet of a port's first address."""
-        return str(self.api.show("subnet", port["fixed_ips"][0]["subnet_id"])["cidr"])
 
     def unplug(self, vm: Vm) -> None:
         """Pull a VM out; its port stays."""

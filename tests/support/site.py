@@ -23,6 +23,7 @@ from tests.support.listener import Listener
 
 VM_INTERFACE = "eth0"
 _ECHO = struct.Struct("!BBHHH")
+_BURST, _PAUSE = 8, 0.01
 
 
 @dataclass
@@ -86,9 +87,11 @@ class Site:
     # Frames
 
     def inject(self, frames: list[tuple[str, str]]) -> None:
-        """Send ``(VM, frame in hex)`` pairs, in order."""
-        for name, frame in frames:
+        """Send ``(VM, frame in hex)`` pairs, in order and not faster than small receive queues can take."""
+        for number, (name, frame) in enumerate(frames, 1):
             self._vms[name].listener.send(bytes.fromhex(frame))
+            if number % _BURST == 0:
+                time.sleep(_PAUSE)
 
     def forget(self) -> None:
         """Start hearing anew."""
