@@ -19,6 +19,7 @@ from ovsdbapp.backend.ovs_idl import connection, idlutils, transaction
 from ovsdbapp.schema.open_vswitch import impl_idl
 
 from controller.errors import IsthmusError
+from controller.southbound import ovsdb_json
 from controller.southbound.bridge import TUNNEL_MARK, Bridge, BridgeChange, Interface, TunnelPort, bridge_change
 
 LOG = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ LOG = logging.getLogger(__name__)
 SCHEMA = "Open_vSwitch"
 COLUMNS = {
     "Open_vSwitch": ["bridges", "external_ids", "next_cfg", "cur_cfg"],
-    "Bridge": ["name", "datapath_id", "ports", "fail_mode", "other_config", "controller"],
+    "Bridge": ["name", "datapath_id", "ports", "fail_mode", "other_config"],
     "Port": ["name", "interfaces"],
     "Interface": ["name", "type", "ofport", "external_ids", "options", "link_state", "error"],
 }
@@ -74,16 +75,18 @@ class _Transaction(transaction.Transaction):  # type: ignore[misc]
 
 
 class OvsdbConnection:
-    """A started connection to one database server. ``changed`` is called by its thread and must only signal."""
+    """A started connection to one database server. Its thread calls the ``listeners``, which must only signal."""
 
-    def __init__(self, remote: str, timeout: float, changed: Callable[[], None]) -> None:
+    def __init__(self, remote: str, timeout: float) -> None:
         self._remote = remote
+        self.listeners: frozenset[Callable[[], None]] = frozenset()
         try:
-            helper = ovs.db.idl.SchemaHelper(schema_json=_fetch_schema(remote, timeout))
+            ovsdb_json.install()
+            helper = ovs.db.idl.SchemaHelper(schema_json=_only_ours(_fetch_schema(remote, timeout)))
             for table, columns in COLUMNS.items():
                 helper.register_columns(table, columns)
             idl = _Idl(remote, helper, leader_only=False)
-            idl.changed = changed
+            idl.changed = self._changed
             self._connection = connection.Connection(idl, timeout)
             self._api = _Api(self._connection)
         except OvsdbError:
@@ -94,6 +97,10 @@ class OvsdbConnection:
     def stop(self) -> None:
         """End the connection's thread."""
         self._connection.stop(timeout=1)
+
+    def _changed(self) -> None:
+        for listener in self.listeners:
+            listener()
 
     def bridge(self, datapath_id: int) -> Bridge | None:
         """The bridge with that datapath id as the replica has it now, None if there is none."""
@@ -164,6 +171,16 @@ def remote_for(address: str, port: int) -> str:
     return f"tcp:[{address}]:{port}" if ":" in address else f"tcp:{address}:{port}"
 
 
+def _only_ours(schema: Any) -> Any:
+    """The schema cut down to what is replicated; to interpret the rest takes longer than everything else."""
+    tables = {
+        name: {**schema["tables"][name], "columns": {column: schema["tables"][name]["columns"][column]
+                                                     for column in columns}}
+        for name, columns in COLUMNS.items()
+    }  # fmt: skip
+    return {**schema, "tables": tables}
+
+
 def _fetch_schema(remote: str, timeout: float) -> Any:
     """Ask the server for its schema, within a deadline (ovsdbapp's helper has none, but knows TLS)."""
     kind, _, where = remote.partition(":")
@@ -206,6 +223,40 @@ def _read_json(peer: socket.socket, timeout: float) -> Any:
     raise ValueError(f"no answer within {timeout:g} s")
 
 
+class Replicas:
+    """The connections by remote: bridges of one Open vSwitch share theirs."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._open: dict[str, OvsdbConnection] = {}
+
+    def join(self, remote: str, listener: Callable[[], None]) -> OvsdbConnection:
+        """The connection to a remote, made if there is none. Raises :class:`OvsdbError`."""
+        with self._lock_of(remote):
+            replica = self._open.get(remote)
+            if replica is None:
+                replica = self._open[remote] = OvsdbConnection(remote, self.timeout)
+            replica.listeners |= {listener}
+            return replica
+
+    def leave(self, remote: str, listener: Callable[[], None]) -> None:
+        """End one's share in a connection; the last one closes it."""
+        with self._lock_of(remote):
+            replica = self._open.get(remote)
+            if replica is None:
+                return
+            replica.listeners -= {listener}
+            if not replica.listeners:
+                del self._open[remote]
+                replica.stop()
+
+    def _lock_of(self, remote: str) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(remote, threading.Lock())
+
+
 class BridgeWatch:
     """Follows one bridge in a thread of its own and keeps it as we need it.
 
@@ -214,12 +265,12 @@ class BridgeWatch:
     """
 
     def __init__(
-        self, remote: str, datapath_id: int, timeout: float, tell: Callable[[Bridge | None, str], None],
+        self, replicas: Replicas, remote: str, datapath_id: int, tell: Callable[[Bridge | None, str], None],
         longest_backoff: float = 30.0,
     ) -> None:  # fmt: skip
+        self._replicas = replicas
         self._remote = remote
         self._datapath_id = datapath_id
-        self._timeout = timeout
         self._tell = tell
         self._longest_backoff = longest_backoff
         self._changed = threading.Event()
@@ -238,7 +289,7 @@ class BridgeWatch:
         backoff = FIRST_BACKOFF
         while not self._stopped:
             try:
-                replica = OvsdbConnection(self._remote, self._timeout, self._changed.set)
+                replica = self._replicas.join(self._remote, self._changed.set)
             except OvsdbError as problem:
                 self._tell(None, str(problem))
                 self._changed.wait(backoff)
@@ -251,7 +302,7 @@ class BridgeWatch:
                 LOG.exception("following %s of OVSDB at %s", f"{self._datapath_id:016x}", self._remote)
                 self._changed.wait(FIRST_BACKOFF)
             finally:
-                replica.stop()
+                self._replicas.leave(self._remote, self._changed.set)
 
     def _follow(self, replica: OvsdbConnection) -> None:
         """Tell what changed until stopped. ovsdbapp reconnects by itself, and then the replica changes."""

@@ -14,7 +14,7 @@ from controller.dataplane.values import Program
 from controller.errors import SwitchGone
 from controller.model import switch_node_id
 from controller.southbound import openflow_app
-from controller.southbound.ovsdb import remote_for
+from controller.southbound.ovsdb import Replicas, remote_for
 from controller.southbound.session import Session, Settings
 from controller.switches import Applied, SwitchEvents, SwitchState
 
@@ -36,7 +36,7 @@ class Southbound:
         self._events = events
         self._settings = Settings(
             request_timeout=conf.openflow.request_timeout,
-            ovsdb_timeout=conf.ovsdb.timeout,
+            replicas=Replicas(conf.ovsdb.timeout),
             retry_max=conf.openflow.retry_max,
             ovsdb_remote=self._ovsdb_remote,
         )

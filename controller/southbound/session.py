@@ -22,7 +22,7 @@ from controller.southbound import wire
 from controller.southbound.applying import Applier, Rejected
 from controller.southbound.bridge import Bridge, Make, PortView, node_facts, observe
 from controller.southbound.exchange import Exchange
-from controller.southbound.ovsdb import BridgeWatch
+from controller.southbound.ovsdb import BridgeWatch, Replicas
 from controller.switches import Applied, Rejection, SwitchEvents, SwitchState
 from mechanisms.openflow import stamp
 
@@ -39,10 +39,11 @@ LINK_DOWN = 1
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Deadlines in seconds, and where a switch's OVSDB is: datapath id -> remote, None if it is not used."""
+    """Deadlines in seconds, and where a switch's OVSDB is: ``ovsdb_remote(datapath id, address)`` gives the remote,
+    None if it is not used."""
 
     request_timeout: float
-    ovsdb_timeout: float
+    replicas: Replicas
     retry_max: float
     ovsdb_remote: Callable[[int, str], str | None]
 
@@ -188,8 +189,8 @@ class Session:
             self._ovsdb_problem = "OVSDB is switched off"
             return
         self._state = WAITING if self._state == HANDSHAKE else self._state
-        timeout, longest = self._settings.ovsdb_timeout, self._settings.retry_max
-        self._watch = BridgeWatch(remote, self.datapath_id, timeout, self._on_bridge, longest)
+        replicas, timeout = self._settings.replicas, self._settings.replicas.timeout
+        self._watch = BridgeWatch(replicas, remote, self.datapath_id, self._on_bridge, self._settings.retry_max)
         self._watch.start()
         if not self._bridge_told.wait(timeout):
             self._ovsdb_problem = f"OVSDB at {remote} did not answer within {timeout:g} s"

@@ -56,6 +56,8 @@ class Root(OSKenApp):
             bed.start()
             type(self).scenario(World(bed, self.southbound, self.events_seen))
             code = 0
+        except SystemExit as ending:
+            print(ending, file=sys.stderr)
         except BaseException:
             traceback.print_exc()
         sys.stdout.flush()
@@ -66,7 +68,9 @@ class Root(OSKenApp):
 def main() -> None:
     """Run one scenario."""
     module, _, function = sys.argv[1].partition(":")
-    logging.basicConfig(level=logging.INFO, format="%(relativeCreated)6d %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        level=os.environ.get("SCENARIO_LOG", "INFO"), format="%(relativeCreated)6d %(levelname)s %(name)s %(message)s"
+    )
     arguments = ["--config-file", sys.argv[2]] if len(sys.argv) > 2 else []
     os_ken_cfg.CONF(args=arguments, project="os_ken", default_config_files=[])
     Root.scenario = staticmethod(getattr(importlib.import_module(module), function))
