@@ -204,3 +204,21 @@ def test_control_frames_of_bridges_stay_where_they_are(state: State) -> None:
     for port in bound(state):
         if on_switch(state, port):
             assert send(fabric, port, ethernet(port.mac_address, "01:80:c2:00:00:0e")) == []
+
+
+@some
+@given(state=states(), choice=st.integers(0, 7))
+def test_a_port_that_is_not_plugged_neither_hears_nor_attracts(state: State, choice: int) -> None:
+    out = {key for number, key in enumerate(sorted(state.ports)) if number % 3 == choice % 3}
+    fabric = fabric_of(state, without={key for key in out if on_switch(state, state.ports[key])})
+    plugged = [port for port in bound(state) if not (port.id in out and on_switch(state, port))]
+    there = {port.id for port in plugged}
+    for port in plugged:
+        assert reached(fabric, port, datagram(port)) == [key for key in hearers(state, port) if key in there]
+        for target in bound(state):
+            if target.id not in there and talk(state, port, target) and on_switch(state, port):
+                stray = [state.ports[key] for key in reached(fabric, port, datagram(port, target))]
+                assert not [other for other in stray if on_switch(state, other)]
+                if target.host == port.host:
+                    sent = fabric.machines[state.ports[port.id].binding.node_id]  # type: ignore[union-attr]
+                    assert list(sent.from_port(port.id, datagram(port, target))) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from controller.intent import Intent
 from controller.model import NodeKind, Port
@@ -11,12 +11,18 @@ from tests.sim.fabric import Fabric
 from tests.support.scenarios import State, intent_of, observe
 
 
-def fabric_of(state: State, manager: MechanismManager | None = None, intent: Intent | None = None) -> Fabric:
-    """Every node with the plan compiled for it."""
+def fabric_of(
+    state: State,
+    manager: MechanismManager | None = None,
+    intent: Intent | None = None,
+    without: Collection[str] = (),
+) -> Fabric:
+    """Every node with the plan compiled for it; the ports in ``without`` are not plugged in."""
     manager = manager or MechanismManager.load(["openflow", "linuxbridge"])
     fabric = Fabric(state.nodes)
+    plugged = {key: port for key, port in state.ports.items() if key not in without}
     for node in state.nodes.values():
-        observation = observe(node, state.ports)
+        observation = observe(node, plugged)
         fabric.install(node, manager.compile(intent or intent_of(state), node, observation), observation)
     return fabric
 

@@ -214,18 +214,23 @@ def histories(draw: st.DrawFn, steps: int = 5) -> Sequence[State]:
 
 @st.composite
 def _next_state(draw: st.DrawFn, state: State) -> State:
-    what = draw(st.sampled_from(("port", "port", "port", "network", "node", "gone")))
+    what = draw(st.sampled_from(("port", "port", "port", "network", "node", "address", "gone")))
     if what == "port" or not state.ports:
         number, seed = draw(st.integers(1, 20)), draw(st.integers(0, 1 << 32))
         port = random_port(Random(f"port {seed}"), number, state.networks, state.nodes)
         return replace(state, ports={**state.ports, port.id: port})
     if what == "network":
         network = state.networks[draw(st.sampled_from(sorted(state.networks)))]
-        network = replace(network, admin_state_up=not network.admin_state_up)
+        flag = draw(st.sampled_from(("admin_state_up", "arp_responder")))
+        network = replace(network, **{flag: not getattr(network, flag)})
         return replace(state, networks={**state.networks, network.id: network})
     if what == "node":
         node = state.nodes[draw(st.sampled_from(sorted(state.nodes)))]
         moved = None if node.tunnel_ip is None else f"198.51.100.{draw(st.integers(1, 2)) * 100 + node.key}"
         return replace(state, nodes={**state.nodes, node.id: replace(node, tunnel_ip=moved)})
+    if what == "address":
+        port = state.ports[draw(st.sampled_from(sorted(state.ports)))]
+        port = replace(port, fixed_ips=(f"10.0.0.{draw(st.integers(1, 5))}",))
+        return replace(state, ports={**state.ports, port.id: port})
     gone = draw(st.sampled_from(sorted(state.ports)))
     return replace(state, ports={key: port for key, port in state.ports.items() if key != gone})
