@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from controller.db.engine import is_sqlite
 from controller.errors import ConfigurationError
@@ -35,7 +35,7 @@ def migrate(engine: Engine) -> None:
             if not is_sqlite(engine):
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             upgrade(connection)
-    except OperationalError as error:
+    except DatabaseError as error:
         raise ConfigurationError(
             f"[database] connection: {engine.url.render_as_string()} cannot be used: {error.orig}"
         ) from error

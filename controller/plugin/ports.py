@@ -120,10 +120,8 @@ class Ports:
     def _change_addresses(self, session: Session, row: PortRow, wanted: Sequence[Body] | None) -> None:
         """Keep the addresses that stay, give back the others, take the new ones."""
         subnets = {subnet.id: subnet for subnet in subnets_of(session, row.network_id)}
-        kept = [{"subnet_id": ip.subnet_id, "ip_address": str(ip.address)} for ip in row.ips]
-        if wanted is None:
-            wanted = [_without_automatic(item, subnets) for item in kept]
-        asked = [_keep(item, kept) for item in wanted]
+        kept = [_kept(ip, subnets[ip.subnet_id]) for ip in row.ips]
+        asked = kept if wanted is None else [_keep(item, kept) for item in wanted]
         session.execute(delete(IpRow).where(IpRow.port_id == row.id))
         session.expire(row, ["ips"])
         self._ipam.give_wanted(session, row, list(subnets.values()), asked)
@@ -187,11 +185,11 @@ def _keep(item: Body, kept: list[Body]) -> Body:
     return item
 
 
-def _without_automatic(item: Body, subnets: dict[str, SubnetRow]) -> Body:
-    """A new MAC address means new addresses where they follow from it."""
-    if is_automatic(subnets[item["subnet_id"]]):
-        return {"subnet_id": item["subnet_id"]}
-    return item
+def _kept(ip: IpRow, subnet: SubnetRow) -> Body:
+    """The entry that stands for an address; it leaves the address open where it follows from the MAC address."""
+    if is_automatic(subnet):
+        return {"subnet_id": subnet.id}
+    return {"subnet_id": subnet.id, "ip_address": str(ip.address)}
 
 
 def _body(row: PortRow) -> Body:

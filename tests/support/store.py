@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -14,8 +15,10 @@ from typing import Any
 from oslo_config import cfg
 
 from controller import config
+from controller.db.base import Base
 from controller.db.feed import StoreFeed
 from controller.db.migrate import migrate
+from controller.db.models import FeedState
 from controller.db.session import Store
 from controller.model import TUNNEL_TYPES, Network, Node, NodeFacts, NodeKind, Port, Segment
 from controller.plugin.context import RequestContext, system_context
@@ -81,6 +84,7 @@ class EasyMechanism:
 @cache
 def _template() -> Path:
     path = Path(tempfile.mkdtemp(prefix="isthmus-test-")) / "template.sqlite"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
     store = Store(f"sqlite:///{path}")
     migrate(store.engine)
     with store.engine.connect() as connection:
@@ -95,6 +99,24 @@ def new_store(directory: Path, clock: Callable[[], datetime] | None = None) -> S
     if not path.exists():
         shutil.copy(_template(), path)
     return Store(f"sqlite:///{path}", clock=clock or Clock(), pause=lambda seconds: None)
+
+
+@cache
+def _shared_store() -> Store:
+    return new_store(_template().parent)
+
+
+def empty_store(clock: Callable[[], datetime]) -> Store:
+    """The one store of this process, emptied: a new engine would have to compile every statement anew."""
+    store = _shared_store()
+    store.clock = clock
+    store._listeners.clear()
+    with store.engine.execution_options(isthmus_write=True).begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            if table is not FeedState.__table__:
+                connection.execute(table.delete())
+        connection.execute(FeedState.__table__.update().values(revision=0, pruned=0))
+    return store
 
 
 def host_facts(number: int, **changes: Any) -> NodeFacts:
@@ -160,10 +182,10 @@ class World:
         return self.feed.load().ports[port["id"]]
 
 
-def new_world(directory: Path, options: Mapping[str, Mapping[str, Any]] | None = None) -> World:
-    """A plugin on a store of its own."""
+def new_world(options: Mapping[str, Mapping[str, Any]] | None = None, store: Store | None = None) -> World:
+    """A plugin on the emptied store, or on another. One at a time."""
     clock, conf = Clock(), configuration(options)
-    store = new_store(directory, clock)
+    store = store or empty_store(clock)
     mechanisms = MechanismManager([EasyMechanism(), EasyMechanism(NodeKind.SWITCH)])
     plugin = Plugin(conf, store, TypeManager.load(conf), mechanisms)
     return World(store, plugin, StoreFeed(store), clock, conf)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from neutron_lib import exceptions as faults
 from neutron_lib.exceptions import multiprovidernet, vlantransparent
@@ -26,10 +24,8 @@ def test_a_project_network_gets_a_segment_of_the_first_type(world: World) -> Non
     assert world.get("network", network) == network
 
 
-def test_the_next_type_is_tried_when_the_first_is_exhausted(tmp_path: Path) -> None:
-    world = new_world(
-        tmp_path, {"ml2_type_vxlan": {"vni_ranges": ["7:8"]}, "ml2_type_gre": {"tunnel_id_ranges": ["5:5"]}}
-    )
+def test_the_next_type_is_tried_when_the_first_is_exhausted() -> None:
+    world = new_world({"ml2_type_vxlan": {"vni_ranges": ["7:8"]}, "ml2_type_gre": {"tunnel_id_ranges": ["5:5"]}})
     assert [world.network()["provider:network_type"] for _ in range(3)] == ["vxlan", "vxlan", "gre"]
     with pytest.raises(faults.NoNetworkAvailable) as failure:
         world.network()

@@ -1,0 +1,117 @@
+"""Engines, migrations and transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+import typedrivers.flat
+import typedrivers.geneve
+import typedrivers.gre
+import typedrivers.vlan
+import typedrivers.vxlan  # noqa: F401  # so that every table is known
+from controller.db import migrate
+from controller.db.base import Base
+from controller.db.engine import create
+from controller.db.session import Store, backoff, is_conflict
+from controller.db.transaction import Transaction
+from controller.errors import ConfigurationError
+from tests.support.store import Clock, World, new_store
+
+
+def migrated(path: Path) -> Store:
+    store = Store(f"sqlite:///{path}", clock=Clock())
+    migrate.migrate(store.engine)
+    return store
+
+
+def test_the_migrated_schema_is_that_of_the_models(tmp_path: Path) -> None:
+    store = migrated(tmp_path / "new" / "directory" / "isthmus.sqlite")
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrating_again_changes_nothing_and_back_leaves_nothing(tmp_path: Path) -> None:
+    store = migrated(tmp_path / "isthmus.sqlite")
+    migrate.migrate(store.engine)
+    with store.engine.execution_options(isthmus_write=True).begin() as connection:
+        command.downgrade(migrate.configuration(connection), "base")
+    assert inspect(store.engine).get_table_names() == ["alembic_version"]
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    store = migrated(tmp_path / "isthmus.sqlite")
+    with store.engine.execution_options(isthmus_write=True).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigurationError, match="start the newer version"):
+        migrate.migrate(store.engine)
+
+
+def test_sqlite_is_set_up_for_readers_beside_a_writer(tmp_path: Path) -> None:
+    store = migrated(tmp_path / "isthmus.sqlite")
+    with store.engine.connect() as connection:
+        found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                 for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}  # fmt: skip
+    assert found == {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1, "busy_timeout": 30000}
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("nonsense", "no database URL"), ("mysql://host/db", "'mysql'; sqlite and postgresql"),
+     ("sqlite://", "path of a file"), ("sqlite:////proc/nothing/here.sqlite", "cannot be created")],
+)  # fmt: skip
+def test_unusable_urls_name_the_option(url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"\[database\] connection") as failure:
+        create(url)
+    assert words in str(failure.value)
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "isthmus.sqlite"
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        migrated(path)
+
+
+def test_conflicts_are_tried_again_a_bounded_number_of_times(tmp_path: Path) -> None:
+    pauses: list[float] = []
+    store = new_store(tmp_path)
+    store._pause = pauses.append
+    calls = 0
+
+    def conflict(write: Transaction) -> int:
+        nonlocal calls
+        calls += 1
+        if calls < 4:
+            raise IntegrityError("insert", {}, sqlite3.IntegrityError("UNIQUE constraint failed"))
+        return calls
+
+    assert store.write(conflict) == 4
+    assert len(pauses) == 3
+    calls = -100
+    with pytest.raises(IntegrityError):
+        store.write(conflict)
+    assert calls == -100 + 11
+
+
+def test_what_is_a_conflict() -> None:
+    assert is_conflict(OperationalError("", {}, sqlite3.OperationalError("database is locked")))
+    assert not is_conflict(OperationalError("", {}, sqlite3.OperationalError("no such table: x")))
+    assert not is_conflict(RuntimeError())
+    assert all(0 < backoff(attempt) <= 0.5 for attempt in range(20))
+
+
+def test_a_reader_sees_one_state(world: World) -> None:
+    world.network()
+    with world.store.read() as session:
+        before = session.execute(text("SELECT count(*) FROM networks")).scalar()
+        world.network()
+        assert session.execute(text("SELECT count(*) FROM networks")).scalar() == before == 1
