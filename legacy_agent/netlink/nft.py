@@ -109,9 +109,9 @@ def attribute(kind: int, payload: bytes) -> bytes:
     return struct.pack("=HH", length, kind) + payload + bytes(-length % 4)
 
 
-def nested(kind: int, *attributes: bytes) -> bytes:
+def nested(kind: int, *members: bytes) -> bytes:
     """An attribute that holds attributes."""
-    return attribute(kind | _NESTED, b"".join(attributes))
+    return attribute(kind | _NESTED, b"".join(members))
 
 
 def _text(kind: int, value: str) -> bytes:
@@ -122,8 +122,8 @@ def _number(kind: int, value: int) -> bytes:
     return attribute(kind, struct.pack(">I", value & 0xFFFFFFFF))
 
 
-def _expression(name: str, *attributes: bytes) -> bytes:
-    return nested(1, _text(1, name), nested(2, *attributes))
+def _expression(name: str, *parameters: bytes) -> bytes:
+    return nested(1, _text(1, name), nested(2, *parameters))
 
 
 def encode_rule(rule: Rule) -> bytes:
@@ -255,19 +255,19 @@ class NftSocket:
     def rule_comments(self, table: str) -> dict[str, list[str]]:
         """Chain -> the comments of its rules in order ("" for a rule without); empty when there is no such table."""
         comments: dict[str, list[str]] = {}
-        for attributes in self._dump(Message.GET_RULE, _text(1, table)):
-            if _string(attributes, 1) == table:
-                comments.setdefault(_string(attributes, 2), []).append(_comment(attributes.get(7, b"")))
+        for rule in self._dump(Message.GET_RULE, _text(1, table)):
+            if _string(rule, 1) == table:
+                comments.setdefault(_string(rule, 2), []).append(_comment(rule.get(7, b"")))
         return comments
 
     def interface_map(self, table: str, name: str) -> dict[str, str]:
         """Interface -> chain of a map made by :func:`new_interface_map`; empty when there is none."""
         found: dict[str, str] = {}
-        for attributes in self._dump(Message.GET_ELEMENT, _text(1, table) + _text(2, name)):
-            for _, element in _attributes(attributes.get(3, b"")):
-                parts = dict(_attributes(element))
-                key = dict(_attributes(parts.get(1, b""))).get(1, b"").rstrip(b"\0").decode(errors="replace")
-                verdict = dict(_attributes(dict(_attributes(parts.get(2, b""))).get(2, b"")))
+        for part in self._dump(Message.GET_ELEMENT, _text(1, table) + _text(2, name)):
+            for _, element in attributes(part.get(3, b"")):
+                parts = dict(attributes(element))
+                key = dict(attributes(parts.get(1, b""))).get(1, b"").rstrip(b"\0").decode(errors="replace")
+                verdict = dict(attributes(dict(attributes(parts.get(2, b""))).get(2, b"")))
                 found[key] = _string(verdict, 2)
         return found
 
@@ -301,7 +301,7 @@ class NftSocket:
                     if code in (0, 2):  # ENOENT: the table is not there
                         return
                     raise KernelError(f"nftables refused {message.name.lower()}: {os.strerror(code)}", code)
-                yield dict(_attributes(body[4:]))
+                yield dict(attributes(body[4:]))
 
     def _next(self) -> int:
         self._sequence += 1
@@ -337,7 +337,8 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         offset += length + -length % 4
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The attributes in some bytes, kind and content; ends at the first that cannot be one."""
     offset = 0
     while offset + 4 <= len(data):
         length, kind = struct.unpack_from("=HH", data, offset)
@@ -347,8 +348,8 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
         offset += length + -length % 4
 
 
-def _string(attributes: dict[int, bytes], kind: int) -> str:
-    return attributes.get(kind, b"").rstrip(b"\0").decode(errors="replace")
+def _string(parts: dict[int, bytes], kind: int) -> str:
+    return parts.get(kind, b"").rstrip(b"\0").decode(errors="replace")
 
 
 def _comment(userdata: bytes) -> str:

@@ -1,0 +1,174 @@
+"""The agent's worker and what it reports, with drivers that do as they are told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from controller.delta import Delta
+from controller.errors import IsthmusError
+from legacy_agent import facts
+from legacy_agent.agent import Agent, Timing
+from legacy_agent.drivers.api import Desired, HostSettings, Item, ItemKey, Snapshot
+from legacy_agent.facts import Capabilities, HostFacts
+from legacy_agent.host_plan import HostNetwork, HostPlan, HostReport
+from legacy_agent.watch import ControllerGone
+from tests.unit.legacy_agent.plans import SETTINGS, network
+
+
+class FakeDriver:
+    """Its items are the ids of its networks. ``sick`` ones fail to apply."""
+
+    network_types = ("vxlan", "vlan")
+
+    def __init__(self, name: str = "linuxbridge") -> None:
+        self.name = name
+        self.items: dict[str, str] = {}
+        self.sick: dict[str, str] = {}
+        self.limits: dict[str, str] = {}
+        self.unreadable = ""
+        self.stubborn = False
+
+    def probe(self) -> Mapping[str, str]:
+        return self.limits
+
+    def desired(self, networks: Sequence[HostNetwork], snapshot: Snapshot) -> Desired:
+        return Desired({network.network_id: network.network_type for network in networks})
+
+    def snapshot(self) -> Snapshot:
+        if self.unreadable:
+            raise IsthmusError(self.unreadable)
+        return Snapshot(self.items, frozenset())
+
+    def apply(self, delta: Delta[ItemKey, Item], snapshot: Snapshot) -> Mapping[str, str]:
+        wanted = {**self.items, **delta.add, **delta.change}
+        if not self.stubborn:
+            self.items = {key: value for key, value in wanted.items() if key not in {*delta.remove, *self.sick}}
+        return self.sick
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+INTERFACES = frozenset({"eth0", "tap00000001-00", "tapshort", "brq00000001-aa", "tap00000001-00x"})
+
+
+def make(*drivers: FakeDriver, read_facts=lambda: HostFacts(INTERFACES, frozenset({"192.0.2.1"}))) -> Agent:
+    named = {driver.name: driver for driver in drivers}
+    return Agent(SETTINGS, named, read_facts, Timing(audit=60, report=10, retry_max=30), "1.0")
+
+
+def test_plan_is_applied_and_reported() -> None:
+    driver = FakeDriver()
+    agent = make(driver)
+    agent.accept(HostPlan("rack7", 5, (network(1),)))
+    assert agent.step() == 60
+    assert set(driver.items) == {network(1).network_id}
+    report = agent.current_report()
+    assert (report.applied_revision, report.errors) == (5, {})
+    assert report.devices == {"00000001-00": "tap00000001-00"}
+    assert (report.version, report.tunnel_ip, report.physical_networks) == ("1.0", "192.0.2.1", {"physnet1": "eth0"})
+
+
+def test_without_a_plan_nothing_is_touched() -> None:
+    driver = FakeDriver()
+    driver.items = {"left by an earlier agent": "vxlan"}
+    agent = make(driver)
+    agent.step()
+    assert driver.items
+    assert agent.current_report().applied_revision == 0
+
+
+def test_sick_network_is_reported_and_tried_again_soon() -> None:
+    driver = FakeDriver()
+    driver.sick = {network(1).network_id: "no"}
+    agent = make(driver)
+    agent.accept(HostPlan("rack7", 5, (network(1), network(2))))
+    assert agent.step() < 1
+    report = agent.current_report()
+    assert report.errors == driver.sick
+    assert report.applied_revision == 5
+    driver.sick = {}
+    assert agent.step() == 60
+    assert agent.current_report().errors == {}
+
+
+def test_host_that_cannot_be_read_keeps_the_old_revision() -> None:
+    driver = FakeDriver()
+    agent = make(driver)
+    agent.accept(HostPlan("rack7", 5))
+    agent.step()
+    driver.unreadable = "no netlink today"
+    agent.accept(HostPlan("rack7", 6))
+    assert agent.step() < 1
+    assert agent.current_report().applied_revision == 5
+
+
+def test_driver_that_is_not_enabled_is_an_error_of_the_network() -> None:
+    agent = make(FakeDriver("openvswitch"))
+    agent.accept(HostPlan("rack7", 5, (network(1),)))
+    agent.step()
+    [reason] = agent.current_report().errors.values()
+    assert "agent driver 'linuxbridge' is not enabled on this host ([agent] drivers: openvswitch)" in reason
+
+
+def test_fight_with_somebody_else_slows_down() -> None:
+    """A change that never lasts must not become a loop at full speed."""
+    driver = FakeDriver()
+    driver.stubborn = True
+    agent = make(driver)
+    agent.accept(HostPlan("rack7", 5, (network(1),)))
+    pauses: list[float] = []
+    agent.stopped.wait = pauses.append  # type: ignore[assignment,method-assign]
+    for _ in range(12):
+        agent.step()
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 5.0
+
+
+class Target:
+    """Takes reports, fails at first."""
+
+    def __init__(self, agent: Agent, failures: int) -> None:
+        self.agent, self.failures, self.reports = agent, failures, []
+
+    def report(self, report: HostReport) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ControllerGone("not yet")
+        self.reports.append(report)
+        self.agent.stop()
+
+
+def test_report_is_tried_until_it_arrives() -> None:
+    agent = make(FakeDriver())
+    agent.in_touch()
+    target = Target(agent, 2)
+    thread = threading.Thread(target=agent.report_loop, args=(target,), daemon=True)
+    thread.start()
+    thread.join(5)
+    assert len(target.reports) == 1
+
+
+def test_limits_of_kernel_and_configuration() -> None:
+    """What is missing is left out and explained."""
+    capabilities = facts.combine({"linuxbridge": (("flat", "vlan", "gre", "vxlan"), {"gre": "no gretap"})})
+    report = facts.report(SETTINGS, HostFacts(frozenset({"eth2"}), frozenset({"192.0.2.1"})), capabilities, 1, {}, "")
+    assert report.tunnel_types == ("vxlan",)
+    assert report.limits == {"gre": "no gretap"}
+    assert report.physical_networks == {"physnet2": "eth2"}
+    report = facts.report(SETTINGS, HostFacts(), capabilities, 1, {}, "")
+    assert (report.tunnel_ip, report.tunnel_types) == (None, ())
+    assert "192.0.2.1 ([vxlan] local_ip) is on no interface" in report.limits["vxlan"]
+    assert report.limits["gre"] == "no gretap"
+    assert "physnet1 -> eth0" in report.limits["flat"]
+    report = facts.report(HostSettings("h"), HostFacts(), capabilities, 1, {}, "")
+    assert "local_ip is not set" in report.limits["vxlan"]
+    assert "flat" not in report.limits
+
+
+def test_type_is_limited_when_every_driver_says_so() -> None:
+    offers = {"a": (("gre", "vxlan"), {"gre": "no gretap"}), "b": (("gre",), {})}
+    assert facts.combine(offers) == Capabilities({"a": ("gre", "vxlan"), "b": ("gre",)}, {})
+    offers["b"] = (("gre",), {"gre": "no switch"})
+    assert facts.combine(offers).limits == {"gre": "no gretap; no switch"}
