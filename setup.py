@@ -35,6 +35,7 @@ setup(
             "hypothesis>=6.100",
             "mypy>=1.10",
             "openstacksdk>=3.0",
+            "python-openstackclient>=6.0",
             "psycopg2-binary>=2.9",
             "pytest>=8.0",
             "pytest-timeout>=2.3",

@@ -48,18 +48,17 @@ class Overview:
         return [self._node_row(node) for node in self._nodes(NodeKind.HOST)]
 
     def node_plan(self, node_id: str) -> dict[str, Any]:
-        """A node's plan as compiled from the newest intent. Raises :class:`UnknownNode`."""
+        """A node's plan as compiled from the newest intent; the node by its id or by its host name. Raises
+        :class:`UnknownNode`."""
         board = self._reconciler.board
         with board.changed:
-            node = board.intent.nodes.get(node_id)
-            if node is None:
-                raise UnknownNode(f"node {node_id!r} is not known; known: {', '.join(sorted(board.intent.nodes))}")
-            state = board.known(node_id)
-            observation = (state and state.observation) or Observation(node_id)
+            node = self._node(node_id)
+            state = board.known(node.id)
+            observation = (state and state.observation) or Observation(node.id)
             plan = self._compiler.compile(board.intent, node, observation)
         if isinstance(plan, HostPlan):
-            return {"node": node_id, "kind": "host", **plan.to_dict()}
-        return _program_row(node_id, plan)
+            return {"node": node.id, "kind": "host", **plan.to_dict()}
+        return _program_row(node.id, plan)
 
     def wait(self, revision: int | None, timeout: float) -> dict[str, Any]:
         """Wait until every connected node has acknowledged ``revision`` (None: the newest), ``timeout`` seconds at
@@ -116,6 +115,13 @@ class Overview:
                 "nodes_known": len(board.intent.nodes),
                 "failing": failing,
             }
+
+    def _node(self, name: str) -> Node:
+        nodes = self._reconciler.board.intent.nodes
+        found = nodes.get(name) or next((node for node in nodes.values() if node.host == name), None)
+        if found is None:
+            raise UnknownNode(f"node {name!r} is not known; known: {', '.join(sorted(nodes)) or 'none'}")
+        return found
 
     def _nodes(self, kind: NodeKind) -> list[Node]:
         with self._reconciler.board.changed:
