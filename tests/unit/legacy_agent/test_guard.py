@@ -100,7 +100,7 @@ def ports(draw: st.DrawFn) -> Port:
     )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(ports(), st.lists(packets(), min_size=1, max_size=8))
 @example(
     Port("1", "n", OWN, ("2001:db8::1",), allowed_address_pairs=(AddressPair("2001:db8::2", PAIR),)),
