@@ -102,6 +102,7 @@ def forgeries(port: Port) -> list[Packet]:
         arp_request(mac, "10.9.9.9", "10.0.0.1"),
         arp_request(other, address, "10.0.0.1"),
         arp_request(mac, address, "10.0.0.1", sha=other),
+        arp_request(other, address, "10.0.0.1", sha=mac),
         arp_reply(mac, "10.9.9.9", "ff:ff:ff:ff:ff:ff", "10.0.0.1"),
         ethernet(mac),
     ]
@@ -189,6 +190,7 @@ def test_neighbour_discovery_of_a_secured_port_is_its_own(state: State) -> None:
             icmpv6(mac, everyone, address, "ff02::1", fields.ND_ADVERT, "2001:db8::9999"),
             icmpv6(mac, everyone, "2001:db8::9999", "ff02::1", fields.ND_ADVERT, address),
             icmpv6(mac, everyone, "::", "ff02::1", fields.ND_SOLICIT, "2001:db8::9999"),
+            icmpv6(mac, everyone, "2001:db8::9999", "ff02::1", fields.ND_SOLICIT, address),
             icmpv6(mac, everyone, local, "ff02::1", 134),
             icmpv6(mac, everyone, local, "ff02::1", 137),
             icmpv6(mac, everyone, "2001:db8::9999", "ff02::1", 128),

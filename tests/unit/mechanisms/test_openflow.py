@@ -92,6 +92,14 @@ def test_the_same_peer_by_two_tunnel_types_has_two_next_hops() -> None:
     }  # fmt: skip
 
 
+def test_a_peer_that_claims_our_own_endpoint_gets_no_broadcast() -> None:
+    twin = replace(PEER, tunnel_ip=ME.tunnel_ip)
+    plan = program(make_port(VXLAN, 1, ME), make_port(VXLAN, 2, twin), make_port(VXLAN, 3, HOST), node=twin)
+    (mine,) = (line for line in group_lines(plan) if f"0x{groups.flood_id(7, Source.LOCAL):x}" in line)
+    assert mine.count("tun_ipv4_dst") == 1
+    assert "192.0.2.3" in mine
+
+
 def test_peers_go_away_with_the_last_network_they_share() -> None:
     ports = [make_port(VXLAN, node.key, node) for node in (ME, PEER)]
     state = State({VXLAN.id: VXLAN}, {ME.id: ME, PEER.id: PEER}, {port.id: port for port in ports})
