@@ -84,8 +84,8 @@ def _binding_profile(value: Any) -> Any:
     links = value.get("local_link_information") if isinstance(value, dict) else None
     if links is not None and not (isinstance(links, list) and all(map(_is_local_link, links))):
         raise InvalidInput(
-            error_message="binding:profile local_link_information must be a list of objects with the strings switch_id "
-            "and port_id"
+            error_message="binding:profile local_link_information must be a list of objects with the strings "
+            "switch_id and port_id"
         )
     return value
 
@@ -114,18 +114,22 @@ STANDARD: Attributes = {
 }
 """Neutron's standard attributes, which live in its own tree rather than in neutron-lib."""
 
+HOST_SIZE = 255
+
+PORTS = port.RESOURCE_ATTRIBUTE_MAP["ports"]
+BINDINGS = portbindings.RESOURCE_ATTRIBUTE_MAP["ports"]
+SUBNETS = subnet.RESOURCE_ATTRIBUTE_MAP["subnets"]
+
 PORT_OWN: Attributes = {
     "status_reason": _read_only(),
-    "mac_address": {**port.RESOURCE_ATTRIBUTE_MAP["ports"]["mac_address"], "convert_to": _mac_address},
-    "binding:profile": {
-        **portbindings.RESOURCE_ATTRIBUTE_MAP["ports"]["binding:profile"],
-        "convert_to": _binding_profile,
-    },
+    "mac_address": PORTS["mac_address"] | {"convert_to": _mac_address},
+    "binding:profile": BINDINGS["binding:profile"] | {"convert_to": _binding_profile},
+    "binding:host_id": BINDINGS["binding:host_id"] | {"validate": {"type:string_or_none": HOST_SIZE}},
     "security_groups": _only_empty("security_groups", "security groups are not available here"),
 }
 
 SUBNET_OWN: Attributes = {
-    "subnetpool_id": {**subnet.RESOURCE_ATTRIBUTE_MAP["subnets"]["subnetpool_id"], "is_sort_key": False},
+    "subnetpool_id": SUBNETS["subnetpool_id"] | {"is_sort_key": False},
     "segment_id": _only_empty("segment_id", "subnets cannot be tied to one segment here"),
 }
 

@@ -38,7 +38,7 @@ def read_json(request: Request, max_size: int) -> Any:
         raise exc.HTTPUnsupportedMediaType(f"The body must have content type {CONTENT_TYPE}, not {given}")
     try:
         value = json.loads(content, parse_constant=_no_constant, parse_float=_finite)
-        _check(value)
+        check_storable(value)
     except RecursionError:
         raise exc.HTTPBadRequest("Malformed request body: nested too deeply") from None
     except ValueError as error:
@@ -92,11 +92,13 @@ def _converted(resource: ResourceType, values: Body) -> Body:
         info = lib_attributes.AttributeInfo({attribute: resource.attributes[attribute]})
         try:
             info.convert_values(values, exc_cls=exc.HTTPBadRequest)
+            check_storable(values[attribute])
         except cfg.Error:
             raise
         except WRONG_KIND as error:
             raise exc.HTTPBadRequest(
-                f"Invalid input for {attribute}. Reason: {_excerpt(values[attribute])} is of the wrong kind."
+                f"Invalid input for {attribute}. Reason: {_excerpt(values[attribute])} is of the wrong kind or out of "
+                "range."
             ) from error
     return {attribute: value for attribute, value in values.items() if attribute not in UNSTORED}
 
@@ -142,17 +144,17 @@ def _finite(text: str) -> float:
     return number
 
 
-def _check(value: Any) -> None:
-    """Refuse what JSON can carry and no database can store."""
+def check_storable(value: Any) -> None:
+    """Refuse what JSON can carry and no database can store. Raises ``ValueError``."""
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_text(key)
-            _check(item)
+            check_storable(item)
     elif isinstance(value, list):
         for item in value:
-            _check(item)
+            check_storable(item)
     elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
         raise ValueError(f"number {str(value)[:32]} is out of range")
 

@@ -16,7 +16,7 @@ from neutron_lib.exceptions import BadRequest, InvalidInput
 from webob import Request, exc
 
 from controller.api.attributes import ResourceType
-from controller.api.body import WRONG_KIND
+from controller.api.body import WRONG_KIND, check_storable
 from controller.plugin.api import Body, Query
 
 RESERVED = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
@@ -106,7 +106,9 @@ def _convert(resource: ResourceType, name: str, values: list[str]) -> list[Any]:
     if convert is None:
         return values
     try:
-        return [convert(value) for value in values]
+        converted = [convert(value) for value in values]
+        check_storable(converted)
+        return converted
     except WRONG_KIND as error:
         raise InvalidInput(error_message=f"{values} is no valid filter for {name}") from error
 

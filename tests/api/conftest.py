@@ -16,6 +16,7 @@ from controller.api.wsgi import Application, make_application
 from controller.model import NodeFacts, NodeKind, host_node_id, switch_node_id
 from controller.plugin.plugin import Plugin, open_store
 from mechanisms.manager import MechanismManager
+from mechanisms.openflow.registers import NICIRA
 from tests.unit.api.fakes import FakeIsthmus
 from tests.unit.api.server import serving
 from typedrivers.manager import TypeManager
@@ -45,6 +46,7 @@ SWITCH = NodeFacts(
     tunnel_ip="10.9.0.1",
     tunnel_types=frozenset({"gre", "vxlan"}),
     physical_networks={"physnet1": "uplink"},
+    capabilities=frozenset({NICIRA}),
 )
 HOST = NodeFacts(
     id=host_node_id("web1"),

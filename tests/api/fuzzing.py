@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,7 +11,13 @@ from webob import Request
 
 from controller.api.attributes import RESOURCE_TYPES, ResourceType
 
-IDS = st.sampled_from(["", "x", "00000000-0000-0000-0000-000000000000", "%00", "%ff", "a b", "ü", "."])
+IDS = st.sampled_from(["", "x", "00000000-0000-0000-0000-000000000000", "%00", "a b", "%C3%BC", "."])
+
+KNOWN = tuple(f"known{number}" for number in range(4))
+"""Stand for the ids of objects that exist when the request is sent."""
+
+SUBNETS = [{"ip_version": 4, "cidr": "10.0.0.0/24"}, {"ip_version": 4, "cidr": "10.0.0.0/30"},
+           {"ip_version": 6, "cidr": "fd00::/64"}, {"ip_version": 6, "cidr": "fd00:1::/126"}]  # fmt: skip
 
 PLAUSIBLE = st.sampled_from([
     "10.0.0.0/24", "10.0.0.1", "10.0.0.5-10.0.0.9", "fd00::/64", "fd00::1", "0.0.0.0/0", "::/0", "255.255.255.255",
@@ -35,19 +42,21 @@ VALUES = st.recursive(
 
 
 @st.composite
-def bodies(draw: st.DrawFn, resource: ResourceType, known_ids: tuple[str, ...] = ()) -> Any:
+def bodies(draw: st.DrawFn, resource: ResourceType) -> Any:
     """A body for the resource: nearly right, mostly."""
     shape = draw(st.sampled_from(["one", "one", "one", "one", "many", "anything"]))
     if shape == "anything":
         return draw(VALUES)
-    values = VALUES | st.sampled_from(known_ids) if known_ids else VALUES
+    values = VALUES | st.sampled_from(KNOWN)
     names = sorted(resource.attributes)
 
     def one() -> dict[str, Any]:
         given_names = draw(st.lists(st.sampled_from(names), max_size=4, unique=True))
         item = {name: draw(values) for name in given_names}
-        if "network_id" in names and draw(st.integers(0, 9)) and known_ids:
-            item["network_id"] = known_ids[0]
+        if "network_id" in names and draw(st.integers(0, 9)):
+            item["network_id"] = KNOWN[0]
+        if resource.name == "subnet" and draw(st.integers(0, 4)):
+            item |= draw(st.sampled_from(SUBNETS))
         return item
 
     if shape == "one":
@@ -56,19 +65,20 @@ def bodies(draw: st.DrawFn, resource: ResourceType, known_ids: tuple[str, ...] =
 
 
 @st.composite
-def requests(draw: st.DrawFn, known_ids: tuple[str, ...] = ()) -> Request:
-    """Any request to a collection or an object in it."""
+def requests(draw: st.DrawFn) -> Request:
+    """Any request to a collection or an object in it. Words of :data:`KNOWN` stand for objects that exist; see
+    :func:`filled`."""
     resource = draw(st.sampled_from(RESOURCE_TYPES))
     method = draw(st.sampled_from(["GET", "POST", "POST", "POST", "PUT", "PUT", "DELETE", "PATCH"]))
     path = f"/v2.0/{resource.collection}"
     if method in ("PUT", "DELETE") or (method == "GET" and draw(st.booleans())):
-        path += "/" + draw(st.sampled_from(known_ids) | IDS if known_ids else IDS)
+        path += "/" + draw(st.sampled_from(KNOWN) | IDS)
     request = Request.blank(path, method=method)
     if method == "GET":
         request.query_string = draw(query_strings(resource))
     elif method in ("POST", "PUT"):
         request.content_type = "application/json"
-        body = draw(bodies(resource, known_ids))
+        body = draw(bodies(resource))
         request.body = json.dumps(body).encode()
     return request
 
@@ -83,3 +93,12 @@ def query_strings(draw: st.DrawFn, resource: ResourceType) -> str:
     ])  # fmt: skip
     pairs = draw(st.lists(st.tuples(st.sampled_from(names), values), max_size=4))
     return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+def filled(request: Request, ids: Sequence[str]) -> Request:
+    """The request with the ids of existing objects, as far as there are any."""
+    for word, known in zip(KNOWN, ids, strict=False):
+        request.environ["PATH_INFO"] = request.environ["PATH_INFO"].replace(word, known)
+        if request.body:
+            request.body = request.body.replace(word.encode(), known.encode())
+    return request

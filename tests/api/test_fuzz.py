@@ -10,10 +10,10 @@ from controller.api.wsgi import Application
 from controller.plugin.api import Query
 from controller.plugin.context import RequestContext
 from controller.plugin.plugin import Plugin
-from tests.api.fuzzing import requests
+from tests.api.fuzzing import filled, requests
 
 RELAXED = settings(
-    max_examples=400,
+    max_examples=200,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -35,11 +35,16 @@ def check(request: Request, response: Response) -> None:
 
 
 @RELAXED
-@given(data=st.data())
-def test_requests_around_the_attributes(data: st.DataObject, application: Application, plugin: Plugin) -> None:
-    known = tuple(item["id"] for name in ("network", "subnet", "port") for item in plugin.list(ADMIN, name, Query()))
-    request = data.draw(requests(known))
-    check(request, request.get_response(application))
+@given(sequence=st.lists(requests(), min_size=1, max_size=8))
+def test_requests_around_the_attributes(sequence: list[Request], application: Application, plugin: Plugin) -> None:
+    for name in ("port", "network"):
+        for item in plugin.list(ADMIN, name, Query()):
+            plugin.delete(ADMIN, name, item["id"])
+    plugin.create(ADMIN, "network", {"name": "there", "provider:network_type": "gre"})
+    for request in sequence:
+        ids = [item["id"] for name in ("network", "subnet", "port", "segment")
+               for item in plugin.list(ADMIN, name, Query())]  # fmt: skip
+        check(request, filled(request, ids).get_response(application))
 
 
 @RELAXED

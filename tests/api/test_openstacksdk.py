@@ -72,6 +72,39 @@ def test_several_segments(network: Proxy) -> None:
     assert [segment["provider:segmentation_id"] for segment in shown] == [101, 7]
 
 
+def test_segments(network: Proxy, blue: Any) -> None:
+    first = next(network.segments(network_id=blue.id))
+    assert (first.network_type, first.segmentation_id) == ("vxlan", blue.provider_segmentation_id)
+    made = network.create_segment(
+        network_id=blue.id, network_type="vlan", physical_network="physnet1", segmentation_id=101, name="old rack"
+    )
+    shown = network.get_segment(made.id)
+    assert (shown.name, shown.physical_network, shown.segmentation_id) == ("old rack", "physnet1", 101)
+    assert network.update_segment(made, description="to go").description == "to go"
+    assert len(network.get_network(blue.id).segments) == 2
+    network.delete_segment(made, ignore_missing=False)
+    with pytest.raises(exceptions.ConflictException, match="only one"):
+        network.delete_segment(first, ignore_missing=False)
+
+
+def test_mtu_external_and_port_security(network: Proxy) -> None:
+    made = network.create_network(mtu=1400, is_router_external=True, is_port_security_enabled=False)
+    shown = network.get_network(made.id)
+    assert (shown.mtu, shown.is_router_external, shown.is_port_security_enabled) == (1400, True, False)
+    assert network.update_network(made, mtu=1300, is_router_external=False).mtu == 1300
+    port = network.create_port(network_id=made.id)
+    assert (port.is_port_security_enabled, port.fixed_ips) == (False, [])
+    assert network.update_port(port, is_port_security_enabled=True).is_port_security_enabled is True
+
+
+def test_time_stamps_and_revisions(network: Proxy) -> None:
+    made = network.create_network(name="a")
+    created, revision = made.created_at, made.revision_number
+    changed = network.update_network(made.id, name="b")
+    assert changed.created_at == created <= changed.updated_at
+    assert changed.revision_number == revision + 1
+
+
 def test_subnets(network: Proxy, blue: Any) -> None:
     made = network.create_subnet(
         network_id=blue.id,
@@ -136,7 +169,7 @@ def test_binding(network: Proxy, plugin: Plugin) -> None:
     refused = network.create_port(network_id=gre.id, binding_host_id="web1")
     assert refused.binding_vif_type == "binding_failed"
     moved = network.update_port(refused, binding_host_id="ovs1")
-    assert (moved.binding_vif_type, moved.binding_host_id) == ("ovs", "ovs1"), moved
+    assert (moved.binding_vif_type, moved.binding_host_id) == ("ovs", "ovs1")
     freed = network.update_port(moved, binding_host_id="")
     assert freed.binding_vif_type == "unbound"
 

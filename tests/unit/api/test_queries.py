@@ -47,6 +47,7 @@ def test_filters_are_converted_by_type(api: Api, collection: str, query: str, fi
         ("subnets=x", "InvalidInput", "['subnets'] is invalid attribute for filtering"),
         ("admin_state_up=maybe", "InvalidInput", "'maybe' cannot be converted to boolean"),
         ("mtu=big", "InvalidInput", "'big' is not an integer"),
+        ("mtu=99999999999999999999", "InvalidInput", "is no valid filter for mtu"),
         ("limit=-1", "BadRequest", "Limit must be an integer 0 or greater and not '-1'"),
         ("limit=many", "BadRequest", "Limit must be an integer"),
         ("sort_key=colour", "HTTPBadRequest", "['colour'] is invalid attribute for sort keys"),
