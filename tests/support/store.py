@@ -27,6 +27,8 @@ from mechanisms.api import Answer, Bound, Plan, Refused
 from mechanisms.manager import MechanismManager
 from typedrivers.manager import TypeManager
 
+TypeManager.load(config.load())  # so that every driver's table is known
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ADMIN = system_context()
 

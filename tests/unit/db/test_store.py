@@ -12,11 +12,6 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-import typedrivers.flat
-import typedrivers.geneve
-import typedrivers.gre
-import typedrivers.vlan
-import typedrivers.vxlan  # noqa: F401  # so that every table is known
 from controller.db import migrate
 from controller.db.base import Base
 from controller.db.engine import create

@@ -1,0 +1,59 @@
+"""What both databases must do alike: the schema, and a walk through every use case."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
+
+from controller.db import migrate
+from controller.db.base import Base
+from controller.db.feed import StoreFeed
+from controller.db.session import Store
+from controller.intent import Intent
+from controller.plugin.api import Query
+from tests.db.worker import plugin
+from tests.support.store import ADMIN, Clock, configuration, new_world
+from tests.unit.db.test_feed import writes
+
+
+def test_the_migrated_schema_is_that_of_the_models(url: str) -> None:
+    store = Store(url)
+    migrate.migrate(store.engine)
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+        assert compare_metadata(context, Base.metadata) == []
+    with store.engine.execution_options(isthmus_write=True).begin() as connection:
+        command.downgrade(migrate.configuration(connection), "base")
+    assert inspect(store.engine).get_table_names() == ["alembic_version"]
+    store.dispose()
+
+
+def test_every_use_case(url: str) -> None:
+    store = Store(url, clock=Clock())
+    migrate.migrate(store.engine)
+    world, follower = new_world(store=store), Intent()
+    for number, write in enumerate(writes(world), start=1):
+        write()
+        assert world.feed.latest() == number
+        for change in world.feed.since(follower.revision):
+            follower.apply(change)
+        loaded = world.feed.load()
+        assert (follower.networks, follower.ports, follower.nodes) == (loaded.networks, loaded.ports, loaded.nodes)
+    store.dispose()
+
+
+def test_lists(url: str) -> None:
+    made = plugin(url)
+    bodies = [{"name": f"n{number % 3}", "shared": number % 2 == 0} for number in range(7)]
+    made.create_bulk(ADMIN, "network", bodies)
+    sorts = (("shared", False), ("name", True), ("mtu", True), ("created_at", True))
+    whole = [item["id"] for item in made.list(ADMIN, "network", Query(sorts=sorts))]
+    first = made.list(ADMIN, "network", Query(sorts=sorts, limit=3))
+    rest = made.list(ADMIN, "network", Query(sorts=sorts, marker=first[-1]["id"]))
+    assert [item["id"] for item in (*first, *rest)] == whole
+    filters = {"shared": ["true"], "provider:segmentation_id": ["1", "3"], "mtu": ["1458"]}
+    assert len(made.list(ADMIN, "network", Query(filters=filters))) == 2
+    assert StoreFeed(made._store).latest() == 1
+    assert configuration().ml2.type_drivers
