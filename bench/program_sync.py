@@ -2,7 +2,7 @@
 
 ``python bench/program_sync.py [FLOWS...]`` (root; nothing but Open vSwitch and the project's Python packages). One run
 in private namespaces: a synthetic intent is compiled for a switch of many peers; the controller's own path (compare,
-encode, send in a bundle, wait for the acknowledgement) puts it on an empty bridge; what is then on the bridge is written
+encode, send in a bundle, wait for the acknowledgement) puts it on an empty bridge; what is then on it is written
 to a text file, which ``ovs-ofctl`` puts on another empty bridge. Each is done several times in turn and the median
 counts. The program must reach half the rate of ``ovs-ofctl``; otherwise the exit status is 1.
 """

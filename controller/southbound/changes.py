@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from controller.dataplane.encoder import InstalledFlow, encode_flow_delete, encode_fragment
 from controller.dataplane.messages import ErrorMessage, InstalledGroup
-from controller.dataplane.program_delta import ProgramDelta, from_installed, ordered
+from controller.dataplane.program_delta import ProgramDelta, between, from_installed, ordered
 from controller.dataplane.values import Flow, Fragment, Program, ToGroup
 from controller.southbound.wire import FlowEntry
 
 FIRST_GROUP, LAST_GROUP = 0x10000000, 0x3FFFFFFF
 """The group ids of :mod:`mechanisms.openflow.groups`; groups outside belong to others."""
+
+NO_PROGRAM = Program(0, {})
 
 MATCH_AT = 48
 """Offset of the match in a flow-mod."""
@@ -63,6 +65,8 @@ def work(delta: ProgramDelta, version: int, forged: Iterable[InstalledFlow] = ()
 
 def repair(dump: Dump, examined: Examined, program: Program, version: int) -> Work:
     """What turns a dumped switch into the program."""
+    if not dump.flows and not dump.groups:
+        return work(between(NO_PROGRAM, program), version)  # shares the encoded bytes of whole fragments
     delta = from_installed(program, examined.sound, dump.groups or {}, owns_group)
     return work(delta, version, examined.forged)
 
@@ -76,6 +80,8 @@ def examine(entries: Iterable[FlowEntry], program: Program, version: int, spelli
     """Look at the entries of a dump: ``ovs-ofctl mod-flows`` changes actions and keeps the cookie, and a cookie can be
     copied. ``spelling`` is how the switch writes the instructions of flows that it writes otherwise than we do."""
     entries = list(entries)
+    if not entries:
+        return Examined((), ())
     wanted = instructions_of(program, version)
     times = Counter(entry.flow.cookie for entry in entries)
     sound, forged = [], []
