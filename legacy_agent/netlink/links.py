@@ -1,4 +1,4 @@
-"""Links, bridge ports and forwarding databases of the kernel as frozen values, and the few changes the agent makes.
+"""Links and bridge ports of the kernel as frozen values, and the few changes the agent makes.
 
 A thin shell around pyroute2's ``IPRoute``. Every failure is a :class:`KernelError` that says what was tried on which
 interface and what the kernel answered.
@@ -11,7 +11,7 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,28 +19,16 @@ from typing import Any, Protocol
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from controller.errors import IsthmusError
+from legacy_agent.netlink.errors import KernelError
+from legacy_agent.netlink.fdb import FdbEntry, FdbSocket
 
 OUR_GROUP = 4804
 """Link group given to a device in the very message that creates it, so that one whose alias was never written (the
 agent was killed in between) is still known to be ours."""
 
-FLOOD_MAC = "00:00:00:00:00:00"
-"""Key of a VXLAN device's entries for broadcast and unknown destinations."""
-
 _GRE_KEY = 0x2000
 _IFF_UP = 1
-_NTF_SELF, _NTF_MASTER, _NTF_EXT_LEARNED, _NTF_STICKY = 0x02, 0x04, 0x10, 0x40
-_NUD_REACHABLE, _NUD_NOARP, _NUD_PERMANENT = 0x02, 0x40, 0x80
 _DEFAULT_TTL = 64
-
-
-class KernelError(IsthmusError):
-    """The kernel refused a change. ``code`` is its errno."""
-
-    def __init__(self, message: str, code: int = 0) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +91,6 @@ class Link:
     spec: DeviceSpec | None = None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class FdbEntry:
-    """A static forwarding entry. With ``remote``: of the VXLAN device itself (MAC -> endpoint, :data:`FLOOD_MAC` once
-    per peer). Without: of the bridge (MAC -> port)."""
-
-    device: str
-    mac: str
-    remote: str | None = None
-
-
 class Links(Protocol):
     """What the drivers ask of the kernel; :class:`KernelLinks` is the real one, tests have one in memory."""
 
@@ -126,8 +104,8 @@ class Links(Protocol):
     def isolate(self, name: str, isolated: bool) -> None: ...
     def delete(self, name: str) -> None: ...
     def quiet_ipv6(self, name: str) -> None: ...
-    def add_fdb(self, entry: FdbEntry, replace: bool = False) -> None: ...
-    def remove_fdb(self, entry: FdbEntry) -> None: ...
+    def add_fdb(self, entries: Sequence[FdbEntry]) -> Mapping[FdbEntry, KernelError]: ...
+    def remove_fdb(self, entries: Sequence[FdbEntry]) -> Mapping[FdbEntry, KernelError]: ...
 
 
 class KernelLinks:
@@ -135,10 +113,12 @@ class KernelLinks:
 
     def __init__(self) -> None:
         self._route = IPRoute()
+        self._fdb = FdbSocket()
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Give the sockets back."""
         self._route.close()
+        self._fdb.close()
 
     def links(self) -> dict[str, Link]:
         """Every interface by name."""
@@ -160,12 +140,8 @@ class KernelLinks:
         return {name: frozenset(texts) for name, texts in found.items()}
 
     def fdb(self, links: Mapping[str, Link]) -> frozenset[FdbEntry]:
-        """Static entries of the given interfaces (learned ones and their own addresses are left out)."""
-        names = {link.index: link.name for link in links.values()}
-        with _explained("list the forwarding database"):
-            messages = list(self._route.fdb("dump"))
-        entries = (_fdb_entry(message, names) for message in messages)
-        return frozenset(entry for entry in entries if entry is not None)
+        """Static entries of the given interfaces."""
+        return self._fdb.dump({link.index: link.name for link in links.values()})
 
     def create(self, name: str, spec: DeviceSpec, alias: str, mtu: int) -> None:
         """Make a device, down, without ports, marked as ours."""
@@ -219,27 +195,13 @@ class KernelLinks:
             if path.read_text().strip() != "1":
                 path.write_text("1")
 
-    def add_fdb(self, entry: FdbEntry, replace: bool = False) -> None:
-        """Add a static entry; ``replace`` moves a known MAC to another endpoint or port at once."""
-        command = "append" if entry.mac == FLOOD_MAC else "replace" if replace or entry.remote is None else "add"
-        with _explained(f"add forwarding entry {entry.mac} on {entry.device}"):
-            self._route.fdb(command, **self._fdb_arguments(entry))
+    def add_fdb(self, entries: Sequence[FdbEntry]) -> Mapping[FdbEntry, KernelError]:
+        """Add static entries, moving MACs that are known elsewhere; what failed."""
+        return self._fdb.add(entries)
 
-    def remove_fdb(self, entry: FdbEntry) -> None:
-        """Remove an entry; one that is gone already is fine."""
-        try:
-            with _explained(f"remove forwarding entry {entry.mac} on {entry.device}"):
-                self._route.fdb("del", **self._fdb_arguments(entry))
-        except KernelError as error:
-            if error.code not in (errno.ENOENT, errno.ENODEV):
-                raise
-
-    def _fdb_arguments(self, entry: FdbEntry) -> dict[str, Any]:
-        arguments: dict[str, Any] = {"ifindex": self._index(entry.device), "lladdr": entry.mac}
-        if entry.remote is None:
-            return arguments | {"flags": _NTF_MASTER | _NTF_STICKY, "state": _NUD_NOARP | _NUD_REACHABLE}
-        return arguments | {"dst": entry.remote, "flags": _NTF_SELF, "state": _NUD_NOARP | _NUD_PERMANENT,
-                            "family": 7}  # fmt: skip
+    def remove_fdb(self, entries: Sequence[FdbEntry]) -> Mapping[FdbEntry, KernelError]:
+        """Remove entries; what failed."""
+        return self._fdb.remove(entries)
 
     @staticmethod
     def _index(name: str) -> int:
@@ -312,17 +274,6 @@ def _spec(kind: str, data: Any, message: Any, names: Mapping[int, str]) -> Devic
         key, local, remote = (data.get_attr(prefix + name) for name in ("IKEY", "LOCAL", "REMOTE"))
         return GretapSpec(key or 0, local or "", remote or "")
     return None
-
-
-def _fdb_entry(message: Any, names: Mapping[int, str]) -> FdbEntry | None:
-    device, mac = names.get(message["ifindex"]), message.get_attr("NDA_LLADDR")
-    if device is None or mac is None or message["flags"] & _NTF_EXT_LEARNED:
-        return None
-    remote, state = message.get_attr("NDA_DST"), message["state"]
-    if remote is not None:
-        return FdbEntry(device, mac, remote) if state & _NUD_PERMANENT else None
-    is_static = message.get_attr("NDA_MASTER") is not None and state & _NUD_NOARP and not state & _NUD_PERMANENT
-    return FdbEntry(device, mac) if is_static else None
 
 
 @contextlib.contextmanager

@@ -14,7 +14,22 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from legacy_agent.netlink.links import KernelError
+from legacy_agent.netlink.errors import KernelError
+from legacy_agent.netlink.messages import (
+    ACKNOWLEDGE,
+    APPEND,
+    CREATE,
+    DONE,
+    DUMP,
+    ERROR,
+    REQUEST,
+    attribute,
+    attributes,
+    error_code,
+    message,
+    messages,
+    nested,
+)
 
 NFPROTO_BRIDGE = 7
 DROP, ACCEPT, GOTO = 0, 1, -4
@@ -24,9 +39,6 @@ PRIORITY_FILTER = -200
 _NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_REQUEST, _ACK, _DUMP, _CREATE, _APPEND = 0x1, 0x4, 0x300, 0x400, 0x800
-_NESTED = 0x8000
 _SEND_BUFFER = 16 << 20
 _TYPE_IFNAME, _TYPE_VERDICT, _SET_MAP = 41, 0xFFFFFF00, 8
 _IFNAMSIZ = 16
@@ -103,17 +115,6 @@ class Request:
     flags: int = 0
 
 
-def attribute(kind: int, payload: bytes) -> bytes:
-    """A netlink attribute with its padding."""
-    length = len(payload) + 4
-    return struct.pack("=HH", length, kind) + payload + bytes(-length % 4)
-
-
-def nested(kind: int, *members: bytes) -> bytes:
-    """An attribute that holds attributes."""
-    return attribute(kind | _NESTED, b"".join(members))
-
-
 def _text(kind: int, value: str) -> bytes:
     return attribute(kind, value.encode() + b"\0")
 
@@ -151,7 +152,7 @@ def _encode_test(test: Test) -> Iterator[bytes]:
 
 def new_table(table: str) -> Request:
     """Make the table unless it is there."""
-    return Request(Message.NEW_TABLE, _text(1, table) + _number(2, 0), _CREATE)
+    return Request(Message.NEW_TABLE, _text(1, table) + _number(2, 0), CREATE)
 
 
 def delete_table(table: str) -> Request:
@@ -164,7 +165,7 @@ def new_chain(table: str, chain: str, hook: int | None = None, priority: int = P
     payload = _text(1, table) + _text(3, chain)
     if hook is not None:
         payload += nested(4, _number(1, hook), _number(2, priority)) + _number(5, ACCEPT) + _text(7, "filter")
-    return Request(Message.NEW_CHAIN, payload, _CREATE)
+    return Request(Message.NEW_CHAIN, payload, CREATE)
 
 
 def delete_chain(table: str, chain: str) -> Request:
@@ -182,7 +183,7 @@ def append_rule(table: str, chain: str, expressions: bytes, comment: str) -> Req
     text = comment.encode() + b"\0"
     payload = _text(1, table) + _text(2, chain) + nested(4, expressions)
     payload += attribute(7, struct.pack("BB", _USERDATA_COMMENT, len(text)) + text)
-    return Request(Message.NEW_RULE, payload, _CREATE | _APPEND)
+    return Request(Message.NEW_RULE, payload, CREATE | APPEND)
 
 
 def interface_lookup(verdict_map: str) -> bytes:
@@ -196,13 +197,13 @@ def new_interface_map(table: str, name: str) -> Request:
     payload = _text(1, table) + _text(2, name) + _number(3, _SET_MAP) + _number(4, _TYPE_IFNAME)
     payload += _number(5, _IFNAMSIZ) + _number(6, _TYPE_VERDICT) + _number(10, 1)
     payload += attribute(13, _SET_BYTE_ORDERS)
-    return Request(Message.NEW_SET, payload, _CREATE)
+    return Request(Message.NEW_SET, payload, CREATE)
 
 
 def add_interface(table: str, name: str, interface: str, chain: str) -> Request:
     """Send packets of an interface to a chain."""
     verdict = nested(2, nested(2, _number(1, GOTO), _text(2, chain)))
-    return Request(Message.NEW_ELEMENT, _element(table, name, interface, verdict), _CREATE)
+    return Request(Message.NEW_ELEMENT, _element(table, name, interface, verdict), CREATE)
 
 
 def remove_interface(table: str, name: str, interface: str) -> Request:
@@ -241,15 +242,15 @@ class NftSocket:
     def transaction(self, requests: Sequence[Request]) -> None:
         """Apply all requests between two packets, or none: then :class:`KernelError` of the first that failed."""
         first = self._next()
-        messages = [_message(_BATCH_BEGIN, first, _REQUEST, _SUBSYSTEM, b"", family=0)]
+        batch = [_message(_BATCH_BEGIN, first, REQUEST, _SUBSYSTEM, b"", family=0)]
         last = first
         for position, request in enumerate(requests):
             last = self._next()
-            acknowledge = _ACK if position == len(requests) - 1 else 0
+            acknowledge = ACKNOWLEDGE if position == len(requests) - 1 else 0
             kind = _SUBSYSTEM << 8 | request.message
-            messages.append(_message(kind, last, _REQUEST | request.flags | acknowledge, 0, request.payload))
-        messages.append(_message(_BATCH_END, self._next(), _REQUEST, _SUBSYSTEM, b"", family=0))
-        self._send(b"".join(messages))
+            batch.append(_message(kind, last, REQUEST | request.flags | acknowledge, 0, request.payload))
+        batch.append(_message(_BATCH_END, self._next(), REQUEST, _SUBSYSTEM, b"", family=0))
+        self._send(b"".join(batch))
         self._await(first, last, requests)
 
     def rule_comments(self, table: str) -> dict[str, list[str]]:
@@ -276,9 +277,9 @@ class NftSocket:
         failure: KernelError | None = None
         while True:
             for kind, sequence, payload in self._receive():
-                if kind != _NLMSG_ERROR or not first <= sequence <= last:
+                if kind != ERROR or not first <= sequence <= last:
                     continue
-                code = -struct.unpack_from("=i", payload)[0]
+                code = error_code(payload)
                 if code and failure is None:
                     what = requests[sequence - first - 1].message.name if sequence > first else "transaction"
                     failure = KernelError(f"nftables refused {what.lower()}: {os.strerror(code)}", code)
@@ -289,15 +290,15 @@ class NftSocket:
 
     def _dump(self, message: Message, payload: bytes) -> Iterator[dict[int, bytes]]:
         sequence = self._next()
-        self._send(_message(_SUBSYSTEM << 8 | message, sequence, _REQUEST | _DUMP, 0, payload))
+        self._send(_message(_SUBSYSTEM << 8 | message, sequence, REQUEST | DUMP, 0, payload))
         while True:
             for kind, answered, body in self._receive():
                 if answered != sequence:
                     continue
-                if kind == _NLMSG_DONE:
+                if kind == DONE:
                     return
-                if kind == _NLMSG_ERROR:
-                    code = -struct.unpack_from("=i", body)[0]
+                if kind == ERROR:
+                    code = error_code(body)
                     if code in (0, 2):  # ENOENT: the table is not there
                         return
                     raise KernelError(f"nftables refused {message.name.lower()}: {os.strerror(code)}", code)
@@ -318,34 +319,12 @@ class NftSocket:
             data = self._socket.recv(1 << 20)
         except OSError as error:
             raise KernelError(f"nftables did not answer: {error}", error.errno or 0) from error
-        return list(_messages(data))
+        return list(messages(data))
 
 
 def _message(kind: int, sequence: int, flags: int, resource: int, payload: bytes,
              family: int = NFPROTO_BRIDGE) -> bytes:  # fmt: skip
-    body = struct.pack(">BBH", family, 0, resource) + payload
-    return struct.pack("=IHHII", len(body) + 16, kind, flags, sequence, 0) + body + bytes(-len(body) % 4)
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    offset = 0
-    while offset + 16 <= len(data):
-        length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data, offset)
-        if length < 16:
-            return
-        yield kind, sequence, data[offset + 16 : offset + length]
-        offset += length + -length % 4
-
-
-def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The attributes in some bytes, kind and content; ends at the first that cannot be one."""
-    offset = 0
-    while offset + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, offset)
-        if length < 4:
-            return
-        yield kind & 0x3FFF, data[offset + 4 : offset + length]
-        offset += length + -length % 4
+    return message(kind, sequence, flags, struct.pack(">BBH", family, 0, resource) + payload)
 
 
 def _string(parts: dict[int, bytes], kind: int) -> str:

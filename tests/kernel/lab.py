@@ -24,7 +24,8 @@ from legacy_agent.host_plan import (
     RemoteAddress,
     device_name,
 )
-from legacy_agent.netlink.links import FdbEntry, KernelLinks, Link
+from legacy_agent.netlink.fdb import FdbEntry
+from legacy_agent.netlink.links import KernelLinks, Link
 from tests.support import ethernet, netns
 
 PHYSICAL_NETWORKS = {"physnet1": "eth0", "physnet2": "eth2"}

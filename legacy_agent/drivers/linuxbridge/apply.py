@@ -8,7 +8,7 @@ its network: the later steps of that network are left out, the others go on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from controller.delta import Delta
@@ -25,11 +25,14 @@ from legacy_agent.drivers.linuxbridge.items import (
     Uplink,
     is_ours,
 )
-from legacy_agent.netlink.links import BridgeSpec, KernelError, Links, VlanSpec
+from legacy_agent.netlink.errors import KernelError
+from legacy_agent.netlink.fdb import FdbEntry
+from legacy_agent.netlink.links import BridgeSpec, Links, VlanSpec
 
 LOG = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=AnyItem)
+Failures = Mapping[FdbEntry, KernelError]
 
 
 class Foreign(IsthmusError):
@@ -51,11 +54,11 @@ class Applier:
         removed = list(delta.remove.values())
         self._install_guards(_of(wanted, Guard))
         self._each(_of(removed, Member), self._release)
-        self._each(_of(removed, Forwarding), lambda item: self._links.remove_fdb(item.entry))
+        self._forward(_of(removed, Forwarding), self._links.remove_fdb)
         self._each(_ports_first(_of(removed, Device)), lambda item: self._links.delete(item.name))
         self._each(_of(wanted, Uplink), lambda item: self._links.set(item.interface, up=True))
         self._each(_bridges_first(_of(wanted, Device)), self._ensure_device)
-        self._each(_of(wanted, Forwarding), self._forward)
+        self._forward(_of(wanted, Forwarding), self._links.add_fdb)
         self._each(_of(wanted, Member), self._enslave)
         self._remove_guards(_of(removed, Guard))
         return self.errors
@@ -67,8 +70,21 @@ class Applier:
             try:
                 action(item)
             except (KernelError, Foreign) as error:
-                self.errors[item.network_id] = str(error)
-                LOG.warning("network %s: %s", item.network_id or "-", error)
+                self._fail(item.network_id, error)
+
+    def _fail(self, network_id: str, error: Exception) -> None:
+        self.errors.setdefault(network_id, str(error))
+        LOG.warning("network %s: %s", network_id or "-", error)
+
+    def _forward(self, items: list[Forwarding], action: Callable[[Sequence[FdbEntry]], Failures]) -> None:
+        """There may be thousands: all in one go."""
+        networks = {item.entry: item.network_id for item in items if item.network_id not in self.errors}
+        try:
+            for entry, error in action(list(networks)).items():
+                self._fail(networks[entry], error)
+        except KernelError as error:
+            for network_id in sorted(set(networks.values())):
+                self._fail(network_id, error)
 
     def _install_guards(self, guards: list[Guard]) -> None:
         """All at once; when that fails network by network, so that the fault stays where it is."""
@@ -160,9 +176,6 @@ class Applier:
         parent = self._state.links.get(item.spec.parent) if isinstance(item.spec, VlanSpec) else None
         if parent is not None and item.mtu > parent.mtu:
             raise Foreign(f"the MTU {item.mtu} of the network is larger than that of {parent.name} ({parent.mtu})")
-
-    def _forward(self, item: Forwarding) -> None:
-        self._links.add_fdb(item.entry, replace=True)
 
     def _enslave(self, item: Member) -> None:
         link = self._state.links.get(item.interface)

@@ -21,15 +21,8 @@ from legacy_agent.drivers.linuxbridge.items import (
     key,
 )
 from legacy_agent.host_plan import HostNetwork, HostPort, bridge_name, device_name
-from legacy_agent.netlink.links import (
-    FLOOD_MAC,
-    BridgeSpec,
-    DeviceSpec,
-    FdbEntry,
-    GretapSpec,
-    VlanSpec,
-    VxlanSpec,
-)
+from legacy_agent.netlink.fdb import FLOOD_MAC, FdbEntry
+from legacy_agent.netlink.links import BridgeSpec, DeviceSpec, GretapSpec, VlanSpec, VxlanSpec
 from legacy_agent.netlink.nft import encode_rule
 
 _NAME_LIMIT = 15

@@ -13,16 +13,8 @@ from legacy_agent.drivers.linuxbridge.apply import Applier
 from legacy_agent.drivers.linuxbridge.installed import KernelState, installed
 from legacy_agent.drivers.linuxbridge.items import Guard
 from legacy_agent.host_plan import HostNetwork
-from legacy_agent.netlink.links import (
-    BridgeSpec,
-    DeviceSpec,
-    GretapSpec,
-    KernelError,
-    KernelLinks,
-    Links,
-    VlanSpec,
-    VxlanSpec,
-)
+from legacy_agent.netlink.errors import KernelError
+from legacy_agent.netlink.links import BridgeSpec, DeviceSpec, GretapSpec, KernelLinks, Links, VlanSpec, VxlanSpec
 from legacy_agent.netlink.namespaces import in_new_namespace
 from legacy_agent.netlink.nft import NftSocket
 

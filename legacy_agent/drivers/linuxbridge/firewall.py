@@ -10,7 +10,7 @@ from typing import Protocol
 
 from legacy_agent.drivers.linuxbridge.items import Guard
 from legacy_agent.netlink import nft
-from legacy_agent.netlink.links import KernelError
+from legacy_agent.netlink.errors import KernelError
 from legacy_agent.netlink.nft import Request
 
 TABLE, ENTRY, MAP = "isthmus", "prerouting", "ports"

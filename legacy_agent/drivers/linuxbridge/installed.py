@@ -22,7 +22,8 @@ from legacy_agent.drivers.linuxbridge.items import (
     key,
     network_of,
 )
-from legacy_agent.netlink.links import BridgeSpec, FdbEntry, GretapSpec, Link, VxlanSpec
+from legacy_agent.netlink.fdb import FdbEntry
+from legacy_agent.netlink.links import BridgeSpec, GretapSpec, Link, VxlanSpec
 
 TAP_PREFIX = "tap"
 

@@ -7,16 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from legacy_agent.netlink.links import (
-    FLOOD_MAC,
-    OUR_GROUP,
-    BridgeSpec,
-    DeviceSpec,
-    FdbEntry,
-    GretapSpec,
-    Link,
-    VlanSpec,
-)
+from legacy_agent.netlink.fdb import FLOOD_MAC, FdbEntry
+from legacy_agent.netlink.links import OUR_GROUP, BridgeSpec, DeviceSpec, GretapSpec, Link, VlanSpec
 
 ALIAS_PREFIX = "isthmus:"
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from legacy_agent.netlink import nft
-from legacy_agent.netlink.links import (
-    FLOOD_MAC,
-    KINDS,
-    OUR_GROUP,
-    BridgeSpec,
-    DeviceSpec,
-    FdbEntry,
-    GretapSpec,
-    KernelError,
-    Link,
-    VlanSpec,
-    VxlanSpec,
-)
+from legacy_agent.netlink.errors import KernelError
+from legacy_agent.netlink.fdb import FLOOD_MAC, FdbEntry
+from legacy_agent.netlink.links import KINDS, OUR_GROUP, BridgeSpec, DeviceSpec, GretapSpec, Link, VlanSpec, VxlanSpec
+from legacy_agent.netlink.messages import attributes
+
+
+def _each(entries: Sequence[FdbEntry], action: Callable[[FdbEntry], None]) -> dict[FdbEntry, KernelError]:
+    failed = {}
+    for entry in entries:
+        try:
+            action(entry)
+        except KernelError as error:
+            failed[entry] = error
+    return failed
 
 
 class MemoryLinks:
@@ -98,7 +99,13 @@ class MemoryLinks:
     def quiet_ipv6(self, name: str) -> None:
         """Nothing to be seen here."""
 
-    def add_fdb(self, entry: FdbEntry, replace: bool = False) -> None:
+    def add_fdb(self, entries: Sequence[FdbEntry]) -> dict[FdbEntry, KernelError]:
+        return _each(entries, self._add_entry)
+
+    def remove_fdb(self, entries: Sequence[FdbEntry]) -> dict[FdbEntry, KernelError]:
+        return _each(entries, self._remove_entry)
+
+    def _add_entry(self, entry: FdbEntry) -> None:
         self._check(entry.device)
         link = self._need(entry.device)
         if entry.remote is None:
@@ -107,12 +114,12 @@ class MemoryLinks:
             same = {name for name, other in self._links.items() if other.master == link.master}
             self._fdb = {old for old in self._fdb
                          if (old.device not in same or old.mac != entry.mac or old.remote is not None)}  # fmt: skip
-        elif entry.mac != FLOOD_MAC and replace:
+        elif entry.mac != FLOOD_MAC:
             self._fdb = {old for old in self._fdb
                          if (old.device, old.mac) != (entry.device, entry.mac) or old.remote is None}  # fmt: skip
         self._fdb.add(entry)
 
-    def remove_fdb(self, entry: FdbEntry) -> None:
+    def _remove_entry(self, entry: FdbEntry) -> None:
         self._check(entry.device)
         self._fdb.discard(entry)
 
@@ -148,7 +155,7 @@ class MemoryNft:
         self.transactions += 1
         chains, elements = {name: list(rules) for name, rules in self.chains.items()}, dict(self.map)
         for request in requests:
-            self._execute(request.message, dict(nft.attributes(request.payload)), chains, elements)
+            self._execute(request.message, dict(attributes(request.payload)), chains, elements)
         self.chains, self.map = chains, elements
 
     def rule_comments(self, table: str) -> dict[str, list[str]]:
@@ -183,12 +190,12 @@ class MemoryNft:
 
     @staticmethod
     def _element(message: nft.Message, data: bytes, chains: dict[str, list[str]], elements: dict[str, str]) -> None:
-        parts = dict(nft.attributes(dict(nft.attributes(data))[1]))
-        interface = _text(dict(nft.attributes(parts[1]))[1])
+        parts = dict(attributes(dict(attributes(data))[1]))
+        interface = _text(dict(attributes(parts[1]))[1])
         if message is nft.Message.DELETE_ELEMENT:
             del elements[interface]
             return
-        verdict = dict(nft.attributes(dict(nft.attributes(parts[2]))[2]))
+        verdict = dict(attributes(dict(attributes(parts[2]))[2]))
         assert _text(verdict[2]) in chains
         elements[interface] = _text(verdict[2])
 

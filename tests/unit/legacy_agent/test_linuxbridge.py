@@ -12,7 +12,8 @@ from controller.delta import difference
 from legacy_agent.agent import realise
 from legacy_agent.drivers.linuxbridge import LinuxBridgeAgentDriver, desired
 from legacy_agent.host_plan import HostNetwork, HostPlan, bridge_name
-from legacy_agent.netlink.links import FLOOD_MAC, BridgeSpec, FdbEntry, GretapSpec, VlanSpec, VxlanSpec
+from legacy_agent.netlink.fdb import FLOOD_MAC, FdbEntry
+from legacy_agent.netlink.links import BridgeSpec, GretapSpec, VlanSpec, VxlanSpec
 from tests.unit.legacy_agent.memory import MemoryLinks, MemoryNft
 from tests.unit.legacy_agent.plans import PEERS, SETTINGS, TAPS, network, plans, port
 
