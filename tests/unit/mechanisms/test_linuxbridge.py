@@ -75,6 +75,13 @@ def test_a_port_that_is_down_is_planned_but_not_reached() -> None:
     assert (network.peers, network.remotes) == (("192.0.2.2",), ())
 
 
+def test_an_address_that_two_ports_have_is_behind_no_endpoint() -> None:
+    twins = [make_port(VXLAN, number, node, mac_address="fa:16:3e:00:00:99")
+             for number, node in ((2, PEER), (3, SWITCH))]  # fmt: skip
+    network = only(make_port(VXLAN, 1, ME), *twins)
+    assert (network.peers, network.remotes) == (("192.0.2.2", "192.0.2.3"), ())
+
+
 def test_a_network_that_is_down_carries_nothing() -> None:
     asleep = replace(VXLAN, admin_state_up=False)
     network = only(make_port(asleep, 1, ME), make_port(asleep, 2, PEER), networks=(asleep,))

@@ -174,6 +174,15 @@ def test_a_port_that_may_not_carry_leaves_no_trace(what: dict[str, object]) -> N
     assert not [flow for flow in program(port, seen=seen).flows() if port.id in flow.why]
 
 
+def test_a_port_bound_by_another_segment_than_its_node_carries_nothing() -> None:
+    both = make_network(6, ("vlan", "physnet1", 100), ("vxlan", None, 77))
+    first = make_port(both, 1, ME)
+    second = make_port(both, 2, ME, binding=Binding(ME.id, both.segments[1].id, "openflow", 2))
+    plan = program(second, first, networks=(both,))
+    assert {flow.why for flow in plan.flows() if flow.why.startswith("port ")} >= {f"port {first.id}"}
+    assert f"port {second.id}" not in {flow.why for flow in plan.flows()}
+
+
 def test_a_switch_that_cannot_rewrite_arp_forwards_it() -> None:
     simple = replace(ME, capabilities=frozenset())
     plan = program(make_port(VLAN, 1, simple), make_port(VLAN, 2, PEER), node=simple)
