@@ -6,10 +6,8 @@ import ipaddress
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, LargeBinary, MetaData, Table
-from sqlalchemy.engine import Connection
+from sqlalchemy import DateTime, Dialect, LargeBinary, MetaData
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import TypeDecorator
 
 NAMES = {
@@ -54,9 +52,3 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else value.replace(tzinfo=UTC)
-
-
-def create_missing(connection: Connection, tables: list[Table]) -> None:
-    """Create tables that no migration of ours knows: those of a third party's type driver."""
-    for table in tables:
-        connection.execute(CreateTable(table, if_not_exists=True))

@@ -14,6 +14,9 @@ from controller.errors import ConfigurationError
 BUSY_TIMEOUT = 30.0
 """Seconds a writer of SQLite waits for the writer of another process."""
 
+LOCK_TIMEOUT = 30
+"""Seconds a writer of PostgreSQL waits for a row that another one holds; then its transaction is tried again."""
+
 
 def is_sqlite(engine: Engine) -> bool:
     """Whether the engine's database is SQLite."""
@@ -81,5 +84,9 @@ def _postgresql(url: URL) -> Engine:
 
 def _begin_postgresql(connection: Connection) -> None:
     """Readers see one state of the database; writers see what others committed, and meet them at constraints."""
-    if not connection.get_execution_options().get("isthmus_write", False):
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    writes = connection.get_execution_options().get("isthmus_write", False)
+    connection.exec_driver_sql(
+        f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'"
+        if writes
+        else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from alembic import command
@@ -9,7 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.exc import DatabaseError
 
 from controller.db.engine import is_sqlite
@@ -28,13 +29,16 @@ def configuration(connection: Connection | None = None) -> Config:
     return config
 
 
-def migrate(engine: Engine) -> None:
-    """Upgrade to the newest version. Raises ConfigurationError when the database cannot be reached or is newer."""
+def migrate(engine: Engine, tables: Sequence[Table] = ()) -> None:
+    """Upgrade to the newest version, and create ``tables`` that no version of ours knows: those of third parties' type
+    drivers. Raises ConfigurationError when the database cannot be reached or is newer."""
     try:
         with engine.execution_options(isthmus_write=True).begin() as connection:
             if not is_sqlite(engine):
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             upgrade(connection)
+            for table in tables:
+                table.create(connection, checkfirst=True)
     except DatabaseError as error:
         raise ConfigurationError(
             f"[database] connection: {engine.url.render_as_string()} cannot be used: {error.orig}"

@@ -11,16 +11,16 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
-from controller.db.engine import create, is_sqlite
+from controller.db.engine import create
 from controller.db.transaction import Transaction
 
 T = TypeVar("T")
@@ -37,7 +37,11 @@ def utc_now() -> datetime:
 
 
 class Store:
-    """One database: SQLite by file, or PostgreSQL. Safe to use from many threads."""
+    """One database: SQLite by file, or PostgreSQL. Safe to use from many threads.
+
+    Writers of one process take turns by a lock of ours before the database makes them: its drivers wait in C, and
+    under eventlet a green thread that waits there would wait for ever for another one that holds the row.
+    """
 
     def __init__(
         self,
@@ -51,7 +55,7 @@ class Store:
         self._writer = self.engine.execution_options(isthmus_write=True)
         self._max_retries = max_retries
         self._pause = pause
-        self._serial: AbstractContextManager[Any] = threading.Lock() if is_sqlite(self.engine) else nullcontext()
+        self._serial = threading.Lock()
         self._listeners: list[Callable[[int], None]] = []
 
     def subscribe(self, callback: Callable[[int], None]) -> None:

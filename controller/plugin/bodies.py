@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import datetime
 from typing import Any
 
 from neutron_lib.constants import ATTR_NOT_SPECIFIED
 from neutron_lib.exceptions import InvalidInput
 
+from controller.db.base import Address
 from controller.db.models import Standard
 from controller.plugin.api import Body
 from controller.plugin.context import RequestContext
@@ -48,6 +50,17 @@ def standard(row: Standard) -> Body:
 def invalid(message: str) -> InvalidInput:
     """A 400 with a message for the caller."""
     return InvalidInput(error_message=message)
+
+
+def address_of(text: Any, attribute: str) -> Address:
+    """An IP address without a zone. Raises 400 naming the attribute."""
+    try:
+        address = ipaddress.ip_address(str(text))
+    except ValueError:
+        raise invalid(f"'{text}' in {attribute} is not a valid IP address") from None
+    if "%" in str(text):
+        raise invalid(f"'{text}' in {attribute} has a zone, which means nothing here")
+    return address
 
 
 def set_plain(row: Any, body: Body, *names: str) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from controller.db.base import Address
 from controller.db.models import IpRow, PortRow, SubnetRow
 from controller.plugin.api import Body
-from controller.plugin.bodies import invalid
+from controller.plugin.bodies import address_of, invalid
 from controller.plugin.faults import AllocationOnAutoAddressSubnet
 from typedrivers.intervals import Below, Interval, Pool, choose
 from typedrivers.pools import TRIES
@@ -152,12 +152,12 @@ def resolve(port: PortRow, subnets: Sequence[SubnetRow], wanted: Body) -> tuple[
     subnet = _subnet(port, subnets, wanted)
     if is_automatic(subnet) and port.device_owner not in constants.ROUTER_INTERFACE_OWNERS_SNAT:
         expected = eui64(subnet, port.mac_address)
-        if text and ipaddress.ip_address(text) != expected:
+        if text and address_of(text, "fixed_ips") != expected:
             raise AllocationOnAutoAddressSubnet(ip=text, subnet_id=subnet.id, expected=expected)
         return subnet, expected
     if not text:
         return subnet, None
-    address = ipaddress.ip_address(text)
+    address = address_of(text, "fixed_ips")
     if not usable(subnet.cidr, address):
         raise faults.InvalidIpForSubnet(ip_address=text)
     return subnet, address
@@ -173,7 +173,7 @@ def _subnet(port: PortRow, subnets: Sequence[SubnetRow], wanted: Body) -> Subnet
         return found
     if not text:
         raise invalid("an entry of fixed_ips needs a subnet_id or an ip_address")
-    address = ipaddress.ip_address(text)
+    address = address_of(text, "fixed_ips")
     containing = (subnet for subnet in subnets if address in ipaddress.ip_network(subnet.cidr))
     found = next(containing, None)
     if found is None:

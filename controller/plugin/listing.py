@@ -97,6 +97,9 @@ def _typed(column: Any, value: Any) -> Any:
             return datetime.strptime(str(value), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         if kind.python_type is bool:
             return converters.convert_to_boolean(value)
-        return kind.python_type(value)
+        typed = kind.python_type(value)
+        if isinstance(typed, int) and abs(typed) >= 2**63:
+            raise ValueError(value)
+        return typed
     except (ValueError, TypeError):
         raise invalid(f"'{value}' is no value of {column.key} to filter by") from None

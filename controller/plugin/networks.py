@@ -28,7 +28,7 @@ from typedrivers.manager import TypeManager
 from typedrivers.pools import TRIES, UsedIds
 
 KEYS = Pool((Interval(1, 2**20 - 1),))
-IPV6_MIN_MTU = 1280
+IPV6_MIN_MTU, MAX_MTU = 1280, 65535
 AUTO_DELETED = (constants.DEVICE_OWNER_DHCP,)
 """Ports that go with their network or subnet, as in Neutron."""
 
@@ -97,6 +97,8 @@ class Networks:
             raise invalid(f"mtu {wanted} is more than the {largest} bytes that the network's segments carry")
         if wanted and wanted < constants.IPV4_MIN_MTU:
             raise invalid(f"mtu {wanted} is less than the {constants.IPV4_MIN_MTU} bytes that IPv4 needs")
+        if wanted > MAX_MTU:
+            raise invalid(f"mtu {wanted} is more than the {MAX_MTU} bytes of the largest IP packet")
         return wanted or largest or constants.DEFAULT_NETWORK_MTU
 
     def update(self, transaction: Transaction, context: RequestContext, row: NetworkRow, body: Body) -> None:  # noqa: ARG002

@@ -13,7 +13,6 @@ from oslo_config import cfg
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
-from controller.db.base import create_missing
 from controller.db.migrate import migrate
 from controller.db.session import Store
 from controller.db.transaction import Transaction
@@ -54,10 +53,7 @@ class UseCases(Protocol):
 def open_store(conf: cfg.ConfigOpts, types: TypeManager | None = None) -> Store:
     """The configured store, migrated, with the tables of third parties' type drivers."""
     store = Store(conf.database.connection, conf.database.max_retries)
-    migrate(store.engine)
-    if types is not None and types.tables:
-        with store.engine.execution_options(isthmus_write=True).begin() as connection:
-            create_missing(connection, types.tables)
+    migrate(store.engine, types.tables if types is not None else ())
     return store
 
 

@@ -17,13 +17,14 @@ from controller.plugin import visibility
 from controller.plugin.addresses import MacSource, address_pairs, checked_mac
 from controller.plugin.api import Body
 from controller.plugin.binding import Binder, wish
-from controller.plugin.bodies import given, is_given, project_of, set_plain, standard
+from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain, standard
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import MacAddressGenerationFailure
 from controller.plugin.ipam import Ipam, is_automatic
 from controller.plugin.listing import Listing, one_of
 
 MAC_TRIES = 64
+MAX_HOST = 255
 
 
 class Ports:
@@ -164,15 +165,31 @@ def _set_security(row: PortRow, body: Body) -> None:
 def _set_wish(binding: BindingRow, body: Body) -> None:
     """Where the caller wants the port. Whoever names a host, or none, takes over from automatic binding."""
     if is_given(body, "binding:host_id"):
-        host = body["binding:host_id"] or ""
+        host = _host(body["binding:host_id"])
         if host != binding.host or host:
             binding.auto_bound = False
         binding.host = host
     if is_given(body, "binding:profile"):
-        binding.profile = body["binding:profile"] or {}
+        binding.profile = _profile(body["binding:profile"])
         wish(binding)
     if given(body, "binding:vnic_type"):
         binding.vnic_type = body["binding:vnic_type"]
+
+
+def _host(value: Any) -> str:
+    """A host name; neutron-lib leaves its check to us. Raises 400."""
+    if value is not None and not (isinstance(value, str) and len(value) <= MAX_HOST):
+        raise invalid(f"binding:host_id must be a host name of at most {MAX_HOST} characters")
+    return value or ""
+
+
+def _profile(value: Any) -> dict[str, Any]:
+    """A binding profile whose links can be read. Raises 400."""
+    profile = value or {}
+    links = profile.get("local_link_information") or []
+    if not isinstance(links, list) or not all(isinstance(link, dict) for link in links):
+        raise invalid("binding:profile: local_link_information must be a list of objects with switch_id and port_id")
+    return dict(profile)
 
 
 def _keep(item: Body, kept: list[Body]) -> Body:

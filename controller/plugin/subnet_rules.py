@@ -12,7 +12,7 @@ from neutron_lib import exceptions as faults
 
 from controller.db.base import Address
 from controller.plugin.api import Body
-from controller.plugin.bodies import given, invalid, is_given
+from controller.plugin.bodies import address_of, given, invalid, is_given
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 AddressPool = tuple[Address, Address]
@@ -94,7 +94,7 @@ def gateway(cidr: IpNetwork, text: str | None) -> Address | None:
     """The gateway that was asked for; None for none. One outside the subnet is allowed, as in Neutron."""
     if text is None:
         return None
-    address = ipaddress.ip_address(text)
+    address = address_of(text, "gateway_ip")
     if address.version != cidr.version:
         raise invalid(f"gateway_ip '{text}' does not match the ip_version '{cidr.version}'")
     ends = {cidr.network_address, cidr.broadcast_address} if cidr.version == 4 else {cidr.network_address}
@@ -159,9 +159,10 @@ def nameservers(wanted: Sequence[str], version: int) -> list[str]:
     """DNS servers of the subnet's version, no more than Neutron allows."""
     if len(wanted) > MAX_NAMESERVERS:
         raise faults.DNSNameServersExhausted(subnet_id="the subnet", quota=MAX_NAMESERVERS)
-    for text in wanted:
-        _same_version("dns_nameservers", text, version)
-    return [str(ipaddress.ip_address(text)) for text in wanted]
+    addresses = [address_of(text, "dns_nameservers") for text in wanted]
+    for address in addresses:
+        _same_version("dns_nameservers", str(address), version)
+    return list(map(str, addresses))
 
 
 def host_routes(wanted: Sequence[Body], version: int) -> list[dict[str, str]]:

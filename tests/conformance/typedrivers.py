@@ -18,7 +18,7 @@ import pytest
 from neutron_lib.exceptions import BadRequest, Conflict, InUse, NoNetworkAvailable
 from sqlalchemy.orm import Session
 
-from controller.db.base import create_missing
+from controller.db.migrate import migrate
 from controller.db.session import Store
 from controller.model import Segment
 from tests.support.store import configuration, new_store
@@ -58,8 +58,7 @@ class TypeDriverConformance:
     @pytest.fixture
     def store(self, manager: TypeManager, tmp_path: Path) -> Store:
         store = new_store(tmp_path)
-        with store.engine.execution_options(isthmus_write=True).begin() as connection:
-            create_missing(connection, manager.tables)
+        migrate(store.engine, manager.tables)
         return store
 
     def segment(self, number: int = 1, **attributes: Any) -> Segment:

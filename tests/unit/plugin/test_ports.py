@@ -93,6 +93,8 @@ def test_wanted_addresses(world: World) -> None:
         ({"subnet_id": "SUBNET", "ip_address": "10.0.1.1"}, faults.InvalidIpForSubnet),
         ({"subnet_id": "SIX", "ip_address": "2001:db8::5"}, AllocationOnAutoAddressSubnet),
         ({}, faults.InvalidInput),
+        ({"ip_address": "010.0.0.1"}, faults.InvalidInput),
+        ({"ip_address": "fe80::1%eth0"}, faults.InvalidInput),
     ],
 )
 def test_addresses_that_cannot_be(world: World, wanted: dict[str, str], fault: type[Exception]) -> None:
@@ -176,6 +178,20 @@ def test_update_counts_revisions_and_moves_time(world: World) -> None:
     assert (changed["created_at"], changed["updated_at"]) == ("2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z")
     assert (changed["name"], changed["description"], changed["device_id"]) == ("n", "", "d")
     assert world.model(port).admin_state_up is False
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"binding:host_id": "h" * 256},
+        {"binding:host_id": 5},
+        {"binding:profile": {"local_link_information": "port 7"}},
+        {"binding:profile": {"local_link_information": [7]}},
+    ],
+)
+def test_places_that_cannot_be(world: World, body: dict[str, Any]) -> None:
+    with pytest.raises(faults.InvalidInput):
+        world.port(world.network(), **body)
 
 
 def test_a_port_of_no_network(world: World) -> None:

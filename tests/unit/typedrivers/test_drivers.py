@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 from neutron_lib.exceptions import InvalidInput, NoNetworkAvailable
-from sqlalchemy import event
+from oslo_config import cfg
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, event
 
 from controller.errors import ConfigurationError, DriverLoadError
 from controller.model import Segment
 from controller.plugin.plugin import open_store
 from tests.support.store import World, configuration, new_store, new_world
 from typedrivers.gre import GreTypeDriver
+from typedrivers.intervals import Interval
 from typedrivers.manager import ProviderRequest, TypeManager
+from typedrivers.tunnel import TunnelTypeDriver
 
 TUNNELS = {"gre": 42, "vxlan": 50, "geneve": 58}
 
@@ -137,3 +140,33 @@ def test_huge_ranges_cost_nothing_at_start(tmp_path: Path) -> None:
     assert sum(statement.startswith("INSERT") for statement in touched) == 2
     assert types.types == ("local", "flat", "vlan", "gre", "vxlan", "geneve")
     assert GreTypeDriver.limits.last == 2**32 - 1
+
+
+def test_a_third_partys_driver_brings_its_own_table(tmp_path: Path) -> None:
+    class QinqTypeDriver(TunnelTypeDriver):
+        network_type = "qinq"
+        limits = Interval(1, 9)
+        option = "ml2_type_gre.tunnel_id_ranges"
+        table = Table(
+            "qinq_allocations",
+            MetaData(),
+            Column("tunnel_id", BigInteger, primary_key=True, autoincrement=False),
+            Column("segment_id", String(36), index=True),
+        )
+
+        def header(self, conf: cfg.ConfigOpts) -> int:
+            return 4
+
+    conf = configuration(
+        {
+            "ml2_type_gre": {"tunnel_id_ranges": ["1:2"]},
+            "database": {"connection": f"sqlite:///{tmp_path}/isthmus.sqlite"},
+        }
+    )
+    types = TypeManager({"qinq": QinqTypeDriver(conf)}, ("qinq",))
+    for _ in range(2):
+        store = open_store(conf, types)
+        segment = store.write(lambda write: types.allocate_project(write.session))
+        assert segment.network_type == "qinq"
+    with pytest.raises(NoNetworkAvailable, match="no more qinq ids: 1:2 all in use"):
+        store.write(lambda write: types.allocate_project(write.session))
