@@ -41,6 +41,8 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "ruff>=0.5",
+            "setuptools>=68",
+            "wheel>=0.40",
         ],
     },
     entry_points={

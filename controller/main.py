@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 
 
 def main() -> int:
     """Read ``--config-file`` options from the command line, run until SIGTERM; the exit status."""
+    os.environ["OSKEN_HUB_TYPE"] = "eventlet"  # the default before os-ken 4
     from os_ken.lib import hub
 
+    hub.patch(thread=False)  # sockets and time, as osken-manager does at import; the second call only adds threads
     hub.patch(thread=True)
 
     from os_ken import cfg, log

@@ -41,13 +41,21 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def configuration(options: Mapping[str, Mapping[str, Any]] | None = None) -> cfg.ConfigOpts:
-    """A configuration with the options of tests, and more by group and name."""
-    conf = config.load()
+    """A configuration with the options of tests, and more by group and name; from a file, so that options which a
+    driver registers later have their values too."""
+    groups: dict[str, dict[str, Any]] = {}
     for source in (OPTIONS, options or {}):
         for group, values in source.items():
-            for name, value in values.items():
-                conf.set_override(name, value, None if group == "DEFAULT" else group)
-    return conf
+            groups.setdefault(group, {}).update(values)
+    with tempfile.NamedTemporaryFile("w", prefix="isthmus-test-", suffix=".conf") as file:
+        for group, values in groups.items():
+            file.write(f"[{group}]\n" + "".join(f"{name} = {_text(value)}\n" for name, value in values.items()))
+        file.flush()
+        return config.load(["--config-file", file.name])
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 class Clock:
