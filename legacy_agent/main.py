@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from oslo_config import cfg
 from stevedore import ExtensionManager
 
-from controller import config
+from controller.config import load
 from controller.errors import ConfigurationError, DriverLoadError, IsthmusError
 from legacy_agent.agent import Agent, Timing
 from legacy_agent.drivers.api import AgentDriver, HostSettings
@@ -36,7 +36,7 @@ def main() -> int:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     try:
-        run(config.load(sys.argv[1:], prog="isthmus-agent"))
+        run(load(sys.argv[1:], prog="isthmus-agent"))
     except (IsthmusError, cfg.Error) as error:
         LOG.error("%s", error)
         return 1

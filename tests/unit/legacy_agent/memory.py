@@ -15,6 +15,10 @@ from legacy_agent.netlink.links import KINDS, OUR_GROUP, BridgeSpec, DeviceSpec,
 from legacy_agent.netlink.messages import attributes
 
 
+class Killed(BaseException):
+    """SIGKILL in the middle of something."""
+
+
 def _each(entries: Sequence[FdbEntry], action: Callable[[FdbEntry], None]) -> dict[FdbEntry, KernelError]:
     failed = {}
     for entry in entries:
@@ -26,7 +30,8 @@ def _each(entries: Sequence[FdbEntry], action: Callable[[FdbEntry], None]) -> di
 
 
 class MemoryLinks:
-    """``changes`` counts everything that was written. ``broken`` names that refuse every change."""
+    """``changes`` counts everything that was written; ``killed_at`` is the change before which the agent is killed.
+    ``broken`` names refuse every change."""
 
     def __init__(self, *interfaces: str) -> None:
         self._links: dict[str, Link] = {}
@@ -35,6 +40,7 @@ class MemoryLinks:
         self.addressed: dict[str, frozenset[str]] = {}
         self.changes = 0
         self.broken: set[str] = set()
+        self.killed_at = 0
         for name in interfaces:
             self.plug(name)
 
@@ -71,7 +77,9 @@ class MemoryLinks:
             self._need(spec.parent)
         if not isinstance(spec, BridgeSpec) and any(link.spec == spec for link in self._links.values()):
             raise KernelError(f"{name}: there is such a tunnel", errno.EEXIST)
-        self._links[name] = Link(next(self._numbers), name, KINDS[type(spec)], mtu, False, alias, OUR_GROUP, spec=spec)
+        self._links[name] = Link(next(self._numbers), name, KINDS[type(spec)], 1500, False, "", OUR_GROUP, spec=spec)
+        self.set(name, alias=alias)
+        self.set(name, mtu=mtu)
 
     def modify(self, name: str, spec: DeviceSpec) -> None:
         self._change(name, spec=spec)
@@ -138,6 +146,8 @@ class MemoryLinks:
 
     def _check(self, name: str) -> None:
         self.changes += 1
+        if self.changes == self.killed_at:
+            raise Killed
         if name in self.broken:
             raise KernelError(f"{name} is broken", errno.EIO)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from legacy_agent.drivers.linuxbridge import LinuxBridgeAgentDriver, desired
 from legacy_agent.host_plan import HostNetwork, HostPlan, bridge_name
 from legacy_agent.netlink.fdb import FLOOD_MAC, FdbEntry
 from legacy_agent.netlink.links import BridgeSpec, GretapSpec, VlanSpec, VxlanSpec
-from tests.unit.legacy_agent.memory import MemoryLinks, MemoryNft
+from tests.unit.legacy_agent.memory import Killed, MemoryLinks, MemoryNft
 from tests.unit.legacy_agent.plans import PEERS, SETTINGS, TAPS, network, plans, port
 
 NICS = ("eth0", "eth1", "eth2")
@@ -79,6 +80,19 @@ def _without_up(state: object) -> object:
     """Taps that were once plugged stay up, and their forwarding state is nobody's."""
     links, *others = state  # type: ignore[misc]
     return {name: link if link.alias else replace(link, up=False) for name, link in links.items()}, others
+
+
+@settings(deadline=None)
+@given(plans(), plans(), st.integers(1, 60))
+def test_agent_may_be_killed_at_any_point(first: tuple[HostNetwork, ...], second: tuple[HostNetwork, ...],
+                                          point: int) -> None:  # fmt: skip
+    world = World(*TAPS)
+    world.realise(*first)
+    world.links.killed_at = world.links.changes + point
+    with contextlib.suppress(Killed):
+        world.realise(*second)
+    assert world.realise(*second) == {}
+    assert _without_up(world.state()) == _without_up(fresh(TAPS, *second))
 
 
 @settings(deadline=None)
