@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from neutron_lib.exceptions import NoNetworkFoundInMaximumAllowedAttempts
 from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, String, Table, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -83,7 +84,10 @@ class IdPool:
     below: Below = random.randrange
 
     def take_any(self, session: Session, segment_id: str) -> int | None:
-        """Take a free id for a segment; None when every id of the pool is in use."""
+        """Take a free id for a segment; None when every id of the pool is in use.
+
+        Raises ``NoNetworkFoundInMaximumAllowedAttempts`` (503) when others were faster every time.
+        """
         used = UsedIds(session, self.table, self.number, self.scope)
         for attempt in range(TRIES):
             number = choose(self.pool, used, self.below, ordered=attempt == 0)
@@ -91,7 +95,7 @@ class IdPool:
                 return None
             if self.take(session, number, segment_id):
                 return number
-        return None
+        raise NoNetworkFoundInMaximumAllowedAttempts()
 
     def take(self, session: Session, number: int, segment_id: str) -> bool:
         """Take exactly this id, inside the pool or not; False when somebody has it."""

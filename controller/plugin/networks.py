@@ -28,6 +28,7 @@ from typedrivers.manager import TypeManager
 from typedrivers.pools import TRIES, UsedIds
 
 KEYS = Pool((Interval(1, 2**20 - 1),))
+LEFT_OUT = 8
 IPV6_MIN_MTU, MAX_MTU = 1280, 65535
 AUTO_DELETED = (constants.DEVICE_OWNER_DHCP,)
 """Ports that go with their network or subnet, as in Neutron."""
@@ -76,20 +77,22 @@ class Networks:
         return row
 
     def _insert(self, transaction: Transaction, row: NetworkRow) -> None:
-        """Insert the row with the next free key; whoever loses a key to another process takes the one after."""
+        """Insert the row with a free key, the one after the highest; whoever loses it to another process leaves some
+        out, or many processes would lose to each other again and again."""
         session = transaction.session
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             key = choose(KEYS, UsedIds(session, NetworkRow.__table__, "key"), random.randrange)
             if key is None:
-                break
-            row.key = key
+                raise NoSegmentAvailable(reason=f"all {KEYS.size} network numbers are in use")
+            skipped = random.randrange(LEFT_OUT * attempt + 1)
+            row.key = key + skipped if key + skipped in KEYS else key
             try:
                 with session.begin_nested():
                     transaction.created(row)
             except IntegrityError:
                 continue
             return
-        raise NoSegmentAvailable(reason=f"all {KEYS.size} network numbers are in use")
+        raise faults.NoNetworkFoundInMaximumAllowedAttempts()
 
     def _mtu(self, row: NetworkRow, wanted: int) -> int:
         largest = self._types.mtu([segment_value(segment) for segment in row.segments])

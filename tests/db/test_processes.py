@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
+import multiprocessing
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.plugin.api import Query
+from tests.db import worker
 from tests.db.worker import plugin
 from tests.support.store import ADMIN, host_facts
 
-ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 8
 TIMEOUT = 100
+FRESH = multiprocessing.get_context("forkserver")
+FRESH.set_forkserver_preload(["tests.db.worker"])
 
 
 def run(url: str, tasks: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Start one process per task, let all go at once, and collect what they say."""
+    """One process per task, all beginning at once; what they say, in the order of the tasks."""
+    start, answers = FRESH.Barrier(len(tasks), timeout=TIMEOUT), FRESH.SimpleQueue()
     workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.db.worker", url, task, argument],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        for task, argument in tasks
-    ]  # fmt: skip
+        FRESH.Process(target=worker.work, args=(url, task, argument, start, answers, number), daemon=True)
+        for number, (task, argument) in enumerate(tasks)
+    ]
+    for process in workers:
+        process.start()
     try:
-        for worker in workers:
-            assert worker.stdin is not None
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-        answers = [worker.communicate(timeout=TIMEOUT)[0] for worker in workers]
+        found = dict(answers.get() for _ in workers)
     finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-    assert [worker.returncode for worker in workers] == [0] * len(workers)
-    return [json.loads(answer) for answer in answers]
+        for process in workers:
+            process.join(TIMEOUT if sys.exc_info()[0] is None else 0)
+            process.kill()
+    crashes = [answer["crash"] for answer in found.values() if "crash" in answer]
+    assert not crashes, crashes[0]
+    return [found[number] for number in range(len(tasks))]
 
 
 @pytest.mark.parametrize("task", ["networks", "segments"])

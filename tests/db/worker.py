@@ -1,13 +1,14 @@
-"""What a process of these tests does: it is started afresh, opens the database as the controller does, and reports.
+"""What a process of these tests does: it opens the database as the controller does, waits for the others, and works.
 
-``python -m tests.db.worker <url> <task> <argument>``; the answer is one line of JSON on standard output.
+Tasks return what they got (``found``) and the fault that ended them (``error``).
 """
 
 from __future__ import annotations
 
-import json
-import sys
+import traceback
 from collections.abc import Callable
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from neutron_lib.exceptions import Conflict, IpAddressGenerationFailure, NeutronException, NoNetworkAvailable
@@ -95,7 +96,12 @@ TASKS: dict[str, Callable[[Plugin, str], dict[str, Any]]] = {
 }
 
 
-if __name__ == "__main__":
-    ready = plugin(sys.argv[1])
-    sys.stdin.readline()  # so that all of them begin at once
-    sys.stdout.write(json.dumps(TASKS[sys.argv[2]](ready, sys.argv[3])) + "\n")
+def work(url: str, task: str, argument: str, start: Barrier, answers: SimpleQueue[Any], number: int) -> None:
+    """One process: open the database, begin when everybody is ready, answer."""
+    try:
+        made = plugin(url)
+        start.wait()
+        answers.put((number, TASKS[task](made, argument)))
+    except BaseException:
+        start.abort()
+        answers.put((number, {"crash": traceback.format_exc()}))
