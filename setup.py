@@ -1,5 +1,7 @@
 """Packaging of Isthmus: the folders at the top level are the import packages."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 PACKAGES = ("controller", "typedrivers", "mechanisms", "legacy_agent", "topology")
@@ -8,7 +10,7 @@ setup(
     name="isthmus",
     version="0.1.0",
     description="A layer-2 SDN controller for OpenFlow switches and plain Linux hosts on the same networks",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",

@@ -44,10 +44,14 @@ class StatusWriter:
         self._wake.set()
 
     def changed(self, ports: Iterable[str], tick: int) -> None:
-        """These ports' intent or endpoints changed; nodes were asked at ``tick``."""
+        """These ports' intent or endpoints changed; nodes were asked at ``tick``.
+
+        What was written of them is forgotten: the store sets a port DOWN by itself when its binding changes.
+        """
         with self._board.changed:
             for port_id in ports:
                 self._due.add(port_id)
+                self._written.pop(port_id, None)
                 self._ticks[port_id] = tick
         self._wake.set()
 

@@ -162,3 +162,13 @@ def test_a_follower_that_fell_behind_the_feed_loads_anew() -> None:
         world.store.commit(ports={P1: None})
         eventually(lambda: P1 not in world.reconciler.board.intent.ports)
         assert P2 in world.reconciler.board.intent.ports
+
+
+def test_a_port_that_the_store_set_down_is_written_again() -> None:
+    with World() as world:
+        world.reconciler.switch_ready(facts(SWITCH_A), seen(SWITCH_A, P1))
+        world.store.commit(ports={P1: port(P1, SWITCH_A)})
+        eventually(lambda: world.status(P1) == "ACTIVE")
+        world.store.statuses[P1] = ("DOWN", "")
+        world.store.commit(ports={P1: port(P1, SWITCH_A, revision=9)})
+        eventually(lambda: world.status(P1) == "ACTIVE")
