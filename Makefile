@@ -36,7 +36,7 @@ demo: apt venv  ## a small data centre in namespaces: the whole main job, live (
 
 .PHONY: unit
 unit: venv  ## unit tests: seconds, Python only
-	$(PYTEST) tests/unit
+	$(PYTEST) -n auto tests/unit
 
 .PHONY: sim
 sim: venv  ## whole traffic matrices through the in-memory switch, and the driver conformance suites

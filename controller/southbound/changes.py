@@ -13,9 +13,7 @@ from controller.dataplane.messages import ErrorMessage, InstalledGroup
 from controller.dataplane.program_delta import ProgramDelta, between, from_installed, ordered
 from controller.dataplane.values import Flow, Fragment, Program, ToGroup
 from controller.southbound.wire import FlowEntry
-
-FIRST_GROUP, LAST_GROUP = 0x10000000, 0x3FFFFFFF
-"""The group ids of :mod:`mechanisms.openflow.groups`; groups outside belong to others."""
+from mechanisms.openflow import groups
 
 NO_PROGRAM = Program(0, {})
 
@@ -67,13 +65,8 @@ def repair(dump: Dump, examined: Examined, program: Program, version: int) -> Wo
     """What turns a dumped switch into the program."""
     if not dump.flows and not dump.groups:
         return work(between(NO_PROGRAM, program), version)  # shares the encoded bytes of whole fragments
-    delta = from_installed(program, examined.sound, dump.groups or {}, owns_group)
+    delta = from_installed(program, examined.sound, dump.groups or {}, groups.owns)
     return work(delta, version, examined.forged)
-
-
-def owns_group(group_id: int) -> bool:
-    """Whether a group on a switch is ours."""
-    return FIRST_GROUP <= group_id <= LAST_GROUP
 
 
 def examine(entries: Iterable[FlowEntry], program: Program, version: int, spelling: Mapping[int, bytes]) -> Examined:
