@@ -10,12 +10,12 @@ from controller.southbound.changes import (
     examine,
     instructions_of,
     other_spellings,
-    owns_group,
     reasons,
     repair,
     without,
 )
 from controller.southbound.wire import FlowEntry
+from mechanisms.openflow import groups
 
 GROUP = Group(0x20000001, GroupType.ALL, (Bucket((Output(1),)),), "a group")
 FLOWS = tuple(
@@ -73,8 +73,8 @@ def test_reasons() -> None:
 
 
 def test_group_ids() -> None:
-    assert owns_group(GROUP.id)
-    assert not owns_group(5)
+    assert groups.owns(GROUP.id)
+    assert not groups.owns(5)
 
 
 def _buckets() -> bytes:
