@@ -169,17 +169,62 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class PortView:
+    """An OpenFlow port as the switch reports it."""
+
+    name: str
+    link_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FabricTree:
+    """How broadcast of one physical network leaves a switch, and where what is not in the fabric is reached.
+
+    ``links`` maps OpenFlow port of a tree link -> ids of the switches behind it. ``clouds`` are those of the ports
+    behind which there is an uplink in use. ``uplink`` tells whether the switch's own uplink is in use. ``exits``
+    counts the uplinks in use among all linked switches; with exactly one, ``exit`` are the ports towards it, the best
+    first (empty on the switch that has it).
+    """
+
+    links: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    clouds: frozenset[int] = frozenset()
+    uplink: bool = False
+    exits: int = 0
+    exit: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """The links between OpenFlow switches as one switch sees them.
+
+    ``links`` are its OpenFlow ports with a link, ``members`` the switches that links reach (itself among them),
+    ``next_hops`` maps each other member -> ports towards it, the best first, the rest for when that is down. ``trees``
+    has an entry for each physical network that links carry.
+    """
+
+    links: tuple[int, ...] = ()
+    members: frozenset[str] = frozenset()
+    next_hops: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    trees: Mapping[str, FabricTree] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What is plugged into one node just now. Never stored; it changes that node's own plan only.
 
     ``attachments`` maps port id -> endpoint. ``uplinks`` maps physical network -> OpenFlow port number,
     ``tunnel_ports`` network type -> OpenFlow port number (both empty for hosts, whose agent resolves names itself).
+    ``switch_ports`` are the OpenFlow ports by number of a switch that has no other way to say what is plugged in:
+    ports of the API name them by ``local_link_information``. ``fabric`` is None where no links between switches are
+    looked for.
     """
 
     node_id: str
     attachments: Mapping[str, Attachment] = field(default_factory=dict)
     uplinks: Mapping[str, int] = field(default_factory=dict)
     tunnel_ports: Mapping[str, int] = field(default_factory=dict)
+    switch_ports: Mapping[int, PortView] = field(default_factory=dict)
+    fabric: Fabric | None = None
 
 
 def switch_node_id(datapath_id: int) -> str:

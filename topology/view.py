@@ -1,0 +1,70 @@
+"""The fabric as each switch sees it: :class:`controller.model.Fabric` made from paths and trees. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from controller.model import Fabric, FabricTree
+from topology.graph import Paths, behind
+from topology.links import End, Link
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What broadcast of one physical network takes: links, and uplinks in use."""
+
+    links: frozenset[Link] = frozenset()
+    uplinks: frozenset[End] = frozenset()
+
+    def without(self, other: Tree) -> Tree:
+        """What is here and not in ``other``."""
+        return Tree(self.links - other.links, self.uplinks - other.uplinks)
+
+    def common(self, other: Tree) -> Tree:
+        """What is in both."""
+        return Tree(self.links & other.links, self.uplinks & other.uplinks)
+
+    def __bool__(self) -> bool:
+        return bool(self.links or self.uplinks)
+
+
+def next_hops_of(
+    node: str, paths: Paths, old: Mapping[str, tuple[int, ...]], measured: Collection[str] | None
+) -> Mapping[str, tuple[int, ...]]:
+    """Other member -> ports towards it. With ``measured``, only those destinations may differ from ``old``."""
+    members = paths.component(node) - {node}
+    if measured is None:
+        return {target: paths.next_hops(node, target) for target in sorted(members)}
+    if not (members ^ old.keys()) and not members & set(measured):
+        return old
+    return {target: old[target] if target in old and target not in measured else paths.next_hops(node, target)
+            for target in sorted(members)}  # fmt: skip
+
+
+def tree_of(node: str, tree: Tree, paths: Paths) -> FabricTree:
+    """One physical network's tree as a switch sees it."""
+    members = paths.component(node)
+    found = behind(tree.links, node)
+    entrances = sorted(end for end in tree.uplinks if end.node_id in members)
+    with_uplink = {end.node_id for end in entrances}
+    exit_ports: tuple[int, ...] = ()
+    if len(entrances) == 1 and entrances[0].node_id != node:
+        exit_ports = paths.next_hops(node, entrances[0].node_id)
+    return FabricTree(
+        links=found,
+        clouds=frozenset(port for port, nodes in found.items() if nodes & with_uplink),
+        uplink=node in with_uplink,
+        exits=len(entrances),
+        exit=exit_ports,
+    )
+
+
+def fabric_of(
+    node: str, paths: Paths, trees: Mapping[str, Tree], old: Fabric, measured: Collection[str] | None = None
+) -> Fabric:
+    """The view of one switch. ``measured`` as in :func:`next_hops_of`; the old view itself if nothing changed."""
+    hops = next_hops_of(node, paths, old.next_hops, measured)
+    seen = {name: tree_of(node, tree, paths) for name, tree in sorted(trees.items())}
+    new = replace(old, links=paths.ports(node), members=paths.component(node), next_hops=hops, trees=seen)
+    return old if new == old else new
