@@ -12,14 +12,14 @@ from controller.plugin.context import RequestContext
 
 def networks(context: RequestContext) -> list[ColumnElement[bool]]:
     """Own networks, shared ones, and external ones."""
-    if context.is_admin:
+    if context.sees_all:
         return []
     return [or_(NetworkRow.project_id == context.project_id, NetworkRow.shared, NetworkRow.external)]
 
 
 def subnets(context: RequestContext) -> list[ColumnElement[bool]]:
     """Own subnets, and those of shared networks."""
-    if context.is_admin:
+    if context.sees_all:
         return []
     shared = select(NetworkRow.id).where(NetworkRow.shared)
     return [or_(SubnetRow.project_id == context.project_id, SubnetRow.network_id.in_(shared))]
@@ -27,7 +27,7 @@ def subnets(context: RequestContext) -> list[ColumnElement[bool]]:
 
 def ports(context: RequestContext) -> list[ColumnElement[bool]]:
     """Own ports, and all ports of own networks."""
-    if context.is_admin:
+    if context.sees_all:
         return []
     own = select(NetworkRow.id).where(NetworkRow.project_id == context.project_id)
     return [or_(PortRow.project_id == context.project_id, PortRow.network_id.in_(own))]
