@@ -64,6 +64,9 @@ API = [
 OPENFLOW = [
     cfg.HostAddressOpt("listen_host", default="0.0.0.0", help="Address on which switches connect."),
     cfg.PortOpt("listen_port", default=6653, help="Port on which switches connect."),
+    cfg.DictOpt("uplinks", default={},
+                help="<physical network>:<port name> pairs for switches without OVSDB: a port of that name is the "
+                     "uplink into the physical network."),
     cfg.FloatOpt("request_timeout", default=10.0, min=0.1, help="Seconds a switch has to answer a request."),
     cfg.FloatOpt("echo_interval", default=5.0, min=0.1, help="Seconds between echo requests."),
     cfg.FloatOpt("audit_interval", default=300.0, min=0.0,

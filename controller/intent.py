@@ -44,6 +44,14 @@ class Touched:
     nodes: Mapping[str, frozenset[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Carriers:
+    """Who carries one network: node id -> segment, and segment id -> nodes ordered by key."""
+
+    segments: Mapping[str, Segment]
+    nodes: Mapping[str, list[Node]]
+
+
 class Intent:
     """Networks, ports and nodes with the indexes that the compilers need. Only bound ports are indexed by node."""
 
@@ -56,6 +64,7 @@ class Intent:
         self._carriers: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
         self._carried: dict[str, dict[str, int]] = defaultdict(dict)
         self._versions: dict[str, object] = {}
+        self._segments: dict[str, Carriers] = {}
 
     def version_of(self, network_id: str) -> object:
         """A token that is another object whenever anything that concerns the network changed: the network itself, its
@@ -84,22 +93,32 @@ class Intent:
         Should ports of the network be bound there by several segments, it is the network's first of them: the answer
         depends on what is bound and never on the order in which it came.
         """
-        network = self.networks.get(network_id)
-        if network is None:
-            return None
-        ports = self.ports_on(node_id, network_id).values()
-        bound = {port.binding.segment_id for port in ports if port.binding is not None}
-        return next((segment for segment in network.segments if segment.id in bound), None)
+        return self._carriers_of(network_id).segments.get(node_id)
 
     def peers_of(self, node_id: str, network_id: str) -> list[Node]:
         """The other nodes that carry the network by the same segment, ordered by key."""
-        mine = self.segment_on(node_id, network_id)
-        if mine is None:
-            return []
-        others = (other for other in self.nodes_of(network_id) if other != node_id)
-        same = [self.nodes[other] for other in others
-                if other in self.nodes and self.segment_on(other, network_id) == mine]  # fmt: skip
-        return sorted(same, key=lambda node: node.key)
+        carriers = self._carriers_of(network_id)
+        mine = carriers.segments.get(node_id)
+        return [] if mine is None else [node for node in carriers.nodes[mine.id] if node.id != node_id]
+
+    def _carriers_of(self, network_id: str) -> Carriers:
+        """Who carries the network by which segment; worked out once after every change that concerns the network."""
+        known = self._segments.get(network_id)
+        if known is None:
+            known = self._segments[network_id] = self._find_carriers(network_id)
+        return known
+
+    def _find_carriers(self, network_id: str) -> Carriers:
+        network = self.networks.get(network_id)
+        segments: dict[str, Segment] = {}
+        nodes: dict[str, list[Node]] = defaultdict(list)
+        for node_id, ports in self._carriers.get(network_id, {}).items() if network is not None else ():
+            bound = {port.binding.segment_id for port in ports.values() if port.binding is not None}
+            segment = next((item for item in network.segments if item.id in bound), None) if network else None
+            if segment is not None:
+                segments[node_id] = segment
+                nodes[segment.id] += [self.nodes[node_id]] if node_id in self.nodes else []
+        return Carriers(segments, {key: sorted(found, key=lambda node: node.key) for key, found in nodes.items()})
 
     def apply(self, change: Change) -> Touched:
         """Take over a change and say which nodes' plans it may alter, and for which networks."""
@@ -157,6 +176,7 @@ class Intent:
 
     def _outdate(self, network_id: str) -> None:
         self._versions.pop(network_id, None)
+        self._segments.pop(network_id, None)
 
     def _index(self, port: Port) -> None:
         if port.binding is None:

@@ -26,7 +26,10 @@ class NodeState:
     node_id: str
     news: threading.Condition = field(default_factory=threading.Condition, repr=False)
     connected: bool = False
+    told: Observation | None = None
+    """What the node told last."""
     observation: Observation | None = None
+    """What it told, with the endpoints of ports that say themselves where they are plugged in."""
     asked: int = 0
     acknowledged: int = 0
     acknowledged_revision: int = 0

@@ -11,13 +11,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from controller.dataplane.values import Program
 from controller.errors import FeedExpired, IsthmusError
 from controller.intent import Change, Intent
+from controller.local_links import linked
 from controller.mailbox import Mailbox
 from controller.model import Node, NodeFacts, NodeKind, Observation, Port
 from controller.node_state import Board, NodeState, Work
@@ -133,12 +134,26 @@ class Reconciler:
         with self.board.changed:
             before = {port_id: self.board.intent.ports.get(port_id) for port_id in change.ports}
             touched = self.board.intent.apply(change)
+            self._follow_links(before)
             tick = self.board.touch(touched.nodes)
             moved = {port_id for port_id, port in before.items() if port != self.board.intent.ports.get(port_id)}
             self._statuses.changed(moved, tick)
             for network_id in change.networks:
                 self._statuses.changed(self.board.intent.bound_ports(network_id), tick)
         self._compile_hosts(touched.nodes)
+
+    def _follow_links(self, before: Mapping[str, Port | None]) -> None:
+        """Find out again where changed ports are plugged in that say so themselves."""
+        for port_id, old in before.items():
+            new = self.board.intent.ports.get(port_id)
+            linked_ports = [port for port in (old, new) if port is not None and port.local_links]
+            for node_id in {port.binding.node_id for port in linked_ports if port.binding is not None}:
+                state = self.board.known(node_id)
+                if state is not None and state.told is not None and state.observation is not None:
+                    found = linked(state.told, () if new is None else (new,)).attachments.get(port_id)
+                    kept = {key: item for key, item in state.observation.attachments.items() if key != port_id}
+                    attachments = kept if found is None else {**kept, port_id: found}
+                    state.observation = replace(state.observation, attachments=attachments)
 
     # -- what nodes tell -----------------------------------------------------------------------------------------
 
@@ -158,9 +173,10 @@ class Reconciler:
         """Record facts and endpoints of a node and ask it to follow. Runs in the caller's thread."""
         self._nodes.node_seen(facts)
         state = self.board.state(facts.id)
-        before = state.observation.attachments if state.observation else {}
+        before = state.told.attachments if state.told else {}
         for port_id in observation.attachments.keys() - before.keys():
-            self._nodes.port_plugged(port_id, facts.id)
+            if not self._is_bound(port_id, facts):
+                self._nodes.port_plugged(port_id, facts.id)
         for port_id in before.keys() - observation.attachments.keys():
             self._nodes.port_unplugged(port_id, facts.id)
         self.catch_up()
@@ -168,16 +184,24 @@ class Reconciler:
         if facts.kind is NodeKind.SWITCH:
             self._start_loop(facts.id)
 
-    def _observe(self, state: NodeState, observation: Observation) -> None:
+    def _is_bound(self, port_id: str, facts: NodeFacts) -> bool:
+        """Whether the port is known to be bound to the node that it was plugged into: the store need not be asked."""
+        port = self.board.intent.ports.get(port_id)
+        return (port is not None and port.binding is not None and port.binding.node_id == facts.id
+                and port.host == facts.host)  # fmt: skip
+
+    def _observe(self, state: NodeState, told: Observation) -> None:
         with self.board.changed:
             came_back = not state.connected
             old = state.observation
             state.connected, state.last_seen = True, self.board.clock()
-            state.observation = observation
+            ports = self.board.intent.ports
+            observation = linked(told, (ports[port_id] for port_id in self._ports_of(state.node_id)))
+            state.told, state.observation = told, observation
             if came_back or old != observation:
                 tick = self.board.touch({state.node_id: None} if state.is_switch else {})
-                ports = observation.attachments.keys() | (old.attachments.keys() if old else set())
-                self._statuses.changed(ports if not came_back else self._ports_of(state.node_id) | ports, tick)
+                seen = observation.attachments.keys() | (old.attachments.keys() if old else set())
+                self._statuses.changed(seen if not came_back else self._ports_of(state.node_id) | seen, tick)
 
     def node_lost(self, node_id: str) -> None:
         """The node is not connected any more; its ports are DOWN, its peers go on as they are."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.intent import Intent
+from controller.local_links import link_on
 from controller.model import Node, NodeKind, Port
 from controller.node_state import NodeState
 from legacy_agent.host_plan import device_name
 
 ACTIVE, BUILD, DOWN = "ACTIVE", "BUILD", "DOWN"
+
+SHOWN = 5
+"""Reasons that are written out."""
 
 StateOf = Callable[[str], NodeState | None]
 
@@ -34,7 +38,7 @@ def port_status(port: Port, intent: Intent, state_of: StateOf, tick: int) -> Por
     if down:
         return PortStatus(DOWN, down)
     waiting = _waiting_reasons(port, intent, state_of, tick)
-    return PortStatus(BUILD, "; ".join(waiting)) if waiting else PortStatus(ACTIVE)
+    return PortStatus(BUILD, _joined(waiting)) if waiting else PortStatus(ACTIVE)
 
 
 def nodes_to_know(port: Port, intent: Intent) -> list[Node]:
@@ -67,16 +71,31 @@ def _down_reason(port: Port, intent: Intent, state_of: StateOf) -> str:
 def _plug_hint(port: Port, node: Node) -> str:
     if node.kind is NodeKind.HOST:
         return f"interface {device_name(port.id)} does not exist there"
+    link = link_on(port, node.id)
+    if link is not None:
+        return f"the switch has no port '{link}' (local_link_information)"
     return f"no interface has external_ids:iface-id={port.id}"
 
 
+def blocking_nodes(port: Port, intent: Intent, state_of: StateOf, tick: int) -> set[str]:
+    """Ids of the nodes that a BUILD port waits for."""
+    return {node.id for node in nodes_to_know(port, intent) if waits_for(node, port, state_of(node.id), tick)}
+
+
 def _waiting_reasons(port: Port, intent: Intent, state_of: StateOf, tick: int) -> list[str]:
-    return [reason for reason in (_waits_for(node, port, state_of, tick) for node in nodes_to_know(port, intent))
-            if reason]  # fmt: skip
+    nodes = nodes_to_know(port, intent)
+    return [reason for reason in (waits_for(node, port, state_of(node.id), tick) for node in nodes) if reason]
 
 
-def _waits_for(node: Node, port: Port, state_of: StateOf, tick: int) -> str:
-    state = state_of(node.id)
+def _joined(reasons: list[str]) -> str:
+    """Failures first; of very many reasons the first few and the number of the others."""
+    ordered = sorted(reasons, key=lambda reason: reason.startswith("waiting "))
+    more = [f"and {len(ordered) - SHOWN} more"] if len(ordered) > SHOWN else []
+    return "; ".join([*ordered[:SHOWN], *more])
+
+
+def waits_for(node: Node, port: Port, state: NodeState | None, tick: int) -> str:
+    """Why a port waits for a node that must know it; empty if it does not."""
     if state is None or not state.connected:
         return ""
     if port.network_id in state.network_errors:
@@ -84,10 +103,3 @@ def _waits_for(node: Node, port: Port, state_of: StateOf, tick: int) -> str:
     if state.covers(tick):
         return ""
     return f"node {node.host}: {state.error}" if state.error else f"waiting for node {node.host} to acknowledge"
-
-
-def affected(ports: Iterable[Port], intent: Intent, node_id: str) -> Iterable[str]:
-    """Ids of those ports whose status may depend on the node."""
-    for port in ports:
-        if port.binding is not None and (port.binding.node_id == node_id or intent.ports_on(node_id, port.network_id)):
-            yield port.id

@@ -54,7 +54,11 @@ class Transaction:
 
     def touch(self, row: Standard | NodeRow, kind: str = INTENT) -> None:
         """Name an object in the change feed."""
-        key = (RESOURCES[type(row)], row.id)
+        self.touch_id(RESOURCES[type(row)], row.id, kind)
+
+    def touch_id(self, resource: str, object_id: str, kind: str = INTENT) -> None:
+        """Name an object in the change feed by its id."""
+        key = (resource, object_id)
         if self._touched.get(key) != INTENT:
             self._touched[key] = kind
 

@@ -78,6 +78,9 @@ class Nodes(Protocol):
     def set_port_status(self, port_id: str, status: str, reason: str) -> None:
         """Record ACTIVE, BUILD or DOWN with the reason that the API shows. It is no change of intent."""
 
+    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]]) -> None:
+        """Port id -> (status, reason): :meth:`set_port_status` for many, in one transaction."""
+
 
 class Feed(Protocol):
     """The change feed as the controller follows it."""

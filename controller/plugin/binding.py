@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from controller.db.models import BindingRow, NetworkRow, NodeRow, PortRow
 from controller.db.transaction import Transaction
 from controller.db.values import local_links, network_value, node_value, port_value
+from controller.local_links import switch_number
 from controller.model import Network, Node, Port, switch_node_id
 from mechanisms.api import Bound
 from typedrivers.intervals import Interval
@@ -112,14 +113,6 @@ def wish(row: BindingRow) -> None:
         if number is not None:
             row.switch_node_id = switch_node_id(number)
             return
-
-
-def switch_number(text: str) -> int | None:
-    """A datapath id as hexadecimal digits, with or without ``0x``, colons or dashes; None if it is none."""
-    digits = text.strip().lower().removeprefix("0x").replace(":", "").replace("-", "")
-    if not digits or len(digits) > 16 or any(digit not in "0123456789abcdef" for digit in digits):
-        return None
-    return int(digits, 16)
 
 
 def status_reason(row: BindingRow) -> str:

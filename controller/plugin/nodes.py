@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from neutron_lib.constants import PORT_STATUS_ACTIVE
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from controller.db.models import BindingRow, NodeRow, PortRow
 from controller.db.session import Store
 from controller.db.transaction import STATUS, Transaction
-from controller.db.values import facts_json, node_value
+from controller.db.values import CHUNK, facts_json, node_value
 from controller.errors import UnknownNode
 from controller.model import Node, NodeFacts
 from controller.plugin.agents import agent_id
@@ -18,6 +20,15 @@ from typedrivers.intervals import Interval
 from typedrivers.pools import UsedIds
 
 NODE_KEYS = Interval(1, 2**16 - 1)
+
+SET_STATUS = (
+    update(PortRow.__table__)  # type: ignore[arg-type]
+    .where(PortRow.__table__.c.id == bindparam("port_id"))
+    .values(
+        status=bindparam("status"), status_reason=bindparam("status_reason"), updated_at=bindparam("updated_at"),
+        revision_number=PortRow.__table__.c.revision_number + 1,
+    )
+)  # fmt: skip
 
 
 class NodeEvents:
@@ -142,23 +153,38 @@ class NodeEvents:
             found = session.scalars(select(PortRow.id).where(chosen).limit(2)).all()
         return found[0] if len(found) == 1 else None
 
-    def set_port_status(self, port_id: str, status: str, reason: str) -> None:
-        """Record a status; a report that comes too late cannot make an unbound port ACTIVE."""
+    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]]) -> None:
+        """Record statuses (port id -> status, reason) in one transaction; a report that comes too late cannot make an
+        unbound port ACTIVE."""
         with self._store.read() as session:
-            port = session.get(PortRow, port_id)
-            if port is None or (port.status, port.status_reason) == (status, reason):
+            if not _different(session, statuses):
                 return
 
         def work(transaction: Transaction) -> None:
-            row = transaction.session.get(PortRow, port_id, with_for_update=True)
-            if row is None or (row.status, row.status_reason) == (status, reason):
-                return
-            if status == PORT_STATUS_ACTIVE and row.binding.node_id is None:
-                return
-            row.status, row.status_reason = status, reason
-            transaction.updated(row, STATUS)
+            session = transaction.session
+            changed = _different(session, statuses, lock=True)
+            rows = [{"port_id": port_id, "status": statuses[port_id][0], "status_reason": statuses[port_id][1],
+                     "updated_at": transaction.now} for port_id in changed]  # fmt: skip
+            if rows:
+                session.connection().execute(SET_STATUS, rows)
+            for port_id in changed:
+                transaction.touch_id("port", port_id, STATUS)
 
         self._store.write(work)
+
+
+def _different(session: Session, statuses: Mapping[str, tuple[str, str]], lock: bool = False) -> list[str]:
+    """Which of these ports have another status, and may have the new one."""
+    found, wanted = [], sorted(statuses)
+    for start in range(0, len(wanted), CHUNK):
+        chosen = PortRow.id.in_(wanted[start : start + CHUNK])
+        columns = select(PortRow.id, PortRow.status, PortRow.status_reason, BindingRow.node_id)
+        statement = columns.join(BindingRow, BindingRow.port_id == PortRow.id).where(chosen).order_by(PortRow.id)
+        for row in session.execute(statement.with_for_update(of=PortRow) if lock else statement):
+            unbound = statuses[row.id][0] == PORT_STATUS_ACTIVE and row.node_id is None
+            if (row.status, row.status_reason) != statuses[row.id] and not unbound:
+                found.append(row.id)
+    return found
 
 
 def _node(session: Session, node_id: str) -> NodeRow:

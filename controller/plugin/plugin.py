@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -184,7 +184,11 @@ class Plugin:
 
     def set_port_status(self, port_id: str, status: str, reason: str) -> None:
         """Record a port's status."""
-        self._nodes.set_port_status(port_id, status, reason)
+        self._nodes.set_port_statuses({port_id: (status, reason)})
+
+    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]]) -> None:
+        """Record ports' statuses in one transaction."""
+        self._nodes.set_port_statuses(statuses)
 
 
 def _admin_only(context: RequestContext) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Attachment, NodeFacts, NodeKind, Observation, switch_node_id
+from controller.model import (
+    PHYSICAL_TYPES,
+    TUNNEL_TYPES,
+    Attachment,
+    NodeFacts,
+    NodeKind,
+    Observation,
+    PortView,
+    switch_node_id,
+)
 
 TUNNEL_MARK = ("isthmus", "tunnel")
 """``Interface external_ids`` entry of tunnel ports of ours: a freshly started controller knows them by it."""
@@ -73,20 +82,20 @@ class BridgeChange:
 
 
 @dataclass(frozen=True, slots=True)
-class PortView:
-    """An OpenFlow port as the switch reports it."""
-
-    name: str
-    link_up: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Make:
-    """What the handshake found out: capabilities, and the number of tables there are and that our pipeline needs."""
+    """What the handshake found out: capabilities, and the number of tables there are and that our pipeline needs.
+
+    ``uplinks`` is what the operator says of switches without OVSDB: physical network -> name of the port there.
+    """
 
     capabilities: frozenset[str] = frozenset()
     tables: int = 0
     tables_needed: int = 0
+    uplinks: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING_SAID = Make()
+NO_PORTS: Mapping[int, PortView] = {}
 
 
 def wanted_tunnels(bridge: Bridge) -> dict[str, TunnelPort]:
@@ -121,12 +130,18 @@ def tunnel_ports(bridge: Bridge | None) -> dict[str, int]:
     return {item.type: item.ofport for item in bridge.interfaces if item.is_our_tunnel and item.ofport is not None}
 
 
-def observe(datapath_id: int, bridge: Bridge | None, ports: Mapping[int, PortView]) -> Observation:
+def observe(
+    datapath_id: int, bridge: Bridge | None, ports: Mapping[int, PortView], make: Make = NOTHING_SAID
+) -> Observation:
     """What is plugged in. OVSDB says which interface is which port of the API; whether its link is up, OpenFlow says
-    sooner (PORT_STATUS), so its word is taken where both speak of the same interface."""
+    sooner (PORT_STATUS), so its word is taken where both speak of the same interface.
+
+    Without OVSDB the ports of the API say themselves where they are plugged in, by number or name of the port."""
     node_id = switch_node_id(datapath_id)
     if bridge is None:
-        return Observation(node_id)
+        numbers = {view.name: number for number, view in sorted(ports.items(), reverse=True)}
+        named = {network: numbers[name] for network, name in make.uplinks.items() if name in numbers}
+        return Observation(node_id, uplinks=named, switch_ports=ports)
     attachments: dict[str, Attachment] = {}
     uplinks: dict[str, int] = {}
     for item in bridge.interfaces:
@@ -139,8 +154,11 @@ def observe(datapath_id: int, bridge: Bridge | None, ports: Mapping[int, PortVie
     return Observation(node_id, attachments, uplinks, tunnel_ports(bridge))
 
 
-def node_facts(datapath_id: int, bridge: Bridge | None, make: Make, ovsdb_problem: str) -> NodeFacts:
-    """What the switch can do. ``ovsdb_problem`` says why there is no (fresh) bridge, for the operator."""
+def node_facts(
+    datapath_id: int, bridge: Bridge | None, make: Make, ovsdb_problem: str, ports: Mapping[int, PortView] = NO_PORTS
+) -> NodeFacts:
+    """What the switch can do. ``ovsdb_problem`` says why there is no (fresh) bridge, for the operator; ``ports`` are
+    looked at for uplinks then."""
     capabilities = make.capabilities
     node_id = switch_node_id(datapath_id)
     ids = bridge.host_ids if bridge is not None else {}
@@ -154,7 +172,7 @@ def node_facts(datapath_id: int, bridge: Bridge | None, make: Make, ovsdb_proble
         mechanisms=("openflow",),
         tunnel_ip=tunnel_ip,
         tunnel_types=TUNNEL_TYPES - limits.keys(),
-        physical_networks=_uplink_names(bridge),
+        physical_networks=_uplink_names(bridge) if bridge is not None else _named_uplinks(make, ports),
         capabilities=capabilities | ({"ovsdb"} if bridge is not None else frozenset()),
         limits=limits,
     )
@@ -170,9 +188,12 @@ def _physical_networks(item: Interface) -> list[str]:
     return [name.strip() for name in names if name.strip()]
 
 
-def _uplink_names(bridge: Bridge | None) -> dict[str, str]:
-    if bridge is None:
-        return {}
+def _named_uplinks(make: Make, ports: Mapping[int, PortView]) -> dict[str, str]:
+    names = {view.name for view in ports.values()}
+    return {network: name for network, name in make.uplinks.items() if name in names}
+
+
+def _uplink_names(bridge: Bridge) -> dict[str, str]:
     return {network: item.name for item in bridge.interfaces for network in _physical_networks(item)}
 
 

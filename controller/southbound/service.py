@@ -39,6 +39,7 @@ class Southbound:
             replicas=Replicas(conf.ovsdb.timeout),
             retry_max=conf.openflow.retry_max,
             ovsdb_remote=self._ovsdb_remote,
+            uplinks=conf.openflow.uplinks,
         )
         self._remotes = {int(key, 16): remote for key, remote in conf.ovsdb.remotes.items()}
         self._sessions: dict[str, Session] = {}

@@ -12,15 +12,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller.dataplane.values import Program
 from controller.errors import IsthmusError, SwitchError, SwitchGone
-from controller.model import NodeFacts, Observation, switch_node_id
+from controller.model import NodeFacts, Observation, PortView, switch_node_id
 from controller.southbound import wire
 from controller.southbound.applying import Applier, Rejected
-from controller.southbound.bridge import Bridge, Make, PortView, node_facts, observe
+from controller.southbound.bridge import Bridge, Make, node_facts, observe
 from controller.southbound.exchange import Exchange
 from controller.southbound.ovsdb import BridgeWatch, Replicas
 from controller.switches import Applied, Rejection, SwitchEvents, SwitchState
@@ -40,12 +40,13 @@ LINK_DOWN = 1
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Deadlines in seconds, and where a switch's OVSDB is: ``ovsdb_remote(datapath id, address)`` gives the remote,
-    None if it is not used."""
+    None if it is not used. ``uplinks`` maps physical network -> port name, for switches without OVSDB."""
 
     request_timeout: float
     replicas: Replicas
     retry_max: float
     ovsdb_remote: Callable[[int, str], str | None]
+    uplinks: Mapping[str, str] = field(default_factory=dict)
 
 
 class Session:
@@ -179,7 +180,7 @@ class Session:
         bundles = self.exchange.can_bundle()
         if bundles:
             found.add("bundles")
-        self._make = Make(frozenset(found), tables, stamp.TABLE + 1)
+        self._make = Make(frozenset(found), tables, stamp.TABLE + 1, self._settings.uplinks)
         self._applier = Applier(self.exchange, bundles)
 
     def _await_bridge(self) -> None:
@@ -208,8 +209,8 @@ class Session:
         while self._state != GONE:
             self._news.clear()
             report = (
-                node_facts(self.datapath_id, self.bridge, self._make, self._ovsdb_problem),
-                observe(self.datapath_id, self.bridge, self._ports),
+                node_facts(self.datapath_id, self.bridge, self._make, self._ovsdb_problem, self._ports),
+                observe(self.datapath_id, self.bridge, self._ports, self._make),
             )
             if self._state in (HANDSHAKE, WAITING):
                 self._state = READY

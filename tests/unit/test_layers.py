@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("controller", "typedrivers", "mechanisms", "legacy_agent", "topology")
 
 LAYERS: list[tuple[str, ...]] = [
-    ("controller.config", "controller.model", "controller.errors", "controller.delta", "legacy_agent.host_plan"),
+    ("controller.config", "controller.model", "controller.errors", "controller.delta", "controller.local_links",
+     "legacy_agent.host_plan"),
     ("typedrivers", "topology", "controller.dataplane", "controller.intent", "controller.db",
      "controller.plugin.context"),
     ("mechanisms",),

@@ -96,6 +96,9 @@ class MemoryStore:
     def set_port_status(self, port_id: str, status: str, reason: str) -> None:
         self.statuses[port_id] = (status, reason)
 
+    def set_port_statuses(self, statuses: dict[str, tuple[str, str]]) -> None:
+        self.statuses.update(statuses)
+
 
 class NotingSwitches:
     """Switches that take every program, or fail while ``broken``, or wait while ``slow`` is cleared."""

@@ -1,0 +1,46 @@
+"""Endpoints of ports that say themselves where they are plugged in, by ``local_link_information`` of their profile.
+
+So it is on switches without OVSDB. A link names the switch by its datapath id and the port by number or name. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from controller.model import Attachment, Observation, Port, switch_node_id
+
+
+def switch_number(text: str) -> int | None:
+    """A datapath id as hexadecimal digits, with or without ``0x``, colons or dashes; None if it is none."""
+    digits = text.strip().lower().removeprefix("0x").replace(":", "").replace("-", "")
+    if not digits or len(digits) > 16 or any(digit not in "0123456789abcdef" for digit in digits):
+        return None
+    return int(digits, 16)
+
+
+def link_on(port: Port, node_id: str) -> str | None:
+    """What the port says of where it is plugged in on the node it is bound to; None if it is elsewhere or silent."""
+    if port.binding is None or port.binding.node_id != node_id:
+        return None
+    numbers = ((switch_number(switch), name) for switch, name in port.local_links)
+    return next((name for number, name in numbers if number is not None and switch_node_id(number) == node_id), None)
+
+
+def linked(told: Observation, ports: Iterable[Port]) -> Observation:
+    """What the switch told, with the endpoints of those of ``ports`` that name one of its OpenFlow ports."""
+    if not told.switch_ports:
+        return told
+    numbers = {view.name: number for number, view in sorted(told.switch_ports.items(), reverse=True)}
+    found = dict(told.attachments)
+    for port in ports:
+        name = link_on(port, told.node_id)
+        number = None if name is None else numbers.get(name, _number(name))
+        view = None if number is None else told.switch_ports.get(number)
+        if view is not None:
+            found[port.id] = Attachment(port.id, view.name, number, view.link_up)
+    return replace(told, attachments=found)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
