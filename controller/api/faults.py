@@ -24,6 +24,10 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
 """First match wins. Pools without a free id are a conflict (409): asking again does not help, giving back does."""
 
 
+KEPT_HEADERS = ("Allow", "WWW-Authenticate")
+"""What an error's own answer says beyond its body."""
+
+
 def status_of(error: Exception) -> int:
     """The HTTP status of an error, 500 for what nobody foresaw."""
     if isinstance(error, exc.HTTPException):
@@ -44,8 +48,9 @@ def fault_response(error: Exception, request_id: str) -> Response:
                 f"cause under {request_id}."
             )
     response = neutron_error(status, kind, message)
-    if isinstance(error, exc.HTTPException) and error.wsgi_response.headers.get("Allow"):
-        response.headers["Allow"] = error.wsgi_response.headers["Allow"]
+    if isinstance(error, exc.HTTPException):
+        kept = ((name, error.wsgi_response.headers.get(name)) for name in KEPT_HEADERS)
+        response.headers.update({name: value for name, value in kept if value})
     return response
 
 
