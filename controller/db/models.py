@@ -1,4 +1,4 @@
-"""The tables of networks, subnets, ports, nodes and the change feed.
+"""The tables of networks, subnets, ports, nodes, what administrators set over them, and the change feed.
 
 Allocations of network types are the type drivers' own tables (``typedrivers``).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from controller.db.base import Address, Base, PackedAddress, UtcTime
@@ -30,8 +30,17 @@ class Standard(Base):
     revision_number: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
-class NetworkRow(Standard):
-    """A network. ``key`` is its number in the pipeline."""
+class Tagged(Standard):
+    """A resource that may have tags. They are few and belong to it alone, so they live in its row."""
+
+    __abstract__ = True
+
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
+
+
+class NetworkRow(Tagged):
+    """A network. ``key`` is its number in the pipeline. ``shared`` and ``external`` repeat what its RBAC policies say:
+    shared with everybody, external for anybody."""
 
     __tablename__ = "networks"
 
@@ -45,6 +54,7 @@ class NetworkRow(Standard):
     mtu: Mapped[int] = mapped_column(default=1500)
     port_security_enabled: Mapped[bool] = mapped_column(default=True)
     vlan_transparent: Mapped[bool | None] = mapped_column(default=None)
+    availability_zone_hints: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
 
     segments: Mapped[list[SegmentRow]] = relationship(
         order_by="SegmentRow.position", cascade="all, delete-orphan", lazy="selectin", back_populates="network"
@@ -67,7 +77,7 @@ class SegmentRow(Standard):
     network: Mapped[NetworkRow] = relationship(back_populates="segments")
 
 
-class SubnetRow(Standard):
+class SubnetRow(Tagged):
     """A subnet of a network."""
 
     __tablename__ = "subnets"
@@ -83,6 +93,7 @@ class SubnetRow(Standard):
     ipv6_address_mode: Mapped[str | None] = mapped_column(String(32))
     dns_nameservers: Mapped[list[str]] = mapped_column(JSON, default=list)
     host_routes: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
+    subnetpool_id: Mapped[str | None] = mapped_column(ID, index=True)
 
     pools: Mapped[list[PoolRow]] = relationship(
         order_by="PoolRow.first", cascade="all, delete-orphan", lazy="selectin"
@@ -99,7 +110,7 @@ class PoolRow(Base):
     last: Mapped[Address] = mapped_column(PackedAddress)
 
 
-class PortRow(Standard):
+class PortRow(Tagged):
     """A port. ``intent_revision`` is the last revision of the feed at which its intent changed."""
 
     __tablename__ = "ports"
@@ -116,6 +127,9 @@ class PortRow(Standard):
     status: Mapped[str] = mapped_column(String(16), default="DOWN")
     status_reason: Mapped[str] = mapped_column(Text, default="")
     intent_revision: Mapped[int] = mapped_column(BigInteger, default=0)
+    data_plane_status: Mapped[str | None] = mapped_column(String(16))
+    propagate_uplink_status: Mapped[bool] = mapped_column(default=True, server_default=true())
+    extra_dhcp_opts: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")
 
     binding: Mapped[BindingRow] = relationship(cascade="all, delete-orphan", lazy="selectin", back_populates="port")
     ips: Mapped[list[IpRow]] = relationship(
@@ -127,7 +141,7 @@ class PortRow(Standard):
 
 
 class IpRow(Base):
-    """An address that a port has on a subnet."""
+    """An address that a port has on a subnet; ``text`` is for filters by a part of it."""
 
     __tablename__ = "ip_allocations"
 
@@ -136,6 +150,7 @@ class IpRow(Base):
     port_id: Mapped[str] = mapped_column(ForeignKey("ports.id", ondelete="CASCADE"), index=True)
     network_id: Mapped[str] = mapped_column(ForeignKey("networks.id"))
     position: Mapped[int] = mapped_column(default=0)
+    text: Mapped[str] = mapped_column(String(45), default="", server_default="")
 
     port: Mapped[PortRow] = relationship(back_populates="ips")
 
@@ -172,6 +187,76 @@ class BindingRow(Base):
     refusal: Mapped[str] = mapped_column(Text, default="")
 
     port: Mapped[PortRow] = relationship(back_populates="binding")
+
+
+class InactiveBindingRow(Base):
+    """What a port's binding will be on another host once it is activated there; no plan depends on it."""
+
+    __tablename__ = "inactive_port_bindings"
+
+    port_id: Mapped[str] = mapped_column(ForeignKey("ports.id", ondelete="CASCADE"), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)
+    vnic_type: Mapped[str] = mapped_column(String(64))
+    profile: Mapped[dict[str, Any]] = mapped_column(JSON)
+    vif_type: Mapped[str] = mapped_column(String(64))
+    vif_details: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class SubnetPoolRow(Tagged):
+    """Prefixes that subnets are cut from. ``shared`` repeats what its RBAC policies say."""
+
+    __tablename__ = "subnetpools"
+
+    project_id: Mapped[str] = mapped_column(String(255), index=True)
+    name: Mapped[str] = mapped_column(String(255))
+    ip_version: Mapped[int]
+    prefixes: Mapped[list[str]] = mapped_column(JSON)
+    default_prefixlen: Mapped[int]
+    min_prefixlen: Mapped[int]
+    max_prefixlen: Mapped[int]
+    default_quota: Mapped[int | None] = mapped_column(BigInteger)
+    is_default: Mapped[bool]
+    shared: Mapped[bool]
+
+
+class SegmentRangeRow(Tagged):
+    """Segmentation ids that projects get, beside those of the configuration; ``project_id`` None for everybody."""
+
+    __tablename__ = "network_segment_ranges"
+
+    name: Mapped[str] = mapped_column(String(255))
+    project_id: Mapped[str | None] = mapped_column(String(255))
+    network_type: Mapped[str] = mapped_column(String(32), index=True)
+    physical_network: Mapped[str | None] = mapped_column(String(64))
+    minimum: Mapped[int] = mapped_column(BigInteger)
+    maximum: Mapped[int] = mapped_column(BigInteger)
+
+
+class RbacRow(Base):
+    """What a project may do with another one's network or subnet pool; ``target_project`` ``*`` is everybody."""
+
+    __tablename__ = "rbac_policies"
+    __table_args__ = (
+        UniqueConstraint("object_id", "target_project", "action"),
+        Index("ix_rbac_policies_target", "target_project", "object_type"),
+    )
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    project_id: Mapped[str] = mapped_column(String(255), index=True)
+    object_type: Mapped[str] = mapped_column(String(32))
+    object_id: Mapped[str] = mapped_column(ID)
+    target_project: Mapped[str] = mapped_column(String(255))
+    action: Mapped[str] = mapped_column(String(32))
+
+
+class QuotaRow(Base):
+    """A project's own limit; -1 is none."""
+
+    __tablename__ = "quotas"
+
+    project_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    resource: Mapped[str] = mapped_column(String(32), primary_key=True)
+    limit: Mapped[int] = mapped_column(BigInteger)
 
 
 class NodeRow(Base):

@@ -7,7 +7,18 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from controller.db.models import FeedRow, FeedState, NetworkRow, NodeRow, PortRow, SegmentRow, Standard, SubnetRow
+from controller.db.models import (
+    FeedRow,
+    FeedState,
+    NetworkRow,
+    NodeRow,
+    PortRow,
+    SegmentRangeRow,
+    SegmentRow,
+    Standard,
+    SubnetPoolRow,
+    SubnetRow,
+)
 
 INTENT, STATUS = "intent", "status"
 
@@ -21,6 +32,8 @@ RESOURCES: dict[type, str] = {
     SubnetRow: "subnet",
     PortRow: "port",
     SegmentRow: "segment",
+    SubnetPoolRow: "subnetpool",
+    SegmentRangeRow: "segment_range",
     NodeRow: "node",
 }
 
