@@ -1,43 +1,91 @@
 """Who asks: turns a request into a :class:`RequestContext`.
 
 ``noauth`` trusts every caller as administrator, which is why the API then listens on loopback unless told otherwise.
-Another strategy is another callable of the same shape.
+``keystone`` has keystonemiddleware check the token; what the caller may do is then the rules' question
+(:mod:`controller.api.policy`).
 """
 
 from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
+from keystonemiddleware import auth_token
 from neutron_lib.db import constants as db_constants
 from neutron_lib.exceptions import InvalidInput
-from webob import Request
+from oslo_config import cfg
+from webob import Request, Response, exc
 
+from controller.api.policy import Policy
 from controller.plugin.context import RequestContext
 
 LOG = logging.getLogger(__name__)
 
 Authenticator = Callable[[Request], RequestContext]
 
+PUBLIC = frozenset({"", "/", "/v2.0/isthmus/openapi.json"})
+"""Paths that need no token: clients read them before they have one."""
+
 
 def noauth(request: Request) -> RequestContext:
     """Everybody is administrator; ``X-Project-Id`` names the project that new resources belong to."""
-    project = request.headers.get("X-Project-Id", "")
-    if len(project) > db_constants.PROJECT_ID_FIELD_SIZE or not project.isprintable():
-        raise InvalidInput(
-            error_message=f"X-Project-Id must be at most {db_constants.PROJECT_ID_FIELD_SIZE} printable characters"
-        )
     return RequestContext(
-        project_id=project,
-        user_id=request.headers.get("X-User-Id", ""),
+        project_id=_identity(request, "X-Project-Id"),
+        user_id=_identity(request, "X-User-Id"),
         roles=("admin",),
         is_admin=True,
     )
 
 
-STRATEGIES: dict[str, Authenticator] = {"noauth": noauth}
-"""Value of ``[api] auth_strategy`` -> authenticator."""
+def _identity(request: Request, header: str) -> str:
+    value = str(request.headers.get(header, ""))
+    if len(value) > db_constants.PROJECT_ID_FIELD_SIZE or not value.isprintable():
+        raise InvalidInput(
+            error_message=f"{header} must be at most {db_constants.PROJECT_ID_FIELD_SIZE} printable characters"
+        )
+    return value
+
+
+class Keystone:
+    """Tokens, checked by keystonemiddleware as ``[keystone_authtoken]`` says."""
+
+    def __init__(self, conf: cfg.ConfigOpts, policy: Policy) -> None:
+        self._policy = policy
+        self._middleware = auth_token.AuthProtocol(_accept, {"oslo_config_config": conf})
+
+    def __call__(self, request: Request) -> RequestContext:
+        """The caller of a request. Raises 401 without a valid token, 503 when Keystone does not answer."""
+        if request.path_info in PUBLIC:
+            return RequestContext()
+        answer = request.get_response(self._middleware)
+        if answer.status_int == 401:
+            headers = [("WWW-Authenticate", answer.headers.get("WWW-Authenticate", "Keystone"))]
+            raise exc.HTTPUnauthorized("The request you have made requires authentication.", headers=headers)
+        if answer.status_int != 200:
+            raise exc.HTTPServiceUnavailable("Keystone does not answer; the token cannot be checked now")
+        return self._context(request)
+
+    def _context(self, request: Request) -> RequestContext:
+        """What the middleware left in the request's headers, in place of whatever the caller put there."""
+        roles = tuple(role.strip() for role in request.headers.get("X-Roles", "").split(",") if role.strip())
+        project, user = request.headers.get("X-Project-Id", ""), request.headers.get("X-User-Id", "")
+        told = {"roles": list(roles), "project_id": project, "tenant_id": project, "user_id": user}
+        told["system_scope"] = request.headers.get("OpenStack-System-Scope", "")
+        is_admin = self._policy.is_admin(told)
+        return RequestContext(project, user, roles, is_admin, not is_admin and self._policy.sees_all(told))
+
+
+def _accept(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """What the middleware calls for a valid token."""
+    response: Iterable[bytes] = Response()(environ, start_response)
+    return response
+
+
+def authenticator(conf: cfg.ConfigOpts, policy: Policy) -> Authenticator:
+    """The authenticator that ``[api] auth_strategy`` names."""
+    return Keystone(conf, policy) if conf.api.auth_strategy == "keystone" else noauth
 
 
 def warn_if_exposed(strategy: str, bind_host: str) -> bool:

@@ -18,8 +18,10 @@ from webob import Request, Response, exc
 from controller import config
 from controller.api import auth, discovery
 from controller.api.faults import fault_response
+from controller.api.guard import GuardedResources
 from controller.api.isthmus import IsthmusEndpoints
 from controller.api.metrics import ApiMetrics
+from controller.api.policy import Policy
 from controller.api.resources import Limits
 from controller.api.resources import routes as resource_routes
 from controller.api.router import Call, Route, Router
@@ -31,13 +33,18 @@ LOG = logging.getLogger(__name__)
 
 UNROUTED = "unknown"
 
+AGENTS_ROUTES = frozenset({"/v2.0/isthmus/hosts/{host}/plan", "/v2.0/isthmus/hosts/{host}/report"})
+
 
 class Application:
     """A WSGI callable."""
 
-    def __init__(self, routes: Iterable[Route], authenticate: auth.Authenticator, metrics: ApiMetrics) -> None:
+    def __init__(
+        self, routes: Iterable[Route], authenticate: auth.Authenticator, policy: Policy, metrics: ApiMetrics
+    ) -> None:
         self._router = Router(routes)
         self._authenticate = authenticate
+        self._policy = policy
         self._metrics = metrics
 
     def __call__(self, environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
@@ -59,10 +66,27 @@ class Application:
             context = self._authenticate(request)
             route, variables = self._router.find(_path(request))
             template = route.template
+            self._check_route(context, template)
             response = route.handler(request.method)(Call(request, context, variables))
         except Exception as error:
             response = fault_response(error, context.request_id)
         return response, template, context.request_id
+
+    def _check_route(self, context: RequestContext, template: str) -> None:
+        """What is no resource is guarded by its path. Raises PolicyNotAuthorized."""
+        if not context.is_admin and (rule := route_rule(template)) is not None:
+            self._policy.judge(context).require(rule, {})
+
+
+def route_rule(template: str) -> str | None:
+    """The rule that guards a path as a whole, None for those whose handlers ask the rules themselves."""
+    if template in auth.PUBLIC:
+        return None
+    if template in AGENTS_ROUTES:
+        return "isthmus:agent"
+    if template == "/metrics":
+        return "isthmus:get_metrics"
+    return "isthmus:get_status" if template.startswith("/v2.0/isthmus/") else None
 
 
 def make_application(
@@ -77,7 +101,9 @@ def make_application(
     limits = Limits(max_body_size=conf.api.max_body_size, max_page=conf.api.pagination_max_limit)
     _tell_neutron_lib(conf)
     auth.warn_if_exposed(conf.api.auth_strategy, conf.api.bind_host)
-    return Application(_routes(resources, isthmus, metrics, limits), auth.STRATEGIES[conf.api.auth_strategy], metrics)
+    policy = Policy(conf)
+    guarded = GuardedResources(resources, policy)
+    return Application(_routes(guarded, isthmus, metrics, limits), auth.authenticator(conf, policy), policy, metrics)
 
 
 @functools.cache

@@ -1,0 +1,230 @@
+"""Decisions by oslo.policy: :class:`Policy` holds the rules, a :class:`Judge` answers for one caller.
+
+A judge remembers its answers by what a rule looks at in its target, so that a list of ten thousand ports costs a few
+evaluations and not ten thousand.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+from neutron_lib.exceptions import NotAuthorized
+from oslo_config import cfg
+from oslo_policy import policy as oslo_policy
+
+from controller.api.policy_rules import RULES
+from controller.errors import ConfigurationError
+from controller.plugin.context import RequestContext
+
+RELOAD_INTERVAL = 1.0
+"""Seconds between looks at the policy file: a change of it counts without a restart."""
+
+KEYS = re.compile(r"%\(([^)]+)\)s")
+LARGEST_MEMORY = 10_000
+
+FindNetwork = Callable[[str], Mapping[str, Any] | None]
+
+
+class PolicyNotAuthorized(NotAuthorized):  # type: ignore[misc]
+    """403: the rules do not let the caller do this."""
+
+    message = "%(rule)s is disallowed by policy"
+
+
+@oslo_policy.register("field")
+class FieldCheck(oslo_policy.Check):
+    """``field:networks:shared=True`` or ``field:port:device_owner=~^network:``: what the target itself says."""
+
+    def __init__(self, kind: str, match: str) -> None:
+        super().__init__(kind, match)
+        _, _, rest = match.partition(":")
+        self.field, _, self._wanted = rest.partition("=")
+        pattern = self._wanted.removeprefix("~")
+        self._pattern = re.compile(pattern) if pattern != self._wanted else None
+
+    def __call__(
+        self,
+        target: Any,
+        creds: MutableMapping[str, Any],  # noqa: ARG002
+        enforcer: Any,  # noqa: ARG002
+        current_rule: str | None = None,  # noqa: ARG002
+    ) -> bool:
+        value = target.get(self.field)
+        if value is None:
+            return False
+        if self._pattern is not None:
+            return self._pattern.match(str(value)) is not None
+        return str(value) == self._wanted
+
+
+class Target(dict[str, Any]):
+    """What is asked about: its attributes, and where a rule wants them those of its network
+    (``network:project_id``)."""
+
+    def __init__(self, attributes: Mapping[str, Any], find_network: FindNetwork) -> None:
+        super().__init__(attributes)
+        if "project_id" in self:
+            self["tenant_id"] = self["project_id"]
+        self._find_network = find_network
+
+    def __missing__(self, key: str) -> Any:
+        owner, _, name = key.partition(":")
+        if owner not in ("network", "ext_parent") or not self.get("network_id"):
+            raise KeyError(key)
+        network = self._find_network(str(self["network_id"]))
+        if network is None:
+            raise KeyError(key)
+        return network["project_id" if name == "tenant_id" else name]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As of a dictionary; ``shared`` of something on a network is its network's."""
+        if key in self:
+            return super().__getitem__(key)
+        try:
+            return self[f"network:{key}"] if key == "shared" else self[key]
+        except KeyError:
+            return default
+
+
+class Policy:
+    """The rules of the configuration: ours, and over them the file ``[oslo_policy] policy_file`` if it exists."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._enforcer = oslo_policy.Enforcer(conf)
+        self._enforcer.suppress_deprecation_warnings = True
+        self._enforcer.register_defaults([oslo_policy.RuleDefault(name, check) for name, check in RULES.items()])
+        self._lock = threading.Lock()
+        self._keys: dict[str, frozenset[str] | None] = {}
+        self._loaded = float("-inf")
+        try:
+            self._reload()
+        except Exception as error:  # YAML's own errors, oslo's, the operating system's
+            raise ConfigurationError(f"[oslo_policy] policy_file cannot be used: {error}") from error
+
+    def _reload(self) -> None:
+        now = time.monotonic()
+        if now - self._loaded < RELOAD_INTERVAL:
+            return
+        with self._lock:
+            self._loaded = now
+            before = self._enforcer.rules
+            self._enforcer.load_rules()
+            if self._enforcer.rules is not before:
+                self._keys = {}
+
+    def judge(self, context: RequestContext, find_network: FindNetwork = lambda _: None) -> Judge:
+        """Who answers for a caller, for one request."""
+        self._reload()
+        return Judge(self, context, find_network)
+
+    def is_admin(self, credentials: Mapping[str, Any]) -> bool:
+        """Whether the rules make somebody an administrator."""
+        self._reload()
+        return self.passes("context_is_admin", {}, dict(credentials))
+
+    def sees_all(self, credentials: Mapping[str, Any]) -> bool:
+        """Whether somebody is a service, which may know of every project's resources."""
+        mine = dict(credentials)
+        return self.passes("service_api", {}, mine) or self.passes("context_is_advsvc", {}, mine)
+
+    def has(self, rule: str) -> bool:
+        """Whether there is such a rule."""
+        return rule in self._enforcer.rules
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of rules that begin so."""
+        return [name for name in self._enforcer.rules if name.startswith(prefix)]
+
+    def passes(self, rule: str, target: MutableMapping[str, Any], credentials: dict[str, Any]) -> bool:
+        """Evaluate a rule; one that does not exist is the rule ``default``."""
+        rules = self._enforcer.rules
+        check = rules[rule] if rule in rules else rules["default"]
+        return bool(check(target, credentials, self._enforcer, rule))
+
+    def looks_at(self, rule: str) -> frozenset[str] | None:
+        """The attributes of the target that decide a rule; None when that cannot be told."""
+        if rule not in self._keys:
+            rules = self._enforcer.rules
+            self._keys[rule] = _keys(rules[rule] if rule in rules else rules["default"], rules, frozenset({rule}))
+        return self._keys[rule]
+
+
+class Judge:
+    """Answers for one caller during one request."""
+
+    def __init__(self, policy: Policy, context: RequestContext, find_network: FindNetwork) -> None:
+        self._policy = policy
+        self._context = context
+        self._credentials = credentials(context)
+        self._find_network = find_network
+        self._memory: dict[tuple[Any, ...], bool] = {}
+        self._networks: dict[str, Mapping[str, Any] | None] = {}
+
+    def allows(self, rule: str, attributes: Mapping[str, Any]) -> bool:
+        """Whether the caller may; administrators always may, as in Neutron."""
+        if self._context.is_admin:
+            return True
+        keys = self._policy.looks_at(rule)
+        target = attributes if isinstance(attributes, Target) else self.target(attributes)
+        if keys is None:
+            return self._policy.passes(rule, target, self._credentials)
+        question = (rule, *(_hashable(target.get(key)) for key in sorted(keys)))
+        if question not in self._memory:
+            if len(self._memory) > LARGEST_MEMORY:
+                self._memory.clear()
+            self._memory[question] = self._policy.passes(rule, target, self._credentials)
+        return self._memory[question]
+
+    def require(self, rule: str, attributes: Mapping[str, Any]) -> None:
+        """Raises PolicyNotAuthorized."""
+        if not self.allows(rule, attributes):
+            raise PolicyNotAuthorized(rule=rule)
+
+    def target(self, attributes: Mapping[str, Any]) -> Target:
+        """A target whose network can be asked for."""
+        return Target(attributes, self._network)
+
+    def _network(self, network_id: str) -> Mapping[str, Any] | None:
+        if network_id not in self._networks:
+            self._networks[network_id] = self._find_network(network_id)
+        return self._networks[network_id]
+
+
+def credentials(context: RequestContext) -> dict[str, Any]:
+    """A caller as oslo.policy sees one."""
+    return {
+        "user_id": context.user_id,
+        "project_id": context.project_id,
+        "tenant_id": context.project_id,
+        "roles": list(context.roles),
+        "is_admin": context.is_admin,
+    }
+
+
+def _keys(check: Any, rules: Mapping[str, Any], seen: frozenset[str]) -> frozenset[str] | None:
+    if isinstance(check, (oslo_policy.AndCheck, oslo_policy.OrCheck)):
+        parts = [_keys(part, rules, seen) for part in check.rules]
+        return None if None in parts else frozenset().union(*(part for part in parts if part is not None))
+    if isinstance(check, oslo_policy.NotCheck):
+        return _keys(check.rule, rules, seen)
+    if isinstance(check, oslo_policy.RuleCheck):
+        known = check.match in rules and check.match not in seen
+        return _keys(rules[check.match], rules, seen | {check.match}) if known else None
+    if isinstance(check, FieldCheck):
+        return frozenset({check.field})
+    if not isinstance(check, oslo_policy.Check):
+        return frozenset() if str(check) in ("@", "!") else None
+    return None if check.kind in ("http", "https", "remote") else frozenset(_placeholders(check))
+
+
+def _placeholders(check: oslo_policy.Check) -> Iterator[str]:
+    yield from KEYS.findall(check.match)
+    yield from KEYS.findall(check.kind)
+
+
+def _hashable(value: Any) -> Any:
+    return repr(value) if isinstance(value, (dict, list, set)) else value
