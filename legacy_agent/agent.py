@@ -15,7 +15,7 @@ from typing import Protocol
 from controller.delta import difference
 from controller.errors import IsthmusError
 from legacy_agent import facts
-from legacy_agent.drivers.api import AgentDriver, HostSettings
+from legacy_agent.drivers.api import AgentDriver, HostSettings, Item, ItemKey
 from legacy_agent.facts import Capabilities, HostFacts
 from legacy_agent.host_plan import HostNetwork, HostPlan, HostReport
 from legacy_agent.watch import Backoff, ControllerGone
@@ -28,10 +28,10 @@ _SETTLE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a comparison led to: errors by network, and whether anything had to be changed."""
+    """What a comparison led to: errors by network, and what had to be changed (empty: nothing)."""
 
     errors: Mapping[str, str]
-    changed: bool
+    changed: Mapping[ItemKey, Item]
 
 
 def realise(plan: HostPlan, drivers: Mapping[str, AgentDriver]) -> Outcome:
@@ -43,12 +43,12 @@ def realise(plan: HostPlan, drivers: Mapping[str, AgentDriver]) -> Outcome:
         for network in plan.networks
         if network.driver not in drivers
     }
-    changed = False
+    changed: dict[ItemKey, Item] = {}
     for name, driver in drivers.items():
         mine = tuple(network for network in plan.networks if network.driver == name)
         outcome = _realise(mine, driver)
         errors.update(outcome.errors)
-        changed = changed or outcome.changed
+        changed |= {(name, key): item for key, item in outcome.changed.items()}
     return Outcome(errors, changed)
 
 
@@ -57,10 +57,11 @@ def _realise(networks: tuple[HostNetwork, ...], driver: AgentDriver) -> Outcome:
     wanted = driver.desired(networks, snapshot)
     delta = difference(wanted.items, snapshot.items)
     if not delta:
-        return Outcome(wanted.errors, False)
+        return Outcome(wanted.errors, {})
     LOG.info("%s: %d to add, %d to change, %d to remove", driver.name, len(delta.add), len(delta.change),
              len(delta.remove))  # fmt: skip
-    return Outcome({**wanted.errors, **driver.apply(delta, snapshot)}, True)
+    changed = {**delta.remove, **delta.add, **delta.change}
+    return Outcome({**wanted.errors, **driver.apply(delta, snapshot)}, changed)
 
 
 class ReportTarget(Protocol):
@@ -98,6 +99,7 @@ class Agent:
         self._capabilities = Capabilities()
         self._errors: Mapping[str, str] = {}
         self._applied = 0
+        self._changed: Mapping[ItemKey, Item] = {}
         self._retry = Backoff(largest=timing.retry_max)
         self._churn = Backoff(first=_SETTLE, largest=5.0, uniform=lambda _, most: most)
         self.stopped = threading.Event()
@@ -148,8 +150,9 @@ class Agent:
         with self._lock:
             plan = self._plan
         try:
-            outcome = realise(plan, self._drivers) if plan is not None else Outcome({}, False)
+            # Facts first: a tap that appears meanwhile is not wired yet, and must not be reported before it is.
             host_facts = self._read_facts()
+            outcome = realise(plan, self._drivers) if plan is not None else Outcome({}, {})
         except IsthmusError as error:
             LOG.error("%s", error)
             return self._retry.next()
@@ -201,10 +204,11 @@ class Agent:
                 LOG.error("network %s: %s", network_id, reason)
         self._errors = errors
 
-    def _calm(self, changed: bool) -> None:
-        """Our own changes wake us again, to find nothing to do. Where there always is something to do (somebody else
-        undoes our work), slow down instead of spinning."""
-        if not changed:
+    def _calm(self, changed: Mapping[ItemKey, Item]) -> None:
+        """Our own changes wake us again, to find nothing to do. Where the same is to do again at once (somebody else
+        undoes our work), slow down instead of spinning; other work (a plan after a plan) is not made to wait."""
+        before, self._changed = self._changed, changed
+        if not any(key in before and before[key] == item for key, item in changed.items()):
             self._churn.reset()
             return
         self.stopped.wait(self._churn.next())
