@@ -120,8 +120,8 @@ class SwitchNode:
         self.ovs.change_tunnel_address(address)
 
     def diagnosis(self) -> str:
-        """Flows and log."""
-        return "\n".join([*self.ovs.flows(), *self.ovs.groups(), self.ovs.log_tail()])
+        """Configuration, flows and log."""
+        return "\n".join([self.ovs.vsctl("show"), *self.ovs.flows(), *self.ovs.groups(), self.ovs.log_tail()])
 
 
 class HostNode:
@@ -191,12 +191,26 @@ class DataCentre:
             self.say(f"controller ({self.controller.launcher}) is up")
             for part in [*booting, *(pool.submit(self._start, node) for node in self.switches)]:
                 part.result()
+        self._check_tunnel_network()
         wait_until(self._all_known, 30, lambda: f"the controller knows only {self.known_hosts()}")
         self.say("all nodes known to the controller")
 
     def _start(self, node: Node) -> None:
         node.start()
         self.say(f"{node.wiring.name} ({node.kind}) is up")
+
+    def _check_tunnel_network(self) -> None:
+        """Every switch reaches every other node's tunnel address.
+
+        It also lets Open vSwitch learn the nodes' MAC addresses while nothing else is sent: when its very first ARP
+        exchange is overtaken by tunnelled traffic it may miss the answer, and then takes seconds to ask again.
+        """
+        for node in self.switches:
+            others = [other.wiring.tunnel_ip for other in self.nodes.values() if other is not node]
+            answers = node.site.echo([(node.wiring.name, address) for address in others], 10.0)
+            silent = [address for address, answer in zip(others, answers, strict=True) if answer is None]
+            if silent:
+                raise RuntimeError(f"{node.wiring.name} does not reach {', '.join(silent)} on the tunnel network")
 
     def _all_known(self) -> bool:
         return set(self.nodes) <= self.known_hosts()

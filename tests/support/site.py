@@ -45,6 +45,7 @@ class Ping:
     stop: threading.Event
     sent: int = 0
     answered: Counter[int] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
 
 
 class Site:
@@ -127,12 +128,13 @@ class Site:
         ping.thread.start()
 
     def ping_stop(self, key: str) -> dict[str, Any]:
-        """End a background ping: ``sent``, ``lost`` sequence numbers and ``duplicates``."""
+        """End a background ping: ``sent``, ``lost`` sequence numbers, ``duplicates``, ``errors`` of sending."""
         ping = self._pings.pop(key)
         ping.stop.set()
         ping.thread.join()
         lost = [number for number in range(ping.sent) if number not in ping.answered]
-        return {"sent": ping.sent, "lost": lost, "duplicates": sum(ping.answered.values()) - len(ping.answered)}
+        doubled = sum(ping.answered.values()) - len(ping.answered)
+        return {"sent": ping.sent, "lost": lost, "duplicates": doubled, "errors": ping.errors}
 
     # TCP
 
@@ -215,8 +217,10 @@ def _ping(channel: socket.socket, address: str, rate: float, ping: Ping) -> None
                 grace = time.monotonic() + 1.0
             due = began + ping.sent / rate
             if grace is None and time.monotonic() >= due:
-                with contextlib.suppress(OSError):
+                try:
                     channel.sendto(_echo_request(identifier, ping.sent & 0xFFFF, 56), (address, 0))
+                except OSError as error:
+                    ping.errors.append(f"{ping.sent}: {error}")
                 ping.sent += 1
             select.select([channel], [], [], max(0.001, min(0.05, due - time.monotonic())))
             ping.answered.update(sequence for _, sequence in _answers(channel, identifier))
