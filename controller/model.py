@@ -183,7 +183,8 @@ class FabricTree:
     ``links`` maps OpenFlow port of a tree link -> ids of the switches behind it. ``clouds`` are those of the ports
     behind which there is an uplink in use. ``uplink`` tells whether the switch's own uplink is in use. ``exits``
     counts the uplinks in use among all linked switches; with exactly one, ``exit`` are the ports towards it, the best
-    first (empty on the switch that has it).
+    first (empty on the switch that has it). ``tags`` are the first and last VLAN id that links carry for the physical
+    network; 0 stands for untagged frames, that is for its flat network.
     """
 
     links: Mapping[int, frozenset[str]] = field(default_factory=dict)
@@ -191,6 +192,11 @@ class FabricTree:
     uplink: bool = False
     exits: int = 0
     exit: tuple[int, ...] = ()
+    tags: tuple[int, int] = (0, 4094)
+
+    def carries(self, segment: Segment) -> bool:
+        """Whether links carry the segment, which is one of this physical network."""
+        return self.tags[0] <= (segment.segmentation_id or 0) <= self.tags[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,17 @@ def local_port(port: Port, ofport: int, network: Network, segment: Segment) -> F
 
 def uplink(ofport: int, network: Network, segment: Segment) -> Flow:
     """What the physical network carries for this network: untagged for flat, with its tag for VLAN."""
-    sentence = _into(network, segment, Source.UPLINK).because(f"network {network.id}: {segment}")
+    return _tagged(_into(network, segment, Source.UPLINK), ofport, network, segment)
+
+
+def link(ofport: int, network: Network, segment: Segment, on_tree: bool) -> Flow:
+    """What a link brings for this network; broadcast is heard from the links of the tree only."""
+    source = Source.LINK if on_tree else Source.BYPASS
+    return _tagged(_into(network, segment, source), ofport, network, segment)
+
+
+def _tagged(sentence: FlowBuilder, ofport: int, network: Network, segment: Segment) -> Flow:
+    sentence.because(f"network {network.id}: {segment}")
     if segment.network_type == "flat":
         return sentence.match(in_port=ofport, vlan_vid=NO_VLAN).goto(L2_LOOKUP)
     vid = VLAN_PRESENT | (segment.segmentation_id or 0)

@@ -1,6 +1,7 @@
 """Table ``deliver``: the last step, from destination key to wire.
 
-Only what came from a local port may leave by an uplink or a tunnel: never uplink to uplink, never tunnel to tunnel.
+Only what came from a local port, or from one behind links, may leave by an uplink or a tunnel: never uplink to uplink,
+never tunnel to tunnel.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from controller.dataplane.builder import flow
 from controller.dataplane.values import Flow
 from controller.model import Network, Node, Port, Segment
 from mechanisms.openflow import groups
-from mechanisms.openflow.pipeline import DELIVER
+from mechanisms.openflow.pipeline import DELIVER, HOP
 from mechanisms.openflow.registers import Source, Transport, destination
 
 HERE, NOT_HERE, AWAY, PHYSICAL = 400, 300, 200, 100
@@ -31,6 +32,14 @@ def to_peer(peer: Node, transport: Transport) -> Flow:
     """A destination on another node, by tunnel; serves all networks, as ``classify`` has set the tunnel id."""
     sentence = flow(DELIVER, AWAY).match(source=Source.LOCAL, transport=transport, node_key=peer.key)
     return sentence.because(f"node {peer.id}").group(groups.next_hop_id(transport, peer.key)).done()
+
+
+def to_links(network: Network, segment: Segment) -> Flow:
+    """A destination elsewhere, where links carry the network; table ``hop`` knows the way."""
+    sentence = flow(DELIVER, PHYSICAL).match(network=network.key).because(f"network {network.id}: {segment}")
+    if segment.network_type == "vlan":
+        sentence.push_vlan(segment.segmentation_id)
+    return sentence.goto(HOP)
 
 
 def to_uplink(network: Network, segment: Segment, group_id: int) -> Flow:

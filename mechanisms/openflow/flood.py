@@ -38,7 +38,7 @@ def group(network: Network, source: Source, buckets: Buckets) -> Group:
     return groups.all_of(groups.flood_id(network.key, source), buckets, f"network {network.id}: broadcast")
 
 
-def to_group(network: Network, source: Source) -> Flow:
-    """The flow that uses :func:`group`."""
-    sentence = flow(FLOOD, PRIORITY).match(network=network.key, source=source)
-    return sentence.because(f"network {network.id}").group(groups.flood_id(network.key, source)).done()
+def to_group(network: Network, source: Source, heard_by: Source | None = None) -> Flow:
+    """The flow that uses :func:`group`, that of another source class if ``heard_by`` names it."""
+    sentence = flow(FLOOD, PRIORITY).match(network=network.key, source=source).because(f"network {network.id}")
+    return sentence.group(groups.flood_id(network.key, heard_by or source)).done()

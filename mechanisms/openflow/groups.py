@@ -5,19 +5,19 @@ The top four of 32 bits say what a group is for; ids from 0xffffff00 on are Open
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 from controller.dataplane.values import Action, Bucket, Group, GroupType, Output, SetField
 from mechanisms.openflow.registers import Source, Transport
 
-_FLOOD, _NEXT_HOP, _UPLINK = 1 << 28, 2 << 28, 3 << 28
+_FLOOD, _NEXT_HOP, _UPLINK, _LINK, _EXIT = 1 << 28, 2 << 28, 3 << 28, 4 << 28, 5 << 28
 _NUMBERS = (1 << 28) - 1
 
 
 def flood_id(network_key: int, source: Source) -> int:
     """The group of a network for packets of that source class."""
-    return _FLOOD | network_key << 2 | source
+    return _FLOOD | network_key << 3 | source
 
 
 def next_hop_id(transport: Transport, node_key: int) -> int:
@@ -36,9 +36,19 @@ def uplink_ids(physical_networks: Iterable[str]) -> dict[str, int]:
     return ids
 
 
+def link_hop_id(node_key: int) -> int:
+    """The group towards another switch by links."""
+    return _LINK | node_key
+
+
+def exit_id(uplink_id: int) -> int:
+    """The group towards the switch with the uplink into a physical network, from the id that its uplink would have."""
+    return _EXIT | uplink_id & _NUMBERS
+
+
 def owns(group_id: int) -> bool:
     """Whether the id is one of ours; groups have no owner tag."""
-    return _FLOOD <= group_id <= _UPLINK | _NUMBERS
+    return _FLOOD <= group_id <= _EXIT | _NUMBERS
 
 
 def all_of(group_id: int, buckets: Iterable[tuple[Action, ...]], why: str) -> Group:
@@ -54,6 +64,14 @@ def tunnel_next_hop(group_id: int, tunnel_port: int, endpoint: int, why: str) ->
 def uplink_next_hop(group_id: int, ofport: int, why: str) -> Group:
     """Out of an uplink."""
     return Group(group_id, GroupType.INDIRECT, (Bucket((Output(ofport),)),), why)
+
+
+def by_ports(group_id: int, ofports: Sequence[int], why: str) -> Group:
+    """Out of the first of these ports that is up; the switch itself changes over when one goes down."""
+    if len(ofports) == 1:
+        return Group(group_id, GroupType.INDIRECT, (Bucket((Output(ofports[0]),)),), why)
+    buckets = tuple(Bucket((Output(ofport),), watch_port=ofport) for ofport in ofports)
+    return Group(group_id, GroupType.FAST_FAILOVER, buckets, why)
 
 
 def to_endpoint(tunnel_port: int, endpoint: int) -> tuple[Action, ...]:

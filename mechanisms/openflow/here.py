@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from controller.model import Node, Observation
+from controller.model import Fabric, Node, Observation
 
 
 @dataclass(frozen=True, slots=True)
 class Here:
     """The node and its OpenFlow port numbers: ``tunnels`` by network type, ``uplinks`` by physical network, ``ports``
-    by port id."""
+    by port id. ``fabric`` is None where no links are looked for."""
 
     node: Node
     tunnels: Mapping[str, int]
     uplinks: Mapping[str, int]
     ports: Mapping[str, int]
+    fabric: Fabric | None = None
 
 
 def locate(node: Node, observation: Observation) -> Here:
@@ -30,7 +31,10 @@ def locate(node: Node, observation: Observation) -> Here:
     tunnels = _claim(observation.tunnel_ports.items(), taken)
     uplinks = _claim(observation.uplinks.items(), taken)
     ports = _claim(((port_id, ofport) for port_id, ofport in attached if ofport is not None), taken)
-    return Here(node, tunnels, uplinks, ports)
+    fabric = observation.fabric
+    if fabric is not None and taken.intersection(fabric.links):
+        fabric = replace(fabric, links=tuple(ofport for ofport in fabric.links if ofport not in taken))
+    return Here(node, tunnels, uplinks, ports, fabric)
 
 
 def _claim(wanted: Iterable[tuple[str, int]], taken: set[int]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from controller.dataplane.fields import ipv4
 from controller.dataplane.values import Action, Flow, Fragment, Group
 from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Node, Port
-from mechanisms.openflow import classify, deliver, flood, groups, port_security
+from mechanisms.openflow import classify, deliver, fabric, flood, groups, port_security
 from mechanisms.openflow.here import Here
 from mechanisms.openflow.registers import Source
 from mechanisms.reuse import Reuse
@@ -41,12 +41,13 @@ def compile_local(view: SegmentView, here: Here, earlier: Local | None = None) -
     """A network on this switch; parts whose inputs are those of ``earlier`` are its very objects."""
     ports = Reuse(earlier.ports if earlier else None)
     around = Reuse(earlier.around if earlier else None)
-    plugged = [(port, here.ports[port.id]) for port in view.live[here.node.id] if port.id in here.ports]
-    if not plugged:
+    plugged = [(port, here.ports[port.id]) for port in view.live.get(here.node.id, ()) if port.id in here.ports]
+    if not plugged and not fabric.carries(here, view.segment):
         return Local(None, NOTHING, ports.finish(), around.finish())
     flows = tuple(flow for port, ofport in plugged for flow in _port_flows(port, ofport, view, here, ports))
     ofports = tuple(ofport for _, ofport in plugged)
-    inputs = (view.network.key, view.segment, view.carriers, ofports, here.node, here.uplinks, here.tunnels)
+    inputs = (view.network.key, view.segment, view.carriers, ofports, here.node, here.uplinks, here.tunnels,
+              fabric.inputs(here, view.segment))  # fmt: skip
     outside = around.get("around", inputs, lambda: _surroundings(view, here, ofports))
     fragment = Fragment(("network", view.network.id), flows + outside.flows, outside.groups)
     if earlier is not None and earlier.fragment == fragment:
@@ -65,6 +66,8 @@ def _port_flows(
 
 
 def _surroundings(view: SegmentView, here: Here, ofports: tuple[int, ...]) -> Surroundings:
+    if fabric.carries(here, view.segment):
+        return Surroundings(*fabric.surroundings(view, here, ofports), NOTHING)
     network, entrance = view.network, _entrance(view, here)
     peers = [peer for peer in view.peers(here.node.id) if endpoint_of(peer) is not None]
     reached = {(view.segment.network_type, peer.id): peer for peer in peers} if entrance is Source.TUNNEL else {}

@@ -15,8 +15,10 @@ PIPELINE = Pipeline(
     METADATA,
     Table(
         "punt",
-        "Frames of the control protocols of bridges (LLDP, spanning tree, pause ...) end here.",
-        match=("eth_dst",),
+        "Frames of the control protocols of bridges (LLDP, spanning tree, pause ...) end here; LLDP goes to the "
+        "controller where links are looked for.",
+        match=("eth_dst", "eth_type"),
+        actions=(Output,),
         goes_to=("classify",),
         miss="classify",
     ),
@@ -56,7 +58,7 @@ PIPELINE = Pipeline(
     Table(
         "flood",
         "Broadcast, multicast and unknown destinations: to the group of the network and source class. What came from "
-        "an uplink or a tunnel goes to local ports only.",
+        "an uplink or a tunnel goes to local ports only, or along the fabric's broadcast tree.",
         match=("network", "source"),
         actions=(ToGroup,),
     ),
@@ -66,6 +68,13 @@ PIPELINE = Pipeline(
         match=("network", "source", "transport", "destination", "node_key"),
         sets=("vlan_vid",),
         actions=(Output, PushVlan, ToGroup),
+        goes_to=("hop",),
+    ),
+    Table(
+        "hop",
+        "Links between switches: a frame, tagged as it travels there, to the next hop towards the destination's node.",
+        match=("network", "source", "node_key", "vlan_vid"),
+        actions=(PopVlan, ToGroup),
     ),
     Table("stamp", "No packet comes here. The cookie of its one flow is the hash of the program on the switch."),
 )  # fmt: skip
@@ -77,4 +86,5 @@ ARP_RESPONDER = PIPELINE["arp_responder"]
 L2_LOOKUP = PIPELINE["l2_lookup"]
 FLOOD = PIPELINE["flood"]
 DELIVER = PIPELINE["deliver"]
+HOP = PIPELINE["hop"]
 STAMP = PIPELINE["stamp"]

@@ -13,7 +13,7 @@ from controller.dataplane.builder import misses
 from controller.dataplane.values import Fragment, Program
 from controller.intent import Intent
 from controller.model import Node
-from mechanisms.openflow import deliver, groups, port_security, punt
+from mechanisms.openflow import deliver, fabric, groups, port_security, punt
 from mechanisms.openflow.here import Here
 from mechanisms.openflow.local import Local, compile_local, endpoint_of
 from mechanisms.openflow.logical import LogicalNetworks
@@ -57,20 +57,24 @@ class ProgramCompiler:
     def _fragments(self, intent: Intent, here: Here, rounds: Rounds) -> Iterator[Fragment]:
         yield STATIC
         yield rounds.own.get("own", (here.node.key, here.uplinks), lambda: _own(here))
+        yield from fabric.fragments(intent, here)
         reached: list[Mapping[tuple[str, str], Node]] = []
-        for network_id in sorted(intent.networks_of(here.node.id)):
-            view = self.views(intent, network_id).get(here.node.id)
+        for network_id in sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)}):
+            views = self.views(intent, network_id)
+            view = views.get(here.node.id) or fabric.passing(views, here)
             local = self._local(intent, view, here, rounds) if view is not None else None
             if view is not None and local is not None and local.fragment is not None:
-                yield from self.logical.of(intent, view).fragments(here.node.capabilities)
+                abilities = here.node.capabilities if here.node.id in views else frozenset()
+                yield from self.logical.of(intent, view).fragments(abilities)
                 yield local.fragment
                 reached.append(local.reached)
         yield from rounds.peers.get("peers", (reached, here.tunnels), lambda: tuple(_peers(reached, here)))
 
     def _local(self, intent: Intent, view: SegmentView, here: Here, rounds: Rounds) -> Local:
         network_id = view.network.id
-        plugged = tuple(here.ports.get(port.id) for port in view.live[here.node.id])
-        inputs = (intent.version_of(network_id), plugged, here.node, here.uplinks, here.tunnels)
+        plugged = tuple(here.ports.get(port.id) for port in view.live.get(here.node.id, ()))
+        links = fabric.inputs(here, view.segment)
+        inputs = (intent.version_of(network_id), plugged, here.node, here.uplinks, here.tunnels, links)
         earlier = rounds.networks.last(network_id)
         return rounds.networks.get(network_id, inputs, lambda: compile_local(view, here, earlier))
 

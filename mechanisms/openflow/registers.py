@@ -11,11 +11,14 @@ NICIRA = "nicira"
 
 
 class Source(enum.IntEnum):
-    """Where a packet came in; decides where it may go."""
+    """Where a packet came in; decides where it may go. Odd numbers: from inside the fabric, see INSIDE."""
 
     LOCAL = 1
     UPLINK = 2
-    TUNNEL = 3
+    LINK = 3
+    TUNNEL = 4
+    BYPASS = 5
+    """By a link that is not on the network's broadcast tree."""
 
 
 class Transport(enum.IntEnum):
@@ -34,15 +37,17 @@ class Transport(enum.IntEnum):
         return cls[network_type.upper()]
 
 
+INSIDE = (1, 1)
+"""Value and mask of the source classes of packets that came from a port of ours, here or behind links."""
+
 METADATA = Layout(
     BitField("destination", 0, 36, purpose="where to: node key and port key; 0 while unknown"),
     BitField("port_key", 0, 20, part_of="destination", purpose="the port on that node"),
     BitField("node_key", 20, 16, part_of="destination", purpose="the node"),
     BitField("secured", 36, 1, purpose="1: from a port with port security"),
     BitField("client", 37, 1, purpose="1: from a secured port that may not serve DHCP or advertise routers"),
-    BitField("spare", 38, 1, purpose="not used"),
-    BitField("transport", 39, 3, purpose="how the network leaves this node, see Transport"),
-    BitField("source", 42, 2, purpose="where the packet came in, see Source"),
+    BitField("transport", 38, 3, purpose="how the network leaves this node, see Transport"),
+    BitField("source", 41, 3, purpose="where the packet came in, see Source"),
     BitField("network", 44, 20, purpose="the network key"),
 )
 """The layout; field widths are those of the keys in ``controller.model``."""

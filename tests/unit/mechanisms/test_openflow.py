@@ -243,7 +243,7 @@ def test_group_ids_are_apart_and_known_as_ours() -> None:
     assert len(set(ids)) == len(ids)
     assert all(groups.owns(number) and number < 0xFFFFFF00 for number in ids)
     assert not groups.owns(1)
-    assert not groups.owns(0x40000000)
+    assert not groups.owns(0x60000000)
 
 
 def test_uplink_ids_do_not_depend_on_order(monkeypatch: pytest.MonkeyPatch) -> None:
