@@ -1,0 +1,150 @@
+"""A thousand switches connect at once, each with 5,000 flows to install; then again, unchanged, to a new controller.
+
+Reference for the handshakes is a stock os-ken application, whose listener has a backlog of 50.
+``python -m bench.connect_storm [SWITCHES]``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench import bed, scale
+from bench.results import Result
+from tests.support.process import Program
+
+SWITCHES = 1_000
+CLUSTER, NETWORKS, PORTS = 100, 10, 120
+"""Every 100 switches share 10 networks of 120 ports: 5,000 flows on each switch."""
+
+BAR = "handshakes of all 1,000 in under 3 s; the second run at least 20 times cheaper (CPU)"
+
+STOCK = '''
+from os_ken.base import app_manager
+from os_ken.controller import ofp_event
+from os_ken.controller.handler import MAIN_DISPATCHER, set_ev_cls
+from os_ken.ofproto import ofproto_v1_3, ofproto_v1_4
+
+class Stock(app_manager.OSKenApp):
+    OFP_VERSIONS = [ofproto_v1_3.OFP_VERSION, ofproto_v1_4.OFP_VERSION]
+
+    @set_ev_cls(ofp_event.EventOFPStateChange, MAIN_DISPATCHER)
+    def introduced(self, event):
+        pass
+'''
+
+
+def layout(switches: int) -> scale.Layout:
+    """Networks whose ports go round the switches of their cluster."""
+    networks = []
+    for first in range(1, switches + 1, CLUSTER):
+        size = min(CLUSTER, switches + 1 - first)
+        for network in range(NETWORKS):
+            networks.append([first + (place + network * 20) % size for place in range(PORTS)])
+    return scale.Layout(switches, networks)
+
+
+def stock_handshakes(switches: int, limit: float) -> tuple[float, int]:
+    """Seconds until so many switches are introduced to a stock os-ken; and how many were within the limit."""
+    path = bed.DIRECTORY / "stock_app.py"
+    path.write_text(STOCK)
+    command = [str(Path(sys.executable).with_name("osken-manager")), "--ofp-listen-host", "127.0.0.1", str(path)]
+    stock = Program("stock", command, bed.DIRECTORY / "stock.log")
+    stock.start()
+    bed.wait_for(_listening, "os-ken listens", 20, stock.tail)
+    fleet = bed.Fleet(switches, 4)
+    try:
+        began = time.monotonic()
+        fleet.do("connect")
+        while (done := len(fleet.stats()["introduced"])) < switches and time.monotonic() < began + limit:
+            time.sleep(0.1)
+        return time.monotonic() - began, done
+    finally:
+        fleet.end()
+        stock.stop()
+
+
+def _listening() -> bool:
+    said = subprocess.run(["ss", "-ltnH", f"sport = :{bed.OPENFLOW_PORT}"], capture_output=True, text=True).stdout
+    return bool(said.strip())
+
+
+class Storm:
+    """The fleet and the controller."""
+
+    def __init__(self, switches: int) -> None:
+        self.plan = layout(switches)
+        scale.seed(bed.DIRECTORY, self.plan)
+        self.fleet = bed.Fleet(switches, self.plan.most_ports + 2, processes=3)
+        self.controller = bed.Controller(extra="retry_max = 5")
+
+    def run(self, flows: int, what: str) -> dict[str, float]:
+        """One storm until every switch has its flows (``flows`` flow-mods in all) and every port is ACTIVE."""
+        started = self.controller.start()
+        idle = self.controller.cpu()
+        self.fleet.do("reset")
+        began = time.monotonic()
+        self.fleet.do("connect")
+        stats = self.fleet.wait(lambda now: len(now["introduced"]) == self.plan.switches, "all handshakes", 120)
+        handshakes = max(stats["introduced"]) - began
+        self.fleet.wait(lambda now: now["flow_mods"] >= flows, what, 240, pause=0.3)
+        bed.wait_for(self._all_active, "all ports ACTIVE", 120, self.controller.program.tail)
+        seconds = time.monotonic() - began
+        stats = self.fleet.stats()
+        return {
+            "load": started, "load_cpu": idle, "handshakes": handshakes, "seconds": seconds,
+            "cpu": self.controller.cpu() - idle, "memory": self.controller.memory(),
+            "flows": stats["flow_mods"], "installed": stats["flows"], "megabytes": stats["bytes"] / 1e6,
+            "least": stats["least_flows"], "dumps": stats["flow_dumps"], "closed": stats["closed"],
+        }  # fmt: skip
+
+    def _all_active(self) -> bool:
+        time.sleep(0.3)
+        health = self.controller.api.isthmus("health")
+        if health["nodes_connected"] < self.plan.switches:
+            return False
+        return not self.controller.api.list("port", "status=DOWN&limit=1&fields=id") and not (
+            self.controller.api.list("port", "status=BUILD&limit=1&fields=id")
+        )
+
+    def end(self) -> None:
+        """End both."""
+        self.fleet.end()
+        self.controller.stop()
+
+
+def run(switches: int = SWITCHES) -> Result:
+    """Both storms and the reference."""
+    result = Result("connect_storm", BAR)
+    seconds, done = stock_handshakes(switches, 90)
+    reference = f"{seconds:.1f} s" if done == switches else f"{done} of {switches} within {seconds:.0f} s"
+    storm = Storm(switches)
+    try:
+        first = storm.run(storm.plan.switches * 5_000 * 9 // 10, "flows installed")
+        storm.controller.stop()
+        storm.fleet.do("disconnect")
+        second = storm.run(0, "nothing")
+    finally:
+        storm.end()
+    ratio = first["cpu"] / second["cpu"]
+    result.add(f"handshakes of {switches:,} switches", f"stock os-ken: {reference}", f"{first['handshakes']:.2f} s",
+               f"{seconds / first['handshakes']:.0f} x")  # fmt: skip
+    result.add("install, until all ports are ACTIVE", "-",
+               f"{first['installed']:,} flows, {first['megabytes']:.0f} MB in {first['seconds']:.1f} s; "
+               f"CPU {first['cpu']:.1f} s; peak {first['memory']} MiB")  # fmt: skip
+    result.add("again, unchanged, after a restart of the controller", "the first storm",
+               f"handshakes {second['handshakes']:.2f} s; all ACTIVE after {second['seconds']:.1f} s; "
+               f"CPU {second['cpu']:.2f} s; peak {second['memory']} MiB; {second['flows']} flow-mods",
+               f"CPU {ratio:.1f} x cheaper")  # fmt: skip
+    result.add("start with the store loaded", "-", f"{second['load']:.1f} s, CPU {second['load_cpu']:.1f} s")
+    result.notes.append(f"{storm.plan.ports:,} ports in the store; least flows on a switch: {first['least']:.0f}.")
+    result.judge(first["handshakes"] < 3 and ratio >= 20 and second["flows"] == 0)
+    return result
+
+
+if __name__ == "__main__":
+    from bench.all import single
+
+    sys.exit(single("connect_storm", run, [int(item) for item in sys.argv[1:]]))
