@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import eventlet
@@ -86,7 +87,7 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
     def start(self) -> None:
         """Start the parts; called by os-ken once every application exists."""
         super().start()
-        _stop_on_sigterm(eventlet.getcurrent())
+        _on_sigterm(self._close_parts)
         self._reconciler.start()
         self._southbound.start()
         hub.spawn(eventlet.wsgi.server, self._api, self._application, log_output=False,
@@ -96,11 +97,14 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
 
     def stop(self) -> None:
         """Stop the parts; nodes keep forwarding as they are."""
+        self._close_parts()
+        super().stop()
+
+    def _close_parts(self) -> None:
         self._api.close()
         self._reconciler.stop()
         self._southbound.stop()
         self._store.dispose()
-        super().stop()
 
 
 def _plain_log() -> None:
@@ -118,12 +122,19 @@ def _listen(host: str, port: int) -> socket.socket:
         raise OSError(f"cannot listen on [api] bind_host {host} port {port}: {error.strerror}") from error
 
 
-def _stop_on_sigterm(main: Any) -> None:
-    """End the process as Ctrl-C would: ``main`` waits for the applications and closes them all."""
+def _on_sigterm(close: Callable[[], None]) -> None:
+    """End the process with status 0 once ``close`` is done, or at the deadline.
+
+    It does not wait for the interpreter to take itself apart, which with thousands of green threads takes seconds.
+    """
+
+    def leave(*_: Any) -> None:
+        logging.shutdown()
+        os._exit(0)
 
     def terminate(*_: Any) -> None:
-        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.signal(signal.SIGALRM, leave)
         signal.setitimer(signal.ITIMER_REAL, STOP_DEADLINE)
-        eventlet.hubs.get_hub().schedule_call_global(0, main.throw, KeyboardInterrupt)
+        hub.spawn(close).link(leave)
 
     signal.signal(signal.SIGTERM, terminate)
