@@ -71,6 +71,10 @@ lint: venv  ## ruff and mypy
 bench: apt venv  ## ratios against named references
 	$(SUDO) $(PY) -m bench.program_sync
 
+.PHONY: docs
+docs: venv  ## generate docs/pipeline.md from the declared tables
+	$(PY) -m mechanisms.openflow.describe > docs/pipeline.md
+
 .PHONY: clean
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

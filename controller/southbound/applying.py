@@ -21,18 +21,24 @@ from controller.dataplane.encoder import (
     BundleType,
     bundle_adds,
     encode_flow_add,
+    encode_match,
 )
 from controller.dataplane.messages import ErrorMessage
 from controller.dataplane.program_delta import between
-from controller.dataplane.values import Program
+from controller.dataplane.values import OWNER_SHIFT, OWNER_TAG, Program
 from controller.errors import SwitchError
 from controller.southbound.changes import Dump, Work, examine, other_spellings, reasons, repair, without, work
 from controller.southbound.exchange import Exchange, Refusal
+from controller.southbound.wire import FlowEntry
 from controller.switches import Applied, Rejection
 from mechanisms.openflow import stamp
 
 ATTEMPTS = 64
 """How often the rest is tried again without what was refused; a switch may name one offender at a time."""
+
+
+PIECE = 2048
+"""Messages wrapped and sent at once; while a switch takes them other sessions have their turn."""
 
 
 class Rejected(SwitchError):
@@ -54,6 +60,7 @@ class Applier:
         self._version = exchange.version
         self._spelling: dict[int, bytes] = {}
         self._stamp = stamp.stamp_flow()
+        self._stamp_match = encode_match(stamp.MATCH)
 
     def apply(self, program: Program) -> Applied:
         """See :meth:`controller.switches.Switches.apply`. Raises :class:`SwitchError`."""
@@ -127,7 +134,8 @@ class Applier:
     def _send_bundle(self, messages: Sequence[bytes]) -> list[ErrorMessage]:
         exchange = self._exchange
         exchange.open_bundle()
-        exchange.send(bundle_adds(exchange.bundle_id, messages, self._version))
+        for start in range(0, len(messages), PIECE):
+            exchange.send(bundle_adds(exchange.bundle_id, messages[start : start + PIECE], self._version))
         exchange.bundle(BundleType.CLOSE_REQUEST)
         errors = self._errors()
         if errors:
@@ -166,9 +174,19 @@ class Applier:
     def _read_stamp(self) -> int | None:
         """The program hash on the switch; None if there is none, or several flows where one should be."""
         entries = self._exchange.flows(stamp.TABLE)
-        return entries[0].flow.cookie if len(entries) == 1 else None
+        return entries[0].flow.cookie if len(entries) == 1 and self._is_stamp(entries[0]) else None
+
+    def _is_stamp(self, entry: FlowEntry) -> bool:
+        return entry.flow.priority == stamp.PRIORITY and entry.flow.match == self._stamp_match
 
     def _dump(self) -> Dump:
-        ours = tuple(entry for entry in self._exchange.our_flows(ALL_TABLES) if entry.flow.table != stamp.TABLE)
-        others = self._exchange.flow_count(ALL_TABLES) - self._exchange.flow_count(stamp.TABLE) - len(ours)
-        return Dump(ours, self._exchange.groups(), max(0, others))
+        """Everything but the stamp. A stamp in another table was written by a version with another pipeline: ours,
+        and wanted by nobody."""
+        entries = [entry for entry in self._exchange.flows(ALL_TABLES)
+                   if not (entry.flow.table == stamp.TABLE and self._is_stamp(entry))]  # fmt: skip
+        ours = tuple(entry for entry in entries if _owned(entry) or self._is_stamp(entry))
+        return Dump(ours, self._exchange.groups(), len(entries) - len(ours))
+
+
+def _owned(entry: FlowEntry) -> bool:
+    return entry.flow.cookie >> OWNER_SHIFT == OWNER_TAG

@@ -145,12 +145,6 @@ class Exchange:
         """The flows with our owner tag."""
         return self.flows(table, OWNER_TAG << OWNER_SHIFT, OWNER_MASK)
 
-    def flow_count(self, table: int) -> int:
-        """The number of all flows in a table."""
-        body = wire.flow_selection(table)
-        parts = self._multipart(lambda xid: wire.multipart_request(self.version, xid, wire.MP_AGGREGATE, body))
-        return wire.aggregate_count(parts[0])
-
     def groups(self) -> dict[int, InstalledGroup]:
         """All groups by their ids."""
         groups: dict[int, InstalledGroup] = {}

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from controller.dataplane.encoder import ALL_TABLES, ANY, NO_MATCH, OF13, OF14, InstalledFlow
 from controller.dataplane.messages import MULTIPART_REPLY, MULTIPART_REQUEST, REPLY_MORE
 from controller.errors import SwitchError
+from controller.turns import in_turns
 
 VERSION_NAMES = {OF13: "1.3", OF14: "1.4"}
 
@@ -24,7 +25,6 @@ BARRIER_REPLY = 21
 
 MP_DESC = 0
 MP_FLOW = 1
-MP_AGGREGATE = 2
 
 _HEADER = struct.Struct("!BBHI")
 _MULTIPART = struct.Struct("!HH4x")
@@ -74,7 +74,7 @@ def multipart_request(version: int, xid: int, kind: int, body: bytes = b"") -> b
 
 
 def flow_selection(table: int = ALL_TABLES, cookie: int = 0, mask: int = 0) -> bytes:
-    """The body of a flow or aggregate request: flows of a table whose cookie equals ``cookie`` under ``mask``."""
+    """The body of a flow request: flows of a table whose cookie equals ``cookie`` under ``mask``."""
     return _FLOW_REQUEST.pack(table, ANY, ANY, cookie, mask) + NO_MATCH
 
 
@@ -87,7 +87,7 @@ def has_more(message: bytes) -> bool | None:
 
 def flow_entries(parts: Iterable[bytes]) -> list[FlowEntry]:
     """The entries of all parts of a flow dump."""
-    return [entry for part in parts for entry in _entries(part)]
+    return [entry for part in in_turns(parts, 4) for entry in _entries(part)]
 
 
 def _entries(part: bytes) -> list[FlowEntry]:
@@ -104,13 +104,6 @@ def _entries(part: bytes) -> list[FlowEntry]:
         entries.append(FlowEntry(flow, part[stop : at + length]))
         at += length
     return entries
-
-
-def aggregate_count(part: bytes) -> int:
-    """The number of flows in an aggregate reply."""
-    if len(part) < PARTS_AT + 20:
-        raise SwitchError("an aggregate reply is too short")
-    return int.from_bytes(part[PARTS_AT + 16 : PARTS_AT + 20], "big")
 
 
 def description(part: bytes) -> Description:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from controller.dataplane.builder import flow
-from controller.dataplane.values import Flow
+from controller.dataplane.values import Flow, MatchField
 from mechanisms.openflow.pipeline import STAMP
 
 TABLE = STAMP.id
 """The table's id."""
 
+PRIORITY = 0xFFFF
+MATCH = (MatchField("metadata", (1 << 64) - 1),)
+"""No other flow has this match with this priority, so the stamp of another version of the pipeline, which had it in
+another table, is known as such."""
+
 
 def stamp_flow() -> Flow:
     """The flow that carries the hash; the southbound puts the program's digest into its cookie."""
-    return flow(STAMP).because("program hash").drop()
+    return Flow(TABLE, PRIORITY, MATCH, why="program hash")

@@ -65,7 +65,7 @@ def test_an_empty_switch_has_misses_and_common_rules_only() -> None:
 
 def test_the_stamp_is_a_flow_of_its_own_table() -> None:
     flow = stamp.stamp_flow()
-    assert (flow.table, flow.match, flow.actions, flow.goto) == (stamp.TABLE, (), (), None)
+    assert (flow.table, flow.match, flow.actions, flow.goto) == (stamp.TABLE, stamp.MATCH, (), None)
     assert flow not in set(program(make_port(VLAN, 1, ME)).flows())
 
 
