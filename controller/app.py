@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +25,7 @@ from controller import config
 from controller.api.wsgi import make_application
 from controller.db.feed import StoreFeed
 from controller.errors import IsthmusError
+from controller.fabric import FabricControl
 from controller.hosts import Hosts
 from controller.metrics import BoardCollector
 from controller.overview import Overview
@@ -31,6 +35,9 @@ from controller.southbound.openflow_app import OpenFlowSessions
 from controller.southbound.service import Southbound
 from controller.switches import SwitchEvents
 from mechanisms.manager import MechanismManager
+from topology import discovery, tags
+from topology.events import EventLog
+from topology.fabric import Topology
 from typedrivers.manager import TypeManager
 
 LOG = logging.getLogger(__name__)
@@ -72,11 +79,14 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         self._store = open_store(conf, types)
         plugin = Plugin(conf, self._store, types, mechanisms)
         relay = _Relay()
-        self._southbound = Southbound(conf, relay)
+        linked = tags.parse(conf.topology.physical_networks)
+        self._fabric = _fabric(conf, linked) if linked else None
+        self._southbound = Southbound(conf, relay, self._fabric, linked)
         sessions.connect(self._southbound)
         pace = Pace(conf.openflow.retry_max, conf.openflow.audit_interval, conf.agent.agent_down_time)
         feed = StoreFeed(self._store, conf.arp_responder)
-        self._reconciler = Reconciler(feed, plugin, mechanisms, self._southbound, pace, hub.spawn)
+        self._reconciler = Reconciler(feed, plugin, mechanisms, self._southbound, pace, hub.spawn,
+                                      fabric=self._fabric)  # fmt: skip
         relay.target = self._reconciler
         overview = Overview(self._reconciler, Hosts(self._reconciler, plugin), self._southbound, mechanisms)
         registry = CollectorRegistry()
@@ -90,6 +100,8 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         _on_sigterm(self._close_parts)
         self._reconciler.start()
         self._southbound.start()
+        if self._fabric is not None:
+            self._fabric.start(self._southbound.send_frame, self._reconciler.board.touch)
         hub.spawn(eventlet.wsgi.server, self._api, self._application, log_output=False,
                   custom_pool=eventlet.GreenPool(MAX_CLIENTS), socket_timeout=None)  # fmt: skip
         host, port = self._api.getsockname()[:2]
@@ -105,6 +117,13 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         self._reconciler.stop()
         self._southbound.stop()
         self._store.dispose()
+
+
+def _fabric(conf: cfg.ConfigOpts, linked: dict[str, tuple[int, int]]) -> FabricControl:
+    events = EventLog(epoch=time.time() - time.monotonic())
+    key = hashlib.sha256(conf.topology.secret.encode()).digest() if conf.topology.secret else secrets.token_bytes(32)
+    pace = discovery.Pace(conf.topology.probe_interval, conf.topology.probe_rate)
+    return FabricControl(Topology(key, pace, linked, events), events, conf.topology.hold_time, hub.spawn)
 
 
 def _plain_log() -> None:

@@ -78,6 +78,19 @@ OPENFLOW = [
     cfg.FloatOpt("retry_max", default=30.0, min=0.1, help="Largest back-off in seconds after a failed apply."),
 ]  # fmt: skip
 
+TOPOLOGY = [
+    cfg.ListOpt("physical_networks", default=[],
+                help="Physical networks that links between OpenFlow switches carry: <name>, or <name>:<first>:<last> "
+                     "for some of its VLAN ids only (0: its flat network). Links are looked for if there are any."),
+    cfg.FloatOpt("probe_interval", default=2.0, min=0.1,
+                 help="Seconds between two LLDP probes of a port; longer where probe_rate asks for it."),
+    cfg.FloatOpt("probe_rate", default=1000.0, min=1.0, help="LLDP probes per second at most, over all ports."),
+    cfg.FloatOpt("hold_time", default=3.0, min=0.0,
+                 help="Seconds after the start in which switches keep their programs, until links are found again."),
+    cfg.StrOpt("secret", secret=True,
+               help="Key of the digest in LLDP probes (default: a new one at every start)."),
+]  # fmt: skip
+
 OVSDB = [
     cfg.BoolOpt("enabled", default=True, help="Reach Open vSwitch by OVSDB at the address its OpenFlow comes from."),
     cfg.PortOpt("port", default=6640, help="Port of the switches' OVSDB server (ovs-vsctl set-manager ptcp:6640)."),
@@ -130,6 +143,7 @@ GROUPS: dict[str, Sequence[cfg.Opt]] = {
     "database": DATABASE,
     "api": API,
     "openflow": OPENFLOW,
+    "topology": TOPOLOGY,
     "ovsdb": OVSDB,
     "agent": AGENT,
     "linux_bridge": LINUX_BRIDGE,

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from controller.dataplane.values import Program
 from controller.errors import FeedExpired, IsthmusError
+from controller.fabric import FabricControl
 from controller.intent import Change, Intent
 from controller.local_links import linked
 from controller.mailbox import Mailbox
@@ -56,11 +57,11 @@ class Reconciler:
 
     def __init__(
         self, feed: Feed, nodes: Nodes, compiler: Compiler, switches: Switches, pace: Pace,
-        spawn: Spawn, clock: Callable[[], float] = time.monotonic,
+        spawn: Spawn, clock: Callable[[], float] = time.monotonic, fabric: FabricControl | None = None,
     ) -> None:  # fmt: skip
         self.board = Board(clock)
         self._feed, self._nodes, self._compiler, self._switches = feed, nodes, compiler, switches
-        self._pace, self._spawn = pace, spawn
+        self._pace, self._spawn, self._fabric = pace, spawn, fabric
         self._events = Mailbox("node events", spawn)
         self._statuses = StatusWriter(self.board, nodes, spawn)
         self._loops: set[str] = set()
@@ -135,12 +136,20 @@ class Reconciler:
             before = {port_id: self.board.intent.ports.get(port_id) for port_id in change.ports}
             touched = self.board.intent.apply(change)
             self._follow_links(before)
-            tick = self.board.touch(touched.nodes)
+            tick = self.board.touch(self._with_transit(touched.nodes))
             moved = {port_id for port_id, port in before.items() if port != self.board.intent.ports.get(port_id)}
             self._statuses.changed(moved, tick)
             for network_id in change.networks:
                 self._statuses.changed(self.board.intent.bound_ports(network_id), tick)
         self._compile_hosts(touched.nodes)
+
+    def _with_transit(self, touched: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:
+        """The touched nodes and those that carry the same networks for them over links."""
+        if self._fabric is None:
+            return touched
+        passing = self._fabric.passing(self.board.intent, touched)
+        return {node_id: touched.get(node_id, frozenset()) | passing.get(node_id, set())
+                for node_id in touched.keys() | passing.keys()}  # fmt: skip
 
     def _follow_links(self, before: Mapping[str, Port | None]) -> None:
         """Find out again where changed ports are plugged in that say so themselves."""
@@ -154,6 +163,8 @@ class Reconciler:
                     kept = {key: item for key, item in state.observation.attachments.items() if key != port_id}
                     attachments = kept if found is None else {**kept, port_id: found}
                     state.observation = replace(state.observation, attachments=attachments)
+                    if self._fabric is not None:
+                        self._fabric.observed(state.observation)
 
     # -- what nodes tell -----------------------------------------------------------------------------------------
 
@@ -198,10 +209,12 @@ class Reconciler:
             ports = self.board.intent.ports
             observation = linked(told, (ports[port_id] for port_id in self._ports_of(state.node_id)))
             state.told, state.observation = told, observation
+            if self._fabric is not None and state.is_switch:
+                self._fabric.observed(observation)
             if came_back or old != observation:
                 tick = self.board.touch({state.node_id: None} if state.is_switch else {})
                 seen = observation.attachments.keys() | (old.attachments.keys() if old else set())
-                self._statuses.changed(seen if not came_back else self._ports_of(state.node_id) | seen, tick)
+                self._statuses.plugged(seen if not came_back else self._ports_of(state.node_id) | seen, tick)
 
     def node_lost(self, node_id: str) -> None:
         """The node is not connected any more; its ports are DOWN, its peers go on as they are."""
@@ -210,8 +223,10 @@ class Reconciler:
             state.connected = False
             ports = self._ports_of(node_id)
             state.tell()
+        if self._fabric is not None:
+            self._fabric.lost(node_id)
         self._nodes.node_lost(node_id)
-        self._statuses.changed(ports, self.board.tick)
+        self._statuses.plugged(ports, self.board.tick)
         self._statuses.node_changed(node_id)
 
     def _ports_of(self, node_id: str) -> set[str]:
@@ -258,7 +273,7 @@ class Reconciler:
         try:
             program = self._program(state, work)
             if program is None:
-                self.board.give_back(state.node_id, work, "waiting for the node's facts")
+                self.board.give_back(state.node_id, work, "waiting for the node's facts and links")
                 self._stopped.wait(FIRST_RETRY)
                 return
             applied = self._switches.apply(state.node_id, program)
@@ -276,12 +291,20 @@ class Reconciler:
     def _program(self, state: NodeState, work: Work) -> Program | None:
         with self.board.changed:
             node = self.board.intent.nodes.get(state.node_id)
-            if node is None or state.observation is None:
+            observation = self.seen(state)
+            if node is None or observation is None:
                 return None
-            plan = self._compiler.compile(self.board.intent, node, state.observation, work.networks)
+            plan = self._compiler.compile(self.board.intent, node, observation, work.networks)
         if not isinstance(plan, Program):
             raise IsthmusError(f"node {state.node_id} is a switch but its plan is no OpenFlow program")
         return plan
+
+    def seen(self, state: NodeState) -> Observation | None:
+        """What the node's plan depends on besides the intent; None while that is not known yet."""
+        if self._fabric is None or state.observation is None or not state.is_switch:
+            return state.observation
+        view = self._fabric.view(state.node_id)
+        return None if view is None else replace(state.observation, fabric=view)
 
     def _failed(self, state: NodeState, work: Work, error: Exception) -> None:
         expected = isinstance(error, IsthmusError)

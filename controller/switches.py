@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from controller.dataplane.values import Program
-from controller.model import NodeFacts, Observation
+from controller.model import NodeFacts, Observation, PortView
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,16 @@ class SwitchEvents(Protocol):
 
     def switch_rejected(self, node_id: str, rejection: Rejection) -> None:
         """The switch refused a flow or group."""
+
+
+class SwitchPorts(Protocol):
+    """Told by the southbound at once, for the discovery of links; every method only enqueues."""
+
+    def ports_seen(self, node_id: str, ports: Mapping[int, PortView]) -> None:
+        """A switch has exactly these OpenFlow ports."""
+
+    def frame_seen(self, node_id: str, port: int, frame: bytes) -> None:
+        """A frame came to the controller."""
 
 
 class Switches(Protocol):

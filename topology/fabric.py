@@ -5,7 +5,7 @@ Time is an argument. Single-threaded: the controller guards it by a lock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from controller.model import Fabric
@@ -23,16 +23,18 @@ there is no loop while switches change one after the other."""
 
 
 class Topology:
-    """All switches and the physical networks that their links carry."""
+    """All switches and the physical networks that their links carry, each with its range of VLAN ids."""
 
-    def __init__(self, key: bytes, pace: Pace, physical_networks: Sequence[str], events: EventLog) -> None:
+    def __init__(
+        self, key: bytes, pace: Pace, physical_networks: Mapping[str, tuple[int, int]], events: EventLog
+    ) -> None:
         self.discovery = Discovery(key, pace, events)
         self.paths = Paths()
-        self._names = tuple(physical_networks)
+        self._tags = dict(physical_networks)
         self._uplinks: dict[str, Mapping[str, int]] = {}
         self._up: dict[End, bool] = {}
         self._views: dict[str, Fabric] = {}
-        self._trees: dict[str, Tree] = dict.fromkeys(self._names, Tree())
+        self._trees: dict[str, Tree] = dict.fromkeys(self._tags, Tree())
         self._links: frozenset[Link] = frozenset()
         self._handover_at: float | None = None
         self._stale = False
@@ -49,7 +51,7 @@ class Topology:
     def switch(self, node_id: str, ports: Mapping[int, PortState], uplinks: Mapping[str, int], now: float) -> set[str]:
         """A switch as it is now; returns the switches whose view changed."""
         self.discovery.switch(node_id, ports, now)
-        mine = {name: port for name, port in uplinks.items() if name in self._names}
+        mine = {name: port for name, port in uplinks.items() if name in self._tags}
         alive = {End(node_id, number): state.up for number, state in ports.items()}
         before = {end: up for end, up in self._up.items() if end.node_id == node_id}
         if self._uplinks.get(node_id) != mine or before != alive:
@@ -93,15 +95,18 @@ class Topology:
         changed = set()
         for node_id in self.paths.switches:
             old = self.view(node_id)
-            new = fabric_of(node_id, self.paths, self._trees, old, None if node_id in ends else measured)
+            new = self._see(node_id, old, None if node_id in ends else measured)
             if new is not old:
                 self._views[node_id] = new
                 changed.add(node_id)
         return changed
 
+    def _see(self, node_id: str, old: Fabric, measured: Collection[str] | None) -> Fabric:
+        return fabric_of(node_id, self.paths, self._trees, old, measured, self._tags)
+
     def _plant(self, now: float) -> None:
         """Choose the trees; where something in use must give way to something new, only the first now."""
-        for name in self._names:
+        for name in self._tags:
             uplinks = [(End(node, mine[name]), name) for node, mine in self._uplinks.items()
                        if name in mine and self._up.get(End(node, mine[name]), False)]  # fmt: skip
             old = self._trees[name]

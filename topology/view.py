@@ -42,7 +42,7 @@ def next_hops_of(
             for target in sorted(members)}  # fmt: skip
 
 
-def tree_of(node: str, tree: Tree, paths: Paths) -> FabricTree:
+def tree_of(node: str, tree: Tree, paths: Paths, tags: tuple[int, int]) -> FabricTree:
     """One physical network's tree as a switch sees it."""
     members = paths.component(node)
     found = behind(tree.links, node)
@@ -57,14 +57,23 @@ def tree_of(node: str, tree: Tree, paths: Paths) -> FabricTree:
         uplink=node in with_uplink,
         exits=len(entrances),
         exit=exit_ports,
+        tags=tags,
     )
 
 
 def fabric_of(
-    node: str, paths: Paths, trees: Mapping[str, Tree], old: Fabric, measured: Collection[str] | None = None
+    node: str,
+    paths: Paths,
+    trees: Mapping[str, Tree],
+    old: Fabric,
+    measured: Collection[str] | None,
+    tags: Mapping[str, tuple[int, int]],
 ) -> Fabric:
-    """The view of one switch. ``measured`` as in :func:`next_hops_of`; the old view itself if nothing changed."""
+    """The view of one switch; ``old`` itself if nothing changed.
+
+    ``tags`` are VLAN ids by physical network, ``measured`` is as in :func:`next_hops_of`.
+    """
     hops = next_hops_of(node, paths, old.next_hops, measured)
-    seen = {name: tree_of(node, tree, paths) for name, tree in sorted(trees.items())}
+    seen = {name: tree_of(node, tree, paths, tags[name]) for name, tree in sorted(trees.items())}
     new = replace(old, links=paths.ports(node), members=paths.component(node), next_hops=hops, trees=seen)
     return old if new == old else new

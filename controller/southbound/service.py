@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -13,10 +13,10 @@ from oslo_config import cfg
 from controller.dataplane.values import Program
 from controller.errors import SwitchGone
 from controller.model import switch_node_id
-from controller.southbound import openflow_app
+from controller.southbound import frames, openflow_app
 from controller.southbound.ovsdb import Replicas, remote_for
 from controller.southbound.session import Session, Settings
-from controller.switches import Applied, SwitchEvents, SwitchState
+from controller.switches import Applied, SwitchEvents, SwitchPorts, SwitchState
 
 LOG = logging.getLogger(__name__)
 
@@ -28,9 +28,17 @@ class Southbound:
     """Implements :class:`controller.switches.Switches` and os-ken's :class:`openflow_app.SessionSink`.
 
     The constructor sets os-ken's options from ``conf`` and must run before os-ken's applications are started.
+    ``fabric`` hears of ports and frames, if links between switches are looked for; ``linked_networks`` are the
+    physical networks that they carry.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, events: SwitchEvents) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        events: SwitchEvents,
+        fabric: SwitchPorts | None = None,
+        linked_networks: Iterable[str] = (),
+    ) -> None:
         openflow_app.configure(conf)
         self._conf = conf
         self._events = events
@@ -40,7 +48,10 @@ class Southbound:
             retry_max=conf.openflow.retry_max,
             ovsdb_remote=self._ovsdb_remote,
             uplinks=conf.openflow.uplinks,
+            linked_networks=tuple(linked_networks),
         )
+        self._fabric = fabric
+        self._senders: dict[str, frames.FrameSender] = {}
         self._remotes = {int(key, 16): remote for key, remote in conf.ovsdb.remotes.items()}
         self._sessions: dict[str, Session] = {}
         self._strangers: dict[Any, float] = {}
@@ -73,10 +84,12 @@ class Southbound:
         """The states of all switches that ever connected."""
         return [session.state() for _, session in sorted(self._sessions.items())]
 
-    def datapath(self, node_id: str) -> Any:
-        """os-ken's datapath of a connected switch (for packet-out of LLDP), None while it is away."""
-        session = self._sessions.get(node_id)
-        return session.datapath if session is not None and session.is_open else None
+    def send_frame(self, node_id: str, port: int, frame: bytes) -> bool:
+        """Have a switch send a frame out of a port; False if it is away or takes nothing. Never blocks."""
+        session, sender = self._sessions.get(node_id), self._senders.get(node_id)
+        if session is None or sender is None or not session.is_open:
+            return False
+        return sender.put(frames.packet_out(session.exchange.version, port, frame))
 
     def connected(self, datapath: Any) -> None:
         """A peer connected; it has ``request_timeout`` seconds to introduce itself."""
@@ -88,8 +101,12 @@ class Southbound:
         node_id = switch_node_id(datapath.id)
         old = self._sessions.get(node_id)
         session = Session(datapath, self._settings, self._events, old.bridge if old is not None else None)
-        openflow_app.take_answers(datapath, session.exchange.deliver)
+        openflow_app.take_answers(datapath, self._listener(session))
         self._sessions[node_id] = session
+        if self._fabric is not None:
+            self._stop_sending(node_id)
+            self._senders[node_id] = frames.FrameSender(datapath.send, node_id)
+            self._fabric.ports_seen(node_id, session.ports)
         if old is not None and old.is_open:
             LOG.warning("%s connected again from %s; the older session ends", node_id, datapath.address)
             old.end(f"replaced by a connection from {datapath.address[0]}:{datapath.address[1]}")
@@ -103,6 +120,7 @@ class Southbound:
         session = self._session_of(datapath)
         if session is not None:
             session.end(session.state().last_error or "the connection was closed")
+            self._stop_sending(session.node_id)
             self._events.switch_lost(session.node_id)
 
     def port_changed(self, datapath: Any, removed: bool, port: Any) -> None:
@@ -110,6 +128,29 @@ class Southbound:
         session = self._session_of(datapath)
         if session is not None:
             session.port_changed(removed, port)
+            if self._fabric is not None:
+                self._fabric.ports_seen(session.node_id, session.ports)
+
+    def _listener(self, session: Session) -> openflow_app.Deliver:
+        """Takes frames for the fabric and answers for the session."""
+        fabric, answers = self._fabric, session.exchange.deliver
+        if fabric is None:
+            return answers
+
+        def deliver(kind: int, xid: int, message: bytes) -> bool:
+            if kind != frames.PACKET_IN:
+                return answers(kind, xid, message)
+            found = frames.packet_in(message)
+            if found is not None:
+                fabric.frame_seen(session.node_id, *found)
+            return True
+
+        return deliver
+
+    def _stop_sending(self, node_id: str) -> None:
+        sender = self._senders.pop(node_id, None)
+        if sender is not None:
+            sender.stop()
 
     def _session(self, node_id: str) -> Session:
         session = self._sessions.get(node_id)

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.dataplane.values import Program
@@ -40,13 +40,15 @@ LINK_DOWN = 1
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Deadlines in seconds, and where a switch's OVSDB is: ``ovsdb_remote(datapath id, address)`` gives the remote,
-    None if it is not used. ``uplinks`` maps physical network -> port name, for switches without OVSDB."""
+    None if it is not used. ``uplinks`` maps physical network -> port name, for switches without OVSDB.
+    ``linked_networks`` are the physical networks that links between switches carry to every switch."""
 
     request_timeout: float
     replicas: Replicas
     retry_max: float
     ovsdb_remote: Callable[[int, str], str | None]
     uplinks: Mapping[str, str] = field(default_factory=dict)
+    linked_networks: tuple[str, ...] = ()
 
 
 class Session:
@@ -75,6 +77,11 @@ class Session:
         self._bridge_told = threading.Event()
         self._applier: Applier | None = None
         self._applying = threading.Lock()
+
+    @property
+    def ports(self) -> Mapping[int, PortView]:
+        """The OpenFlow ports as of now."""
+        return self._ports
 
     @property
     def is_open(self) -> bool:
@@ -208,10 +215,10 @@ class Session:
     def _report_until_gone(self) -> None:
         while self._state != GONE:
             self._news.clear()
-            report = (
-                node_facts(self.datapath_id, self.bridge, self._make, self._ovsdb_problem, self._ports),
-                observe(self.datapath_id, self.bridge, self._ports, self._make),
-            )
+            facts = node_facts(self.datapath_id, self.bridge, self._make, self._ovsdb_problem, self._ports)
+            by_links = dict.fromkeys(self._settings.linked_networks, "links between switches")
+            facts = replace(facts, physical_networks={**by_links, **facts.physical_networks})
+            report = (facts, observe(self.datapath_id, self.bridge, self._ports, self._make))
             if self._state in (HANDSHAKE, WAITING):
                 self._state = READY
             if report != self._reported:

@@ -22,7 +22,7 @@ class Cabling:
 
     def __init__(self, names: tuple[str, ...] = ("physnet1",), pace: Pace | None = None) -> None:
         self.events = EventLog()
-        self.topology = Topology(KEY, pace or Pace(), names, self.events)
+        self.topology = Topology(KEY, pace or Pace(), dict.fromkeys(names, (0, 4094)), self.events)
         self.cables: dict[End, End] = {}
         self.ports: dict[str, dict[int, PortState]] = {}
         self.uplinks: dict[str, dict[str, int]] = {}

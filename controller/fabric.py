@@ -1,0 +1,198 @@
+"""The fabric at run time: one thread that takes what switches tell, sends probes when they are due, and asks those
+switches to follow whose view of the fabric changed. All decisions are in ``topology``."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from controller.intent import Intent
+from controller.model import PHYSICAL_TYPES, Fabric, Observation, PortView
+from controller.switches import Spawn
+from topology.events import EventLog
+from topology.fabric import Topology
+from topology.links import End, PortState, Role
+
+LOG = logging.getLogger(__name__)
+
+TURN = 0.05
+"""Seconds between two looks at what is due."""
+
+YOUNG = 1.0
+"""Seconds that a switch that was never seen waits for its first program: its links are found meanwhile."""
+
+FIRST_RESERVED = 0xFFFFFF00
+"""OpenFlow port numbers from here on are no cables."""
+
+Send = Callable[[str, int, bytes], bool]
+Job = Callable[[float], set[str]]
+
+
+class Touch(Protocol):
+    """Asks switches to follow: node id -> networks concerned (None: everything)."""
+
+    def __call__(self, nodes: Mapping[str, Collection[str] | None]) -> int: ...
+
+
+class FabricControl:
+    """Guards a :class:`Topology`; a :class:`controller.switches.SwitchPorts`. ``hold`` is in seconds."""
+
+    def __init__(
+        self, topology: Topology, events: EventLog, hold: float, spawn: Spawn,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._topology, self._events, self._spawn, self._clock = topology, events, spawn, clock
+        self._open_at = clock() + hold
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._ports: dict[str, Mapping[int, PortView]] = {}
+        self._observations: dict[str, Observation] = {}
+        self._since: dict[str, float] = {}
+        self._stopped = threading.Event()
+        self._send: Send = lambda _node, _port, _frame: False
+        self._touch: Touch = lambda _nodes: 0
+
+    def start(self, send: Send, touch: Touch) -> None:
+        """Start; ``send(node id, port, frame)`` must not block."""
+        self._send, self._touch = send, touch
+        self._spawn(self._run)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+
+    # -- what switches tell --------------------------------------------------------------------------------------
+
+    def ports_seen(self, node_id: str, ports: Mapping[int, PortView]) -> None:
+        """The OpenFlow ports of a switch; a link that went down counts at once."""
+        self._jobs.put(partial(self._take_ports, node_id, dict(ports)))
+
+    def frame_seen(self, node_id: str, port: int, frame: bytes) -> None:
+        """A frame came to the controller."""
+        self._jobs.put(lambda now: self._topology.frame(End(node_id, port), frame, now))
+
+    def observed(self, observation: Observation) -> None:
+        """What is plugged into a switch; its ports are probed from the first time on."""
+        self._jobs.put(partial(self._take_observation, observation))
+
+    def lost(self, node_id: str) -> None:
+        """The session with a switch ended."""
+        self._jobs.put(lambda now: self._topology.switch_lost(node_id, now))
+
+    # -- what others ask -----------------------------------------------------------------------------------------
+
+    def view(self, node_id: str) -> Fabric | None:
+        """What a switch sees of the fabric; None while it is too early to know its links."""
+        with self._lock:
+            now = self._clock()
+            since = self._since.get(node_id)
+            if since is None or now < self._open_at or now < since + YOUNG:
+                return None
+            return self._topology.view(node_id)
+
+    def passing(self, intent: Intent, touched: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+        """Switches that carry networks of ``touched`` for others: node id -> network ids."""
+        found: dict[str, set[str]] = {}
+        with self._lock:
+            for node_id, network_ids in touched.items():
+                members = self._topology.view(node_id).members
+                mine = {each for each in network_ids if self._carried(intent, each)} if len(members) > 1 else set()
+                for member in members if mine else ():
+                    found.setdefault(member, set()).update(mine)
+        return found
+
+    def members(self, node_id: str) -> frozenset[str]:
+        """The switches that links reach from this one."""
+        with self._lock:
+            return self._topology.view(node_id).members
+
+    def links(self) -> list[dict[str, Any]]:
+        """The links as the API shows them."""
+        with self._lock:
+            return self._topology.rows()
+
+    def neighbours(self) -> list[dict[str, Any]]:
+        """Ordinary LLDP neighbours as the API shows them."""
+        with self._lock:
+            return [{"switch": seen.end.node_id, "port": seen.end.port, "system_name": seen.neighbour.system_name,
+                     "chassis": seen.neighbour.chassis, "neighbour_port": seen.neighbour.port,
+                     "port_description": seen.neighbour.port_description}
+                    for seen in self._topology.discovery.strangers]  # fmt: skip
+
+    def events(self, since: int = 0) -> dict[str, Any]:
+        """Events after number ``since``, and how many there were of each kind."""
+        with self._lock:
+            rows = [{"number": event.number, "time": event.time, "kind": event.kind, "text": event.text,
+                     "count": event.count} for event in self._events.since(since)]  # fmt: skip
+            return {"events": rows, "totals": dict(sorted(self._events.totals.items()))}
+
+    def path(self, source: str, target: str) -> list[str]:
+        """The switches from one to the other that unicast takes; empty if links do not join them."""
+        with self._lock:
+            return self._topology.paths.path(source, target)
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        due = self._clock()
+        while not self._stopped.is_set():
+            try:
+                job = self._jobs.get(timeout=max(0.0, due - self._clock()))
+            except queue.Empty:
+                due = self._clock() + TURN
+                self._do(self._turn)
+            else:
+                self._do(job)
+                if self._clock() >= due:
+                    due = self._clock() + TURN
+                    self._do(self._turn)
+
+    def _do(self, job: Job) -> None:
+        try:
+            with self._lock:
+                changed = job(self._clock())
+            if changed:
+                self._touch(dict.fromkeys(changed))
+        except Exception:
+            LOG.exception("fabric")
+
+    def _turn(self, now: float) -> set[str]:
+        probes, changed = self._topology.turn(now)
+        for probe in probes:
+            self._send(probe.end.node_id, probe.end.port, probe.frame)
+        return changed
+
+    def _take_ports(self, node_id: str, ports: Mapping[int, PortView], now: float) -> set[str]:
+        self._ports[node_id] = ports
+        return self._take(node_id, now)
+
+    def _take_observation(self, observation: Observation, now: float) -> set[str]:
+        self._observations[observation.node_id] = observation
+        self._since.setdefault(observation.node_id, now)
+        return self._take(observation.node_id, now)
+
+    def _take(self, node_id: str, now: float) -> set[str]:
+        ports, seen = self._ports.get(node_id), self._observations.get(node_id)
+        if ports is None or seen is None:
+            return set()
+        states = {number: PortState(view.link_up, _role(number, seen), view.name)
+                  for number, view in ports.items() if number < FIRST_RESERVED}  # fmt: skip
+        return self._topology.switch(node_id, states, seen.uplinks, now)
+
+    def _carried(self, intent: Intent, network_id: str) -> bool:
+        network = intent.networks.get(network_id)
+        segments: Iterable[Any] = network.segments if network is not None else ()
+        return network is None or any(each.network_type in PHYSICAL_TYPES for each in segments)
+
+
+def _role(number: int, seen: Observation) -> Role:
+    if number in seen.tunnel_ports.values():
+        return Role.TUNNEL
+    if number in seen.uplinks.values():
+        return Role.UPLINK
+    return Role.TENANT if any(item.ofport == number for item in seen.attachments.values()) else Role.FREE

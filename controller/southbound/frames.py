@@ -1,0 +1,77 @@
+"""Frames to and from the controller: packet-in, packet-out (OpenFlow 1.3.5 and 1.4.1, sections 7.4.1 and 7.3.7)."""
+
+from __future__ import annotations
+
+import queue
+import struct
+import threading
+from collections.abc import Callable
+
+from controller.dataplane.fields import CONTROLLER
+
+PACKET_IN = 10
+_PACKET_OUT = 13
+_NO_BUFFER = 0xFFFFFFFF
+_OUT = struct.Struct("!BBHIIIH6xHHIH6x")
+_IN_PORT = 0x80000004
+_MATCH_AT = 24
+WAITING = 64
+"""Frames that may wait for a switch that does not take them; more are dropped: probes come again."""
+
+
+def packet_out(version: int, port: int, frame: bytes) -> bytes:
+    """The message that has the switch send a frame out of a port."""
+    return (
+        _OUT.pack(version, _PACKET_OUT, _OUT.size + len(frame), 0, _NO_BUFFER, CONTROLLER, 16, 0, 16, port, 0) + frame
+    )
+
+
+def packet_in(message: bytes) -> tuple[int, bytes] | None:
+    """Ingress port and frame of a packet-in; None if it cannot be read."""
+    if len(message) < _MATCH_AT + 8:
+        return None
+    match_length = int.from_bytes(message[_MATCH_AT + 2 : _MATCH_AT + 4], "big")
+    data_at = _MATCH_AT + (match_length + 7) // 8 * 8 + 2
+    if match_length < 4 or data_at > len(message):
+        return None
+    at, end = _MATCH_AT + 4, _MATCH_AT + match_length
+    while at + 4 <= end:
+        header = int.from_bytes(message[at : at + 4], "big")
+        if header == _IN_PORT:
+            return int.from_bytes(message[at + 4 : at + 8], "big"), message[data_at:]
+        at += 4 + (header & 0xFF)
+    return None
+
+
+class FrameSender:
+    """Sends buffers to one switch in a thread of its own, so that a slow switch holds up nobody else."""
+
+    def __init__(self, send: Callable[[bytes], object], name: str) -> None:
+        self._send, self._name = send, name
+        self._waiting: queue.Queue[bytes | None] = queue.Queue(WAITING)
+        self._started = False
+
+    def put(self, buffer: bytes) -> bool:
+        """Send later; False if too much waits already. Never blocks."""
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._run, name=f"frames to {self._name}", daemon=True).start()
+        try:
+            self._waiting.put_nowait(buffer)
+        except queue.Full:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End the thread."""
+        while self._started:
+            try:
+                self._waiting.put_nowait(None)
+            except queue.Full:
+                self._waiting.get_nowait()
+            else:
+                return
+
+    def _run(self) -> None:
+        while (buffer := self._waiting.get()) is not None:
+            self._send(buffer)
