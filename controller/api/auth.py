@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from keystoneauth1.exceptions import ClientException as KeystoneError
 from keystonemiddleware import auth_token
 from neutron_lib.db import constants as db_constants
 from neutron_lib.exceptions import InvalidInput
@@ -59,7 +60,10 @@ class Keystone:
         """The caller of a request. Raises 401 without a valid token, 503 when Keystone does not answer."""
         if request.path_info in PUBLIC:
             return RequestContext()
-        answer = request.get_response(self._middleware)
+        try:
+            answer = request.get_response(self._middleware)
+        except KeystoneError as error:
+            raise exc.HTTPServiceUnavailable(f"The token cannot be checked: {error} ([keystone_authtoken])") from error
         if answer.status_int == 401:
             headers = [("WWW-Authenticate", answer.headers.get("WWW-Authenticate", "Keystone"))]
             raise exc.HTTPUnauthorized("The request you have made requires authentication.", headers=headers)
