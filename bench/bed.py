@@ -47,7 +47,12 @@ network_vlan_ranges = {network}:1:4094
 
 
 class Controller:
-    """The controller as ``osken-manager`` runs it, on a store in :data:`DIRECTORY`."""
+    """The controller as ``osken-manager`` runs it, on a store in :data:`DIRECTORY`.
+
+    With the environment variable ``BENCH_PROFILE`` py-spy writes the stacks of the n-th start to that path and ``.n``.
+    """
+
+    _profiles = 0
 
     def __init__(self, ovsdb: bool = False, extra: str = "", default: str = "") -> None:
         DIRECTORY.mkdir(parents=True, exist_ok=True)
@@ -57,9 +62,7 @@ class Controller:
             extra=extra, default=default,
         ))  # fmt: skip
         program = str(Path(sys.executable).with_name("osken-manager"))
-        profiled = os.environ.get("BENCH_PROFILE", "")
-        prefix = [sys.executable, "-m", "cProfile", "-o", profiled] if profiled else []
-        command = [*prefix, program, "--config-file", str(configuration), "controller.app"]
+        command = [program, "--config-file", str(configuration), "controller.app"]
         self.program = Program("controller", command, DIRECTORY / "controller.log")
         self.api = Client(f"http://127.0.0.1:{API_PORT}")
 
@@ -67,6 +70,11 @@ class Controller:
         """Start it; seconds until the API answered."""
         began = time.monotonic()
         self.program.start()
+        profile = os.environ.get("BENCH_PROFILE")
+        if profile:
+            Controller._profiles += 1
+            command = ["py-spy", "record", "-p", str(self.pid), "-f", "raw", "-r", "200", "-d", "900"]
+            subprocess.Popen([*command, "-o", f"{profile}.{Controller._profiles}"], stdout=subprocess.DEVNULL)
         wait_for(self._answers, "the API answers", timeout, self.program.tail)
         return time.monotonic() - began
 

@@ -7,7 +7,7 @@ Fed by the change feed, one :class:`Change` at a time; single writer. Every chan
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.model import Network, Node, Port, Segment
@@ -100,6 +100,10 @@ class Intent:
         carriers = self._carriers_of(network_id)
         mine = carriers.segments.get(node_id)
         return [] if mine is None else [node for node in carriers.nodes[mine.id] if node.id != node_id]
+
+    def carriers_by(self, network_id: str, segment_id: str) -> Sequence[Node]:
+        """The nodes that carry the network by that segment, ordered by key."""
+        return self._carriers_of(network_id).nodes.get(segment_id, ())
 
     def _carriers_of(self, network_id: str) -> Carriers:
         """Who carries the network by which segment; worked out once after every change that concerns the network."""

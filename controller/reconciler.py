@@ -387,15 +387,18 @@ class Reconciler:
         down_time = self._pace.agent_down_time
         while not self._stopped.wait(min(1.0, down_time / 3)):
             now = self.board.clock()
+            alive = []
             for state in self.board.states():
                 if not state.connected or now - state.last_seen < down_time / 3:
                     continue
                 if state.is_switch:
                     state.last_seen = now
-                    self._events.put(partial(self._nodes.node_heartbeat, state.node_id))
+                    alive.append(state.node_id)
                 elif now - state.last_seen > down_time:
                     LOG.warning("%s: no report for %.0f s", state.node_id, down_time)
                     self._events.put(partial(self._silent, state))
+            if alive:
+                self._events.put(partial(self._nodes.node_heartbeats, alive))
 
     def _silent(self, state: NodeState) -> None:
         if self.board.clock() - state.last_seen > self._pace.agent_down_time:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from controller.intent import Intent
 from controller.local_links import link_on
@@ -27,18 +28,78 @@ class PortStatus:
     reason: str = ""
 
 
-def port_status(port: Port, intent: Intent, state_of: StateOf, tick: int) -> PortStatus:
-    """The status of a port whose newest change was asked of the nodes at ``tick``.
+class WaitKey(NamedTuple):
+    """What ports wait for: the nodes that carry the network by the segment ``place`` (or the one node ``place``), to
+    have in force what was asked at ``tick``."""
+
+    network_id: str
+    place: str
+    one_node: bool
+    tick: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The ticks at which a port's newest changes were asked: of all nodes that carry its network (its intent), and of
+    its own node alone (what is plugged in there)."""
+
+    everywhere: int = 0
+    here: int = 0
+
+
+class Look:
+    """Port statuses as of one moment; what the ports of a network wait for in common is found out once. Not to be
+    kept: it does not follow changes.
 
     ACTIVE needs the endpoint present with its link up, and every connected node that carries the port's network by
-    the same segment to have acknowledged that change. Nodes that are not connected cannot hold a port back; their own
-    ports are DOWN.
+    the same segment to have acknowledged the port's newest change. Nodes that are not connected cannot hold a port
+    back; their own ports are DOWN.
     """
-    down = _down_reason(port, intent, state_of)
-    if down:
-        return PortStatus(DOWN, down)
-    waiting = _waiting_reasons(port, intent, state_of, tick)
-    return PortStatus(BUILD, _joined(waiting)) if waiting else PortStatus(ACTIVE)
+
+    def __init__(self, intent: Intent, state_of: StateOf) -> None:
+        self._intent, self._state_of = intent, state_of
+        self._missing: dict[WaitKey, Mapping[str, str]] = {}
+        self._texts: dict[tuple[WaitKey, ...], str] = {}
+
+    def status(self, port: Port, asked: Asked) -> PortStatus:
+        """The status of a port."""
+        down = _down_reason(port, self._intent, self._state_of)
+        if down:
+            return PortStatus(DOWN, down)
+        keys = self.waits(port, asked)
+        return PortStatus(BUILD, self._reason(keys)) if keys else PortStatus(ACTIVE)
+
+    def waits(self, port: Port, asked: Asked) -> tuple[WaitKey, ...]:
+        """What a bound port waits for."""
+        if port.binding is None:
+            return ()
+        keys = (
+            WaitKey(port.network_id, port.binding.node_id, True, asked.here),
+            WaitKey(port.network_id, port.binding.segment_id, False, asked.everywhere),
+        )
+        return tuple(key for key in keys if self.missing(key))
+
+    def missing(self, key: WaitKey) -> Mapping[str, str]:
+        """Node id -> reason, for the nodes that are waited for."""
+        known = self._missing.get(key)
+        if known is None:
+            nodes = self._nodes(key)
+            known = {node.id: why for node in nodes if (why := waits_for(node, key, self._state_of(node.id)))}
+            self._missing[key] = known
+        return known
+
+    def _nodes(self, key: WaitKey) -> Iterable[Node]:
+        if not key.one_node:
+            return self._intent.carriers_by(key.network_id, key.place)
+        node = self._intent.nodes.get(key.place)
+        return () if node is None else (node,)
+
+    def _reason(self, keys: tuple[WaitKey, ...]) -> str:
+        text = self._texts.get(keys)
+        if text is None:
+            reasons = {node_id: why for key in keys for node_id, why in self.missing(key).items()}
+            text = self._texts[keys] = _joined(list(reasons.values()))
+        return text
 
 
 def nodes_to_know(port: Port, intent: Intent) -> list[Node]:
@@ -77,16 +138,6 @@ def _plug_hint(port: Port, node: Node) -> str:
     return f"no interface has external_ids:iface-id={port.id}"
 
 
-def blocking_nodes(port: Port, intent: Intent, state_of: StateOf, tick: int) -> set[str]:
-    """Ids of the nodes that a BUILD port waits for."""
-    return {node.id for node in nodes_to_know(port, intent) if waits_for(node, port, state_of(node.id), tick)}
-
-
-def _waiting_reasons(port: Port, intent: Intent, state_of: StateOf, tick: int) -> list[str]:
-    nodes = nodes_to_know(port, intent)
-    return [reason for reason in (waits_for(node, port, state_of(node.id), tick) for node in nodes) if reason]
-
-
 def _joined(reasons: list[str]) -> str:
     """Failures first; of very many reasons the first few and the number of the others."""
     ordered = sorted(reasons, key=lambda reason: reason.startswith("waiting "))
@@ -94,12 +145,12 @@ def _joined(reasons: list[str]) -> str:
     return "; ".join([*ordered[:SHOWN], *more])
 
 
-def waits_for(node: Node, port: Port, state: NodeState | None, tick: int) -> str:
-    """Why a port waits for a node that must know it; empty if it does not."""
+def waits_for(node: Node, key: WaitKey, state: NodeState | None) -> str:
+    """Why a node is waited for; empty if it is not."""
     if state is None or not state.connected:
         return ""
-    if port.network_id in state.network_errors:
-        return f"node {node.host}: {state.network_errors[port.network_id]}"
-    if state.covers(tick):
+    if key.network_id in state.network_errors:
+        return f"node {node.host}: {state.network_errors[key.network_id]}"
+    if state.covers(key.tick):
         return ""
     return f"node {node.host}: {state.error}" if state.error else f"waiting for node {node.host} to acknowledge"

@@ -1,8 +1,9 @@
 """Writes port statuses into the store, whenever what they depend on has changed.
 
-A port that is not ACTIVE yet waits for certain nodes. Each node knows the ports that wait for it, so that an
-acknowledgement costs those ports one look each and nobody else anything; a port is decided anew when the last node it
-waits for has acknowledged. Statuses are written many at a time, and what changes while it is BUILD only now and then.
+A port that is not ACTIVE yet waits for certain nodes, together with all ports of its network that were changed at the
+same time. Each node knows who waits for it, so that an acknowledgement costs them one look and nobody else anything;
+ports are decided anew when the last node they wait for has acknowledged. Statuses are written many at a time, and
+what changes while a port is BUILD only now and then.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from controller.model import Port
 from controller.node_state import Board
 from controller.plugin.api import Nodes
-from controller.status import ACTIVE, BUILD, PortStatus, blocking_nodes, port_status, waits_for
+from controller.status import ACTIVE, BUILD, Asked, Look, PortStatus, WaitKey, waits_for
 from controller.switches import Spawn
 
 LOG = logging.getLogger(__name__)
@@ -35,6 +37,19 @@ BATCH = 200
 """Ports decided under one lock and written in one transaction."""
 
 
+AT_START = Asked(1, 1)
+"""The tick of the first question: everything, of every node."""
+
+
+@dataclass
+class Group:
+    """Ports that wait for the same thing, and the nodes that are missing; ``seen`` is the look that found them."""
+
+    ports: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    seen: Look | None = None
+
+
 class StatusWriter:
     """Decides and records port statuses in a thread of its own."""
 
@@ -42,11 +57,11 @@ class StatusWriter:
         self._board, self._nodes, self._spawn = board, nodes, spawn
         self._due: set[str] = set()
         self._later: dict[str, float] = {}
-        self._missing: dict[str, set[str]] = {}
-        """Port -> nodes it waits for."""
-        self._waiting: dict[str, set[str]] = defaultdict(set)
-        """Node -> ports that wait for it."""
-        self._ticks: dict[str, int] = {}
+        self._groups: dict[WaitKey, Group] = {}
+        self._groups_of: dict[str, tuple[WaitKey, ...]] = {}
+        self._waiting: dict[str, set[WaitKey]] = defaultdict(set)
+        """Node -> what it is waited for."""
+        self._asked: dict[str, Asked] = {}
         self._written: dict[str, PortStatus] = {}
         self._active: set[str] = set()
         self._building: dict[str, float] = {}
@@ -64,24 +79,38 @@ class StatusWriter:
         self._wake.set()
 
     def changed(self, ports: Iterable[str], tick: int) -> None:
-        """These ports' intent or endpoints changed; nodes were asked at ``tick``.
+        """These ports' intent changed; nodes were asked at ``tick``."""
+        self._changed(ports, Asked(tick, tick))
 
-        What was written of them is forgotten: the store sets a port DOWN by itself when its binding changes.
-        """
+    def plugged(self, ports: Iterable[str], tick: int) -> None:
+        """What is plugged in changed, or a node came or went: only the ports' own node was asked anything."""
+        self._changed(ports, Asked(0, tick))
+
+    def _changed(self, ports: Iterable[str], asked: Asked) -> None:
+        """What was written of them is forgotten: the store sets a port DOWN by itself when its binding changes."""
         with self._board.changed:
             for port_id in ports:
                 self._due.add(port_id)
                 self._later.pop(port_id, None)
                 self._written.pop(port_id, None)
-                self._ticks[port_id] = tick
+                before = self._asked.get(port_id, AT_START)
+                self._asked[port_id] = Asked(max(before.everywhere, asked.everywhere), asked.here)
         self._wake.set()
 
     def node_changed(self, node_id: str) -> None:
         """A node acknowledged, failed, came or went: look again at the ports that wait for it."""
         with self._board.changed:
-            state = self._board.known(node_id)
-            for port_id in list(self._waiting.get(node_id, ())):
-                self._look_at(port_id, node_id)
+            node, state = self._board.intent.nodes.get(node_id), self._board.known(node_id)
+            for key in list(self._waiting.get(node_id, ())):
+                group = self._groups.get(key)
+                if group is None:
+                    self._waiting[node_id].discard(key)
+                    continue
+                if node is None or not waits_for(node, key, state):
+                    group.missing.discard(node_id)
+                    self._waiting[node_id].discard(key)
+                if not group.missing or (state is not None and (state.error or state.network_errors)):
+                    self._due |= group.ports
             if state is not None and state.network_errors:
                 for network_id in state.network_errors:
                     self._due |= set(self._board.intent.bound_ports(network_id))
@@ -89,21 +118,11 @@ class StatusWriter:
         if news:
             self._wake.set()
 
-    def _look_at(self, port_id: str, node_id: str) -> None:
-        """A port and one of the nodes it waits for."""
-        port, missing = self._board.intent.ports.get(port_id), self._missing.get(port_id, set())
-        node, state = self._board.intent.nodes.get(node_id), self._board.known(node_id)
-        waits = port is not None and node is not None and waits_for(node, port, state, self._ticks.get(port_id, 0))
-        if not waits:
-            missing.discard(node_id)
-            self._waiting[node_id].discard(port_id)
-        if not missing or (waits and state is not None and (state.error or state.network_errors)):
-            self._due.add(port_id)
-
     def status_of(self, port: Port) -> PortStatus:
         """The status of a port as of now."""
         with self._board.changed:
-            return port_status(port, self._board.intent, self._board.known, self._ticks.get(port.id, 0))
+            look = Look(self._board.intent, self._board.known)
+            return look.status(port, self._asked.get(port.id, AT_START))
 
     def later(self, ports: Iterable[str], seconds: float) -> None:
         """Look at ports after a while: at start, nodes get time to come back before their ports are called DOWN."""
@@ -139,27 +158,42 @@ class StatusWriter:
         """What is to be written of these ports."""
         decided, now = {}, time.monotonic()
         with self._board.changed:
+            look = Look(self._board.intent, self._board.known)
             for port_id in ports:
                 port = self._board.intent.ports.get(port_id)
                 if port is None:
                     self._forget(port_id)
                     continue
-                status = self.status_of(port)
-                self._wait_for(port, status)
+                status = look.status(port, self._asked.get(port_id, AT_START))
+                self._wait_for(port, status, look)
                 if self._written.get(port_id) != status and not self._postponed(port_id, status, now):
                     decided[port_id] = status
         return decided
 
-    def _wait_for(self, port: Port, status: PortStatus) -> None:
-        """Note which nodes a BUILD port waits for."""
-        for node_id in self._missing.pop(port.id, ()):
-            self._waiting[node_id].discard(port.id)
-        if status.status == BUILD:
-            tick = self._ticks.get(port.id, 0)
-            nodes = blocking_nodes(port, self._board.intent, self._board.known, tick)
-            self._missing[port.id] = nodes
-            for node_id in nodes:
-                self._waiting[node_id].add(port.id)
+    def _wait_for(self, port: Port, status: PortStatus, look: Look) -> None:
+        """Note what a BUILD port waits for."""
+        self._stop_waiting(port.id)
+        if status.status != BUILD:
+            return
+        keys = look.waits(port, self._asked.get(port.id, AT_START))
+        self._groups_of[port.id] = keys
+        for key in keys:
+            group = self._groups.setdefault(key, Group())
+            group.ports.add(port.id)
+            if group.seen is not look:
+                group.seen = look
+                group.missing = set(look.missing(key))
+                for node_id in group.missing:
+                    self._waiting[node_id].add(key)
+
+    def _stop_waiting(self, port_id: str) -> None:
+        for key in self._groups_of.pop(port_id, ()):
+            group = self._groups[key]
+            group.ports.discard(port_id)
+            if not group.ports:
+                del self._groups[key]
+                for node_id in group.missing:
+                    self._waiting[node_id].discard(key)
 
     def _postponed(self, port_id: str, status: PortStatus, now: float) -> bool:
         """Whether it is too early to write a BUILD."""
@@ -196,10 +230,9 @@ class StatusWriter:
                     self._building[port_id] = next_time
 
     def _forget(self, port_id: str) -> None:
-        for node_id in self._missing.pop(port_id, ()):
-            self._waiting[node_id].discard(port_id)
+        self._stop_waiting(port_id)
         self._active.discard(port_id)
         for times in (self._later, self._building):
             times.pop(port_id, None)
-        self._ticks.pop(port_id, None)
+        self._asked.pop(port_id, None)
         self._written.pop(port_id, None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import struct
+import time
 from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple
 
@@ -55,6 +56,9 @@ ONF_BUNDLE_ADD = 2301
 ATOMIC = 1
 ORDERED = 2
 BUNDLE_FLAGS = ATOMIC | ORDERED
+
+PIECE = 1024
+"""Flows encoded in one go: about two milliseconds."""
 
 NO_MATCH = struct.pack("!HH4x", 1, 4)
 """The ``ofp_match`` that matches everything."""
@@ -174,9 +178,22 @@ def encode_fragment(fragment: Fragment, version: int) -> EncodedFragment:
     encoded = kept.get(version)
     if encoded is None:
         groups = tuple([encode_group(group, GroupCommand.ADD, version) for group in fragment.groups])
-        flows = tuple([encode_flow_add(flow, version) for flow in fragment.flows])
-        encoded = kept[version] = EncodedFragment(groups, flows)
+        encoded = kept[version] = EncodedFragment(groups, _encode_flows(fragment, version))
     return encoded
+
+
+def _encode_flows(fragment: Fragment, version: int) -> tuple[bytes, ...]:
+    """A piece at a time, and others have their turn in between; who comes for the same fragment goes on from there."""
+    pieces: dict[int, list[bytes]] = vars(fragment).setdefault("_pieces", {})
+    done = pieces.setdefault(version, [])
+    while (start := len(done)) < len(fragment.flows):
+        piece = [encode_flow_add(flow, version) for flow in fragment.flows[start : start + PIECE]]
+        if len(done) == start:
+            done += piece
+        if len(done) < len(fragment.flows):
+            time.sleep(0)
+    pieces.pop(version, None)
+    return tuple(done)
 
 
 def barrier_request(version: int, xid: int = XID) -> bytes:

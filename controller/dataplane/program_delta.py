@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
+from weakref import ReferenceType, ref
 
 from controller.dataplane.encoder import (
     GroupCommand,
@@ -53,22 +55,32 @@ class ProgramDelta:
         return bool(self.groups_add or self.groups_modify or self.flows_add or self.flows_remove or self.groups_remove)
 
 
+class FlowsBetween(NamedTuple):
+    """The flows that one fragment has and the other has not."""
+
+    added: tuple[Flow, ...]
+    removed: tuple[Flow, ...]
+
+
+MOST_KEPT = 8
+"""Differences kept per fragment: switches that are behind differ in how far."""
+
+
 def between(previous: Program, desired: Program) -> ProgramDelta:
     """From a program known to be on the switch to another one."""
     old, new = _changed(previous, desired)
-    old_flows = {flow.cookie: flow for fragment in old.values() for flow in fragment.flows}
-    new_flows = {flow.cookie: flow for fragment in new.values() for flow in fragment.flows}
+    parts = [flows_between(old[key], fragment) for key, fragment in new.items() if key in old]
+    removed = {flow.cookie: flow for part in parts for flow in part.removed}
+    removed |= {flow.cookie: flow for key, fragment in old.items() if key not in new for flow in fragment.flows}
+    fresh = [fragment for key, fragment in new.items() if key not in old]
+    whole = tuple(item for item in fresh if not removed or not any(flow.cookie in removed for flow in item.flows))
+    rest = {flow.cookie: flow for part in parts for flow in part.added}
+    rest |= {flow.cookie: flow for fragment in fresh if fragment not in whole for flow in fragment.flows}
+    added = (*(flow for fragment in whole for flow in fragment.flows),
+             *(flow for cookie, flow in rest.items() if cookie not in removed))  # fmt: skip
+    gone = [flow for cookie, flow in removed.items() if cookie not in rest]
     old_groups = {group.id: group for fragment in old.values() for group in fragment.groups}
     new_groups = {group.id: group for fragment in new.values() for group in fragment.groups}
-    whole = tuple(
-        fragment
-        for key, fragment in new.items()
-        if key not in old and not any(flow.cookie in old_flows for flow in fragment.flows)
-    )
-    shared = {flow.cookie for fragment in whole for flow in fragment.flows}
-    rest = [flow for cookie, flow in new_flows.items() if cookie not in old_flows and cookie not in shared]
-    added = (*(flow for fragment in whole for flow in fragment.flows), *rest)
-    gone = [flow for cookie, flow in old_flows.items() if cookie not in new_flows]
     overwritten = {flow.key for flow in added} if gone else set()
     return ProgramDelta(
         groups_add=_pointed_to_first(group for key, group in new_groups.items() if key not in old_groups),
@@ -80,6 +92,24 @@ def between(previous: Program, desired: Program) -> ProgramDelta:
         groups_remove=_ids_reversed(group for key, group in old_groups.items() if key not in new_groups),
         whole=whole,
     )
+
+
+def flows_between(old: Fragment, new: Fragment) -> FlowsBetween:
+    """What a fragment of the same key gained and lost. The answer is kept with the new fragment, so that a change of a
+    network is looked for once, however many switches carry it."""
+    kept: dict[int, tuple[ReferenceType[Fragment], FlowsBetween]] = vars(new).setdefault("_since", {})
+    known = kept.get(id(old))
+    if known is not None and known[0]() is old:
+        return known[1]
+    before, after = {flow.cookie for flow in old.flows}, {flow.cookie for flow in new.flows}
+    found = FlowsBetween(
+        tuple(flow for flow in new.flows if flow.cookie not in before),
+        tuple(flow for flow in old.flows if flow.cookie not in after),
+    )
+    if len(kept) >= MOST_KEPT:
+        kept.clear()
+    kept[id(old)] = (ref(old), found)
+    return found
 
 
 def from_installed(

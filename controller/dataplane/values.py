@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 
+from controller.turns import in_turns
+
 OWNER_TAG = 0x1571
 """Top 16 bits of every cookie of ours ("1sth"); flows with another tag are foreign and never touched."""
 
@@ -186,7 +188,7 @@ class Fragment:
     def digest(self) -> int:
         """XOR of all cookies and group digests."""
         digest = 0
-        for flow in self.flows:
+        for flow in in_turns(self.flows):
             digest ^= flow.cookie
         for group in self.groups:
             digest ^= group.digest
@@ -204,7 +206,7 @@ class Program:
     def digest(self) -> int:
         """The program hash: 64 bits, written to the ``stamp`` table."""
         digest = 0
-        for fragment in self.fragments.values():
+        for fragment in in_turns(self.fragments.values(), 16):
             digest ^= fragment.digest
         return digest
 

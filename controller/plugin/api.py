@@ -62,6 +62,9 @@ class Nodes(Protocol):
     def node_heartbeat(self, node_id: str) -> None:
         """The node is alive now (never in the change feed)."""
 
+    def node_heartbeats(self, node_ids: Sequence[str]) -> None:
+        """:meth:`node_heartbeat` of many, in one transaction; unknown ones are left out."""
+
     def node_lost(self, node_id: str) -> None:
         """The node's session ended or its reports stopped."""
 

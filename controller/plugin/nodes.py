@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from neutron_lib.constants import PORT_STATUS_ACTIVE
 from sqlalchemy import bindparam, select, update
@@ -90,6 +90,19 @@ class NodeEvents:
                 row.lost = False
                 row.started_at = transaction.now
             row.heartbeat_at = transaction.now
+
+        self._store.write(work)
+
+    def node_heartbeats(self, node_ids: Sequence[str]) -> None:
+        """These nodes are alive now."""
+
+        def work(transaction: Transaction) -> None:
+            for start in range(0, len(node_ids), CHUNK):
+                chosen = NodeRow.id.in_(node_ids[start : start + CHUNK])
+                found = update(NodeRow).where(chosen, NodeRow.lost.is_(True)).values(started_at=transaction.now)
+                alive = update(NodeRow).where(chosen).values(heartbeat_at=transaction.now, lost=False)
+                for statement in (found, alive):
+                    transaction.session.execute(statement, execution_options={"synchronize_session": False})
 
         self._store.write(work)
 

@@ -166,6 +166,10 @@ class Plugin:
         """The node is alive now."""
         self._nodes.node_heartbeat(node_id)
 
+    def node_heartbeats(self, node_ids: Sequence[str]) -> None:
+        """These nodes are alive now."""
+        self._nodes.node_heartbeats(node_ids)
+
     def node_lost(self, node_id: str) -> None:
         """The node is gone."""
         self._nodes.node_lost(node_id)

@@ -13,6 +13,7 @@ from controller.dataplane.messages import ErrorMessage, InstalledGroup
 from controller.dataplane.program_delta import ProgramDelta, between, from_installed, ordered
 from controller.dataplane.values import Flow, Fragment, Program, ToGroup
 from controller.southbound.wire import FlowEntry
+from controller.turns import in_turns
 from mechanisms.openflow import groups
 
 NO_PROGRAM = Program(0, {})
@@ -101,7 +102,7 @@ def instructions_of(program: Program, version: int) -> dict[int, bytes]:
     """Cookie -> the instructions as we encode them."""
     return {
         flow.cookie: _instructions(message)
-        for fragment in program.fragments.values()
+        for fragment in in_turns(program.fragments.values(), 16)
         for flow, message in zip(fragment.flows, encode_fragment(fragment, version).flows, strict=True)
     }
 

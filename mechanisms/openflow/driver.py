@@ -55,8 +55,9 @@ class OpenFlowMechanismDriver:
         now = rounds.get(node.id, Rounds()).next()
         program = self._compiler.compile(intent, locate(node, observation), now)
         rounds[node.id] = now.finish()
-        for gone in rounds.keys() - intent.nodes.keys() - {node.id}:
-            del rounds[gone]
+        if len(rounds) > len(intent.nodes) + 16:
+            for gone in rounds.keys() - intent.nodes.keys():
+                del rounds[gone]
         return program
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from controller.dataplane.values import Flow, Fragment
 from controller.intent import Intent
 from controller.model import Network, Port
+from controller.turns import in_turns
 from mechanisms.openflow import arp_responder, l2_lookup
 from mechanisms.openflow.registers import NICIRA
 from mechanisms.reuse import Reuse
@@ -53,7 +54,7 @@ def compile_logical(view: SegmentView, earlier: Logical | None = None) -> Logica
     """The logical part of a network; flows of ports that are as they were in ``earlier`` are its very objects."""
     round_ = Reuse(earlier.made if earlier else None)
     keys = {node.id: node.key for node in view.carriers}
-    parts = [_port_flows(port, view, keys, round_) for port in view.ports]
+    parts = [_port_flows(port, view, keys, round_) for port in in_turns(view.ports)]
     lookup = tuple(flow for known, _ in parts for flow in known)
     answers = tuple(flow for _, answered in parts for flow in answered)
     network_id = view.network.id

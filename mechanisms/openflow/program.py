@@ -13,6 +13,7 @@ from controller.dataplane.builder import misses
 from controller.dataplane.values import Fragment, Program
 from controller.intent import Intent
 from controller.model import Node
+from controller.turns import in_turns
 from mechanisms.openflow import deliver, fabric, groups, port_security, punt
 from mechanisms.openflow.here import Here
 from mechanisms.openflow.local import Local, compile_local, endpoint_of
@@ -59,7 +60,7 @@ class ProgramCompiler:
         yield rounds.own.get("own", (here.node.key, here.uplinks), lambda: _own(here))
         yield from fabric.fragments(intent, here)
         reached: list[Mapping[tuple[str, str], Node]] = []
-        for network_id in sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)}):
+        for network_id in in_turns(sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)}), 4):
             views = self.views(intent, network_id)
             view = views.get(here.node.id) or fabric.passing(views, here)
             local = self._local(intent, view, here, rounds) if view is not None else None

@@ -80,6 +80,9 @@ class MemoryStore:
     def node_heartbeat(self, node_id: str) -> None:
         pass
 
+    def node_heartbeats(self, node_ids: list[str]) -> None:
+        pass
+
     def node_lost(self, node_id: str) -> None:
         self.lost.append(node_id)
 
