@@ -15,6 +15,7 @@ from typing import Any
 
 import eventlet
 import eventlet.wsgi
+from eventlet.green import ssl
 from os_ken import cfg as os_ken_cfg
 from os_ken.base import app_manager
 from os_ken.lib import hub
@@ -24,7 +25,7 @@ from prometheus_client import CollectorRegistry
 from controller import config
 from controller.api.wsgi import make_application
 from controller.db.feed import StoreFeed
-from controller.errors import IsthmusError
+from controller.errors import ConfigurationError, IsthmusError
 from controller.fabric import FabricControl
 from controller.hosts import Hosts
 from controller.metrics import BoardCollector
@@ -56,6 +57,16 @@ class _Relay:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.target, name)
+
+
+class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
+    """Connections of the API; whoever does not speak TLS where it is spoken costs a line of the log."""
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ssl.SSLError as error:
+            LOG.info("API: no TLS with %s: %s", self.client_address, error)
 
 
 class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
@@ -93,6 +104,8 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         registry.register(BoardCollector(self._reconciler.board))
         self._application = make_application(conf, plugin, overview, registry)
         self._api = _listen(str(conf.api.bind_host), conf.api.bind_port)
+        if conf.api.tls_cert:
+            self._api = _with_tls(self._api, conf.api.tls_cert, conf.api.tls_key)
 
     def start(self) -> None:
         """Start the parts; called by os-ken once every application exists."""
@@ -103,9 +116,10 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         if self._fabric is not None:
             self._fabric.start(self._southbound.send_frame, self._reconciler.board.touch)
         hub.spawn(eventlet.wsgi.server, self._api, self._application, log_output=False,
-                  custom_pool=eventlet.GreenPool(MAX_CLIENTS), socket_timeout=None)  # fmt: skip
+                  custom_pool=eventlet.GreenPool(MAX_CLIENTS), socket_timeout=None, protocol=_Protocol)  # fmt: skip
         host, port = self._api.getsockname()[:2]
-        LOG.info("API on http://%s:%d, OpenFlow on port %d", host, port, os_ken_cfg.CONF.openflow.listen_port)
+        scheme = "https" if isinstance(self._api, ssl.SSLSocket) else "http"
+        LOG.info("API on %s://%s:%d, OpenFlow on port %d", scheme, host, port, os_ken_cfg.CONF.openflow.listen_port)
 
     def stop(self) -> None:
         """Stop the parts; nodes keep forwarding as they are."""
@@ -139,6 +153,18 @@ def _listen(host: str, port: int) -> socket.socket:
         return eventlet.listen((host, port), family=family, backlog=1024)  # type: ignore[no-any-return]
     except OSError as error:
         raise OSError(f"cannot listen on [api] bind_host {host} port {port}: {error.strerror}") from error
+
+
+def _with_tls(listener: socket.socket, cert: str, key: str | None) -> socket.socket:
+    """Serve https. The handshake is each connection's own: one that dawdles holds up nobody else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:
+        raise ConfigurationError(f"[api] tls_cert {cert}, tls_key {key or cert}: cannot be used: {error}") from error
+    return context.wrap_socket(  # type: ignore[no-any-return]
+        listener, server_side=True, do_handshake_on_connect=False
+    )
 
 
 def _on_sigterm(close: Callable[[], None]) -> None:
