@@ -107,6 +107,10 @@ AGENT = [
     cfg.FloatOpt("report_interval", default=10.0, min=0.1, help="Seconds between reports of an idle agent."),
     cfg.FloatOpt("agent_down_time", default=30.0, min=0.1,
                  help="Seconds without a report after which the controller holds a host to be down."),
+    cfg.StrOpt("availability_zone", default="nova",
+               help="Availability zone of every host that availability_zones does not name (for the controller)."),
+    cfg.DictOpt("availability_zones", default={},
+                help="<host>:<availability zone> pairs of hosts elsewhere (for the controller)."),
     cfg.FloatOpt("plan_timeout", default=30.0, min=0.1,
                  help="Seconds the agent lets the controller wait for a newer plan before it asks again."),
     cfg.FloatOpt("audit_interval", default=60.0, min=1.0,
@@ -132,6 +136,17 @@ DEFAULT = [
     cfg.IntOpt("max_allowed_address_pair", default=10, min=0, help="Allowed address pairs that a port may have."),
 ]
 
+QUOTAS = [
+    cfg.IntOpt(f"quota_{name}", default=default, min=-1, help=f"{what} that a project may have (-1: any number).")
+    for name, default, what in (
+        ("network", 100, "Networks"),
+        ("subnet", 100, "Subnets"),
+        ("port", 500, "Ports"),
+        ("subnetpool", -1, "Subnet pools"),
+        ("rbac_policy", 10, "RBAC policies"),
+    )
+]
+
 GROUPS: dict[str, Sequence[cfg.Opt]] = {
     "DEFAULT": DEFAULT,
     "ml2": ML2,
@@ -142,6 +157,7 @@ GROUPS: dict[str, Sequence[cfg.Opt]] = {
     "ml2_type_geneve": GENEVE,
     "database": DATABASE,
     "api": API,
+    "quotas": QUOTAS,
     "openflow": OPENFLOW,
     "topology": TOPOLOGY,
     "ovsdb": OVSDB,

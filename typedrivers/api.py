@@ -7,11 +7,13 @@ A driver is a class made with the configuration, found by the entry point group 
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 from sqlalchemy.orm import Session
 
 from controller.model import Segment
+from typedrivers.intervals import Interval, Pool
 
 
 class TypeDriver(Protocol):
@@ -37,3 +39,21 @@ class TypeDriver(Protocol):
 
     def mtu(self, physical_network: str | None) -> int:
         """The largest MTU of a network of this type (0: not known)."""
+
+
+@runtime_checkable
+class RangedTypeDriver(Protocol):
+    """What a type driver has besides when its ids come from ranges that can be given to projects at run time (the
+    network_segment_range API). A driver without it works, with the ranges of its own configuration."""
+
+    limits: Interval
+    """The ids that the protocol has."""
+
+    def ranges(self) -> Mapping[str | None, Pool]:
+        """The configured ids that projects get: by physical network, under None for types without one."""
+
+    def allocate_within(self, session: Session, physical_network: str | None, pool: Pool) -> Segment | None:
+        """Take a free segment with an id of ``pool``; None when all are in use."""
+
+    def used_within(self, session: Session, physical_network: str | None, interval: Interval) -> Mapping[int, str]:
+        """The ids in use within an interval, and the id of the segment that has each."""

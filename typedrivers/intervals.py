@@ -43,6 +43,15 @@ class Pool:
                 joined.append(interval)
         return cls(tuple(joined))
 
+    def without(self, removed: Iterable[Interval]) -> Pool:
+        """The numbers that are in none of these intervals."""
+        remaining = list(self.intervals)
+        for gone in removed:
+            below = [Interval(item.first, min(item.last, gone.first - 1)) for item in remaining]
+            above = [Interval(max(item.first, gone.last + 1), item.last) for item in remaining]
+            remaining = [part for part in (*below, *above) if part.first <= part.last]
+        return Pool.of(remaining)
+
     @property
     def size(self) -> int:
         """How many numbers the pool holds."""

@@ -13,7 +13,8 @@ from stevedore.named import NamedExtensionManager
 
 from controller.errors import ConfigurationError, DriverLoadError
 from controller.model import Segment
-from typedrivers.api import TypeDriver
+from typedrivers import ranges
+from typedrivers.api import RangedTypeDriver, TypeDriver
 from typedrivers.base import new_id
 from typedrivers.errors import NoSegmentAvailable
 
@@ -73,17 +74,39 @@ class TypeManager:
             )
         return driver
 
-    def allocate_project(self, session: Session) -> Segment:
+    def ranged(self, network_type: str) -> RangedTypeDriver | None:
+        """The driver of a type if its ids come from ranges."""
+        driver = self._drivers.get(network_type)
+        return driver if isinstance(driver, RangedTypeDriver) else None
+
+    def allocate_project(self, session: Session, project_id: str = "") -> Segment:
         """A segment for a network without provider attributes. Raises NoNetworkAvailable with every type's reason."""
         reasons = []
         for name in self._project_types:
             try:
-                return self._drivers[name].allocate(session)
+                return self._allocate(session, name, None, project_id)
             except NoNetworkAvailable as error:
                 reasons.append(str(error).removeprefix("Unable to create the network: ").rstrip("."))
         raise NoSegmentAvailable(reason="; ".join(reasons) or "[ml2] project_network_types is empty")
 
-    def allocate(self, session: Session, request: ProviderRequest) -> Segment:
+    def _allocate(self, session: Session, network_type: str, physical_network: str | None, project_id: str) -> Segment:
+        """A free segment for a project, from ranges made at run time too."""
+        driver = self.driver(network_type)
+        rows = ranges.made(session, network_type) if isinstance(driver, RangedTypeDriver) else ()
+        if not rows or not isinstance(driver, RangedTypeDriver):
+            return driver.allocate(session, physical_network)
+        tried = []
+        for name, pool in ranges.places(driver, rows, project_id):
+            if physical_network not in (None, name):
+                continue
+            segment = driver.allocate_within(session, name, pool)
+            if segment is not None:
+                return segment
+            tried.append(f"{'' if name is None else name + ' '}{pool}")
+        state = ", ".join(tried) + " all in use" if tried else "no range of ids for this project"
+        raise NoSegmentAvailable(reason=f"no more {network_type} ids: {state}")
+
+    def allocate(self, session: Session, request: ProviderRequest, project_id: str = "") -> Segment:
         """The segment that a caller asked for, reserved; an id that it left open is chosen."""
         if request.network_type is None:
             raise InvalidInput(
@@ -94,7 +117,7 @@ class TypeManager:
         wanted = Segment(new_id(), request.network_type, request.physical_network, request.segmentation_id)
         driver.validate(wanted)
         if wanted.segmentation_id is None:
-            return driver.allocate(session, wanted.physical_network)
+            return self._allocate(session, wanted.network_type, wanted.physical_network, project_id)
         driver.reserve(session, wanted)
         return wanted
 

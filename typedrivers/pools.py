@@ -112,6 +112,14 @@ class IdPool:
         chosen = [self.table.c[name] == value for name, value in {**self.scope, self.number: number}.items()]
         return session.scalar(select(self.table.c.segment_id).where(*chosen))
 
+    def used_within(self, session: Session, interval: Interval) -> Mapping[int, str]:
+        """The ids in use within an interval, in order, and the segments that have them."""
+        column = self.table.c[self.number]
+        scope = [self.table.c[name] == value for name, value in self.scope.items()]
+        inside = column.between(interval.first, interval.last)
+        rows = session.execute(select(column, self.table.c.segment_id).where(*scope, inside).order_by(column))
+        return {row[0]: row[1] for row in rows}
+
     def give_back(self, session: Session, segment_id: str) -> None:
         """Free what a segment has; harmless when it has nothing."""
         session.execute(delete(self.table).where(self.table.c.segment_id == segment_id))

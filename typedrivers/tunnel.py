@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from dataclasses import replace
 
 from oslo_config import cfg
 from sqlalchemy import Table
@@ -62,6 +64,20 @@ class TunnelTypeDriver:
             state = f"{self._ids.pool} all in use" if self._ids.pool.size else f"[{group}] {name} is empty"
             raise NoSegmentAvailable(reason=f"no more {self.network_type} ids: {state}")
         return Segment(segment_id, self.network_type, None, number)
+
+    def ranges(self) -> Mapping[str | None, Pool]:
+        """The configured ranges."""
+        return {None: self._ids.pool}
+
+    def allocate_within(self, session: Session, physical_network: str | None, pool: Pool) -> Segment | None:  # noqa: ARG002
+        """A free id of a pool."""
+        segment_id = self._new_id()
+        number = replace(self._ids, pool=pool).take_any(session, segment_id)
+        return None if number is None else Segment(segment_id, self.network_type, None, number)
+
+    def used_within(self, session: Session, physical_network: str | None, interval: Interval) -> Mapping[int, str]:  # noqa: ARG002
+        """The ids in use within an interval."""
+        return self._ids.used_within(session, interval)
 
     def release(self, session: Session, segment: Segment) -> None:
         """The id is free again."""

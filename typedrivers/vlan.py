@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 
 from oslo_config import cfg
 from sqlalchemy import Column, String
@@ -44,6 +45,7 @@ class VlanTypeDriver:
 
     network_type = "vlan"
     mtu_overhead = 0
+    limits = LIMITS
 
     def __init__(self, conf: cfg.ConfigOpts, new_id: NewId = new_id, below: Below = random.randrange) -> None:
         self._conf = conf
@@ -94,6 +96,20 @@ class VlanTypeDriver:
             where = f" for {names[0]}" if len(names) == 1 else ""
             return f"[ml2_type_vlan] network_vlan_ranges has no range of ids{where}"
         return "; ".join(f"{name} {pool}" for name, pool in pools if pool.size) + " all in use"
+
+    def ranges(self) -> Mapping[str | None, Pool]:
+        """The configured ranges."""
+        return {name: pool for name, pool in self._pools.items() if pool.size}
+
+    def allocate_within(self, session: Session, physical_network: str | None, pool: Pool) -> Segment | None:
+        """A free VLAN of a pool on a physical network."""
+        segment_id, name = self._new_id(), physical_network or ""
+        number = replace(self._pool(name), pool=pool).take_any(session, segment_id)
+        return None if number is None else Segment(segment_id, self.network_type, name, number)
+
+    def used_within(self, session: Session, physical_network: str | None, interval: Interval) -> Mapping[int, str]:
+        """The VLANs in use within an interval on a physical network."""
+        return self._pool(physical_network or "").used_within(session, interval)
 
     def release(self, session: Session, segment: Segment) -> None:
         """The VLAN is free again."""

@@ -92,12 +92,14 @@ class GuardedResources:
             judge.require(rule, changed)
         return self._shown(judge, resource, self._resources.update(context, resource, resource_id, body, if_match))
 
-    def delete(self, context: RequestContext, resource: str, resource_id: str) -> None:
+    def delete(
+        self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None
+    ) -> None:
         """Delete one. Raises PolicyNotAuthorized for what the caller sees but may not delete."""
         if not context.is_admin:
             judge = self.judge(context)
             judge.require(f"delete_{resource}", self._found(judge, context, resource, resource_id))
-        self._resources.delete(context, resource, resource_id)
+        self._resources.delete(context, resource, resource_id, if_match)
 
     def _may_create(self, judge: Judge, context: RequestContext, resource: str, body: Body) -> None:
         if "project_id" in body and body["project_id"] != context.project_id and not context.sees_all:

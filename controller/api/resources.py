@@ -13,7 +13,6 @@ from controller.api.attributes import RESOURCE_TYPES, ResourceType
 from controller.api.router import Call, Handler, Route
 from controller.api.views import empty_response, json_response, view
 from controller.plugin.api import Resources
-from controller.plugin.faults import RevisionNumberConstraintFailed
 
 IF_MATCH = re.compile(r"revision_number=(\d{1,18})")
 
@@ -94,11 +93,7 @@ class Collection:
     def delete(self, call: Call) -> Response:
         """``DELETE /networks/{id}``"""
         expected = self._expected_revision(call.request)
-        if expected is not None:
-            current = self._resources.get(call.context, self._resource.name, call.variables["id"])["revision_number"]
-            if current != expected:
-                raise RevisionNumberConstraintFailed(expected=expected, current=current)
-        self._resources.delete(call.context, self._resource.name, call.variables["id"])
+        self._resources.delete(call.context, self._resource.name, call.variables["id"], expected)
         return empty_response()
 
     def _expected_revision(self, request: Request) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,10 @@ from controller.model import NodeKind
 from controller.plugin.api import Body, Query
 from controller.plugin.binding import Binder
 from controller.plugin.bodies import given, invalid, is_given
-from controller.plugin.faults import AgentInUse
+from controller.plugin.context import RequestContext
+from controller.plugin.faults import AgentInUse, Forbidden
+from controller.plugin.use_cases import Computed
+from controller.plugin.zone_map import ZoneMap
 
 NAMESPACE = uuid.UUID("7d0b1a52-6b8e-5c3f-9a4e-2f1d86c0b9e7")
 TYPES = {NodeKind.HOST: "Linux bridge agent", NodeKind.SWITCH: "OpenFlow switch"}
@@ -30,27 +33,33 @@ def agent_id(node_id: str) -> str:
     return str(uuid.uuid5(NAMESPACE, node_id))
 
 
-class Agents:
+class Agents(Computed):
     """The agent resource; ``down_after`` is the silence after which a node is held to be down."""
 
-    def __init__(self, binder: Binder, down_after: timedelta) -> None:
-        self._binder, self._down_after = binder, down_after
+    def __init__(
+        self, binder: Binder, zones: ZoneMap, down_after: timedelta, clock: Callable[[], datetime]
+    ) -> None:
+        self._binder, self._zones, self._down_after, self._clock = binder, zones, down_after, clock
 
-    def find(self, session: Session, wanted: str, lock: bool = False) -> NodeRow:
+    def find(self, session: Session, context: RequestContext, wanted: str, lock: bool = False) -> NodeRow:
         """The node of an agent. Raises AgentNotFound."""
+        _require_admin(context)
         statement = select(NodeRow).where(NodeRow.agent_id == wanted)
         row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
         if row is None:
             raise AgentNotFound(id=wanted)
         return row
 
-    def list(self, session: Session, query: Query, now: datetime) -> list[Body]:
-        """Agents as asked for. There are some thousands at most, so this needs no SQL of its own."""
+    def all(self, session: Session, context: RequestContext, query: Query) -> list[Body]:  # noqa: ARG002
+        """Every agent."""
+        _require_admin(context)
         rows = session.scalars(select(NodeRow).order_by(NodeRow.host, NodeRow.id))
-        bodies = [body for body in (self.body(row, now) for row in rows) if _matches(body, query)]
-        for name, ascending in reversed(query.sorts):
-            bodies.sort(key=lambda body: str(body.get(name, "")), reverse=not ascending)
-        return _page(bodies, query)
+        return self.bodies(session, context, rows.all())
+
+    def bodies(self, session: Session, context: RequestContext, rows: Sequence[NodeRow]) -> list[Body]:  # noqa: ARG002
+        """As the API shows agents."""
+        now = self._clock()
+        return [self.body(row, now) for row in rows]
 
     def body(self, row: NodeRow, now: datetime) -> Body:
         """As the API shows agents."""
@@ -61,6 +70,7 @@ class Agents:
             "binary": BINARIES[kind],
             "topic": "N/A",
             "host": row.host,
+            "availability_zone": self._zones.of_host(row.host),
             "admin_state_up": row.admin_state_up,
             "alive": self.alive(row, now),
             "created_at": row.created_at.strftime(TIME),
@@ -76,7 +86,7 @@ class Agents:
             return False
         return row.kind == NodeKind.SWITCH or now - row.heartbeat_at <= self._down_after
 
-    def update(self, transaction: Transaction, row: NodeRow, body: Body) -> None:
+    def update(self, transaction: Transaction, context: RequestContext, row: NodeRow, body: Body) -> None:  # noqa: ARG002
         """Administrative state and description; a node that is down takes no new ports."""
         unknown = set(body) - {"admin_state_up", "description"}
         if unknown:
@@ -89,7 +99,7 @@ class Agents:
         if row.admin_state_up and not before:
             self._binder.decide_node(transaction, row, [row.host], only_unbound=True)
 
-    def delete(self, transaction: Transaction, row: NodeRow) -> None:
+    def delete(self, transaction: Transaction, context: RequestContext, row: NodeRow) -> None:  # noqa: ARG002
         """Forget a node that is neither alive nor used. Raises AgentInUse."""
         if self.alive(row, transaction.now):
             raise AgentInUse(agent_id=row.agent_id, host=row.host, reason="it is alive; stop it first")
@@ -119,21 +129,6 @@ def _configurations(row: NodeRow) -> dict[str, Any]:
     return shown
 
 
-def _matches(body: Body, query: Query) -> bool:
-    for name, accepted in query.filters.items():
-        if name not in body:
-            raise invalid(f"'{name}' cannot be filtered by")
-        if body[name] not in accepted and str(body[name]).lower() not in {str(value).lower() for value in accepted}:
-            return False
-    return True
-
-
-def _page(bodies: Sequence[Body], query: Query) -> list[Body]:
-    found = list(bodies)[::-1] if query.page_reverse else list(bodies)
-    if query.marker is not None:
-        ids = [body["id"] for body in found]
-        if query.marker not in ids:
-            raise AgentNotFound(id=query.marker)
-        found = found[ids.index(query.marker) + 1 :]
-    found = found if query.limit is None else found[: query.limit]
-    return found[::-1] if query.page_reverse else found
+def _require_admin(context: RequestContext) -> None:
+    if not context.sees_all:
+        raise Forbidden(reason="Agents are shown to administrators only")

@@ -30,7 +30,12 @@ class Query:
 
 
 class Resources(Protocol):
-    """Create, read, update, delete. ``resource`` is ``network``, ``subnet``, ``port``, ``segment`` or ``agent``.
+    """Create, read, update, delete. ``resource`` is a name of :mod:`controller.plugin.registry`.
+
+    Parts of resources are reached the same way: a ``port_binding`` has the id ``<port id>/<host>``, is listed by the
+    filter ``port_id`` and activated by an update to ``status`` ACTIVE; a ``quota`` (also ``quota_default``,
+    ``quota_details``) has its project's id; tags are changed by an update of ``tags``, ``add_tags`` or
+    ``remove_tags``, the prefixes of a subnet pool by ``add_prefixes`` or ``remove_prefixes``.
 
     Bodies for create have every attribute (defaults filled by the API layer from neutron-lib's definitions, with
     ``neutron_lib.constants.ATTR_NOT_SPECIFIED`` for what the caller left out); bodies for update only what changes.
@@ -50,7 +55,10 @@ class Resources(Protocol):
     ) -> Body:
         """``if_match``: the revision_number the caller expects; another is a 412 (RevisionNumberConstraintFailed)."""
 
-    def delete(self, context: RequestContext, resource: str, resource_id: str) -> None: ...
+    def delete(
+        self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None
+    ) -> None:
+        """``if_match`` as in :meth:`update`, in the same transaction."""
 
 
 class Nodes(Protocol):

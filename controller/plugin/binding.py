@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from neutron_lib.api.definitions import portbindings
@@ -42,6 +43,16 @@ class Mechanisms(Protocol):
     def bind(self, port: Port, network: Network, node: Node) -> Decision: ...
 
 
+@dataclass(frozen=True, slots=True)
+class BindingAnswer:
+    """On which node a port is bound, how and by which mechanism; or the ``refusal``."""
+
+    node: NodeRow | None = None
+    bound: Bound | None = None
+    mechanism: str = ""
+    refusal: str = ""
+
+
 class Binder:
     """Decides bindings inside a transaction; the mechanism drivers are pure, so it may be repeated."""
 
@@ -67,21 +78,35 @@ class Binder:
 
     def _bind(self, session: Session, port: PortRow, nodes: Sequence[NodeRow]) -> None:
         row = port.binding
-        if row.vnic_type not in REALISED_VNIC_TYPES:
-            reason = (
-                f"binding:vnic_type '{row.vnic_type}' is not realised here; use {' or '.join(REALISED_VNIC_TYPES)}"
-            )
-            _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, reason)
-            return
+        answer = self._ask(session, port_value(port), row.vnic_type, nodes)
+        if answer.bound is not None and answer.node is not None:
+            _bound(session, row, answer.node, answer.bound, answer.mechanism)
+        else:
+            _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, answer.refusal)
+
+    def _ask(self, session: Session, port: Port, vnic_type: str, nodes: Sequence[NodeRow]) -> BindingAnswer:
+        """What the first node says that can realise the port, or why none can."""
+        if vnic_type not in REALISED_VNIC_TYPES:
+            known = " or ".join(REALISED_VNIC_TYPES)
+            return BindingAnswer(refusal=f"binding:vnic_type '{vnic_type}' is not realised here; use {known}")
         network = network_value(session.get_one(NetworkRow, port.network_id))
         refusals = []
         for node in nodes:
-            decision = self._mechanisms.bind(port_value(port), network, node_value(node))
+            decision = self._mechanisms.bind(port, network, node_value(node))
             if decision.bound is not None:
-                _bound(session, row, node, decision.bound, decision.mechanism)
-                return
+                return BindingAnswer(node, decision.bound, decision.mechanism)
             refusals.append(decision.refusal)
-        _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, "; ".join(dict.fromkeys(refusals)))
+        return BindingAnswer(refusal="; ".join(dict.fromkeys(refusals)))
+
+    def preview(self, session: Session, port: PortRow, wanted: BindingRow) -> BindingAnswer:
+        """What would become of a port if it were asked to be where ``wanted`` (no row of the store) says."""
+        wish(wanted)
+        nodes = _candidates(session, wanted, None)
+        if not nodes:
+            return BindingAnswer(refusal=_unknown_host(session, wanted))
+        links = local_links(wanted.profile)
+        moved = replace(port_value(port), host=wanted.host, binding=None, local_links=links)
+        return self._ask(session, moved, wanted.vnic_type, nodes)
 
     def decide_node(self, transaction: Transaction, node: NodeRow, hosts: Sequence[str], only_unbound: bool) -> None:
         """Decide the ports that are, or ask to be, on a node. ``hosts``: its names, the old one and the new one."""

@@ -48,3 +48,51 @@ class Forbidden(exceptions.NotAuthorized):  # type: ignore[misc]
     """403: the caller may not do this."""
 
     message = "%(reason)s."
+
+
+class TagNotFound(exceptions.NotFound):  # type: ignore[misc]
+    """404: the resource has no such tag."""
+
+    message = "Tag %(tag)s could not be found."
+
+
+class RbacPolicyNotFound(exceptions.NotFound):  # type: ignore[misc]
+    """404: no such policy."""
+
+    message = "RBAC policy with ID %(id)s not found."
+
+
+class RbacPolicyInUse(exceptions.Conflict):  # type: ignore[misc]
+    """409: what the policy allowed was done, and would no longer be allowed."""
+
+    message = "RBAC policy on object %(object_id)s cannot be removed because other objects depend on it: %(details)s."
+
+
+class DuplicateRbacPolicy(exceptions.Conflict):  # type: ignore[misc]
+    """409: the same policy is there already."""
+
+    message = "An RBAC policy already exists with those values."
+
+
+class SubnetAllocationError(exceptions.BadRequest):  # type: ignore[misc]
+    """400: the pool has no such range to give, or none that is large enough."""
+
+    message = "Failed to allocate subnet: %(reason)s."
+
+
+class QuotaNotFound(exceptions.TenantQuotaNotFound):  # type: ignore[misc]
+    """404: the project has no limits of its own."""
+
+    message = "Quota for project %(project_id)s could not be found: it has no limits of its own."
+
+
+class PortBindingError(exceptions.PortBindingError, exceptions.Conflict):  # type: ignore[misc]
+    """409: no node on that host can realise the port."""
+
+    message = "Binding for port %(port_id)s on host %(host)s could not be created or updated: %(reason)s."
+
+
+class NetworkIPAvailabilityNotFound(exceptions.NotFound):  # type: ignore[misc]
+    """404: no such network."""
+
+    message = "Network IP availability for network %(network_id)s could not be found."

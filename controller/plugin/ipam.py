@@ -135,6 +135,7 @@ class Ipam:
             "address": address,
             "port_id": port.id,
             "network_id": port.network_id,
+            "text": str(address),
             "position": session.scalar(select(func.coalesce(func.max(IpRow.position) + 1, 0)).where(mine)),
         }
         try:

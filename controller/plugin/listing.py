@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Integer, and_, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from controller.db.base import UtcTime
+from controller.plugin import tags
 from controller.plugin.api import Query
 from controller.plugin.bodies import invalid
 
@@ -70,15 +71,28 @@ def _after(session: Session, listing: Listing, sorts: Sequence[tuple[Any, bool]]
 def conditions(listing: Listing, filters: Mapping[str, Sequence[Any]]) -> list[ColumnElement[bool]]:
     """What a row must fulfil: for every attribute one of the accepted values."""
     found = []
+    tag_filters = tags.filters(listing.model.tags) if hasattr(listing.model, "tags") else {}
     for name, accepted in filters.items():
         key = "project_id" if name == "tenant_id" else name
         if key in listing.filters:
             found.append(listing.filters[key](accepted))
         elif key in listing.columns:
             found.append(one_of(listing.columns[key], accepted))
+        elif key in tag_filters:
+            found.append(tag_filters[key](accepted))
+        elif key == "changed_since" and "updated_at" in listing.columns:
+            found.append(listing.model.updated_at >= _moment(accepted[-1]))
         else:
             raise invalid(f"'{name}' cannot be filtered by")
     return found
+
+
+def _moment(text: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise invalid(f"'{text}' in changed_since is no time of the form 2026-01-31T12:00:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def one_of(column: Any, accepted: Sequence[Any]) -> ColumnElement[bool]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from neutron_lib import constants
 from neutron_lib import exceptions as faults
+from neutron_lib.exceptions.vlanqinq import VlanQinqDriverError
 from neutron_lib.exceptions.vlantransparent import VlanTransparencyDriverError
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
@@ -22,6 +23,9 @@ from controller.plugin.api import Body
 from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain, standard
 from controller.plugin.context import RequestContext
 from controller.plugin.listing import Listing, one_of
+from controller.plugin.sharing import AS_EXTERNAL, AS_SHARED, AUTO_DELETED, Sharing, shared_with
+from controller.plugin.use_cases import Stored
+from controller.plugin.zones import Zones
 from typedrivers.errors import NoSegmentAvailable
 from typedrivers.intervals import Interval, Pool, choose
 from typedrivers.manager import TypeManager
@@ -30,15 +34,17 @@ from typedrivers.pools import TRIES, UsedIds
 KEYS = Pool((Interval(1, 2**20 - 1),))
 LEFT_OUT = 8
 IPV6_MIN_MTU, MAX_MTU = 1280, 65535
-AUTO_DELETED = (constants.DEVICE_OWNER_DHCP,)
-"""Ports that go with their network or subnet, as in Neutron."""
+SHARED_BY = {"shared": AS_SHARED, "router:external": AS_EXTERNAL}
+"""Attribute -> what it allows everybody."""
 
 
-class Networks:
+class Networks(Stored):
     """The network resource."""
 
-    def __init__(self, types: TypeManager, new_id: Callable[[], str]) -> None:
-        self._types = types
+    quiet = frozenset({"description", "tags", "shared", "router:external", "port_security_enabled"})
+
+    def __init__(self, types: TypeManager, zones: Zones, sharing: Sharing, new_id: Callable[[], str]) -> None:
+        self._types, self._zones, self._sharing = types, zones, sharing
         self._new_id = new_id
         self.listing = Listing(NetworkRow, COLUMNS, FILTERS)
 
@@ -54,6 +60,8 @@ class Networks:
         """Reserve segments and store the network."""
         if given(body, "vlan_transparent"):
             raise VlanTransparencyDriverError()
+        if given(body, "qinq"):
+            raise VlanQinqDriverError()
         row = NetworkRow(
             id=self._new_id(),
             description=given(body, "description") or "",
@@ -61,19 +69,25 @@ class Networks:
             name=given(body, "name") or "",
             admin_state_up=given(body, "admin_state_up", True),
             status=constants.NET_STATUS_ACTIVE,
-            shared=given(body, "shared", False),
-            external=given(body, "router:external", False),
+            shared=False,
+            external=False,
+            tags=[],
+            availability_zone_hints=self._zones.checked(transaction.session, given(body, "availability_zone_hints")),
             port_security_enabled=given(body, "port_security_enabled", True),
             vlan_transparent=given(body, "vlan_transparent"),
             mtu=0,
         )
         self._insert(transaction, row)
-        chosen = segments.allocate(transaction.session, self._types, segments.requests(body))
+        wanted = segments.requests(body)
+        chosen = segments.allocate(transaction.session, self._types, wanted, row.project_id)
         for position, segment in enumerate(chosen):
             segments.add(transaction, row.id, segment, position)
         transaction.session.flush()
         transaction.session.refresh(row, ["segments"])
         row.mtu = self._mtu(row, given(body, "mtu") or 0)
+        for name, action in SHARED_BY.items():
+            if given(body, name):
+                self._sharing.set_everybody(transaction.session, row, action, True)
         return row
 
     def _insert(self, transaction: Transaction, row: NetworkRow) -> None:
@@ -112,11 +126,10 @@ class Networks:
                 raise invalid(f"{name} of a network cannot be changed; create another network")
         if is_given(body, "mtu"):
             row.mtu = self._checked_mtu(transaction.session, row, body["mtu"] or 0)
-        if given(body, "shared") is False and row.shared:
-            self._refuse_unsharing(transaction.session, row)
-        set_plain(row, body, "name", "description", "admin_state_up", "shared", "port_security_enabled")
-        row.external = given(body, "router:external", row.external)
-        transaction.updated(row)
+        for name, action in SHARED_BY.items():
+            if is_given(body, name):
+                self._sharing.set_everybody(transaction.session, row, action, body[name])
+        set_plain(row, body, "name", "description", "admin_state_up", "port_security_enabled")
 
     def _checked_mtu(self, session: Session, row: NetworkRow, wanted: int) -> int:
         mtu = self._mtu(row, wanted)
@@ -124,14 +137,6 @@ class Networks:
         if mtu < IPV6_MIN_MTU and session.scalar(v6):
             raise faults.NetworkMTUSubnetConflict(net_id=row.id, mtu=IPV6_MIN_MTU)
         return mtu
-
-    def _refuse_unsharing(self, session: Session, row: NetworkRow) -> None:
-        users = [
-            select(kind.id).where(kind.network_id == row.id, kind.project_id != row.project_id).limit(1)
-            for kind in (PortRow, SubnetRow)
-        ]
-        if any(session.scalar(statement) for statement in users):
-            raise faults.InvalidSharedSetting(network=row.name or row.id)
 
     def delete(self, transaction: Transaction, context: RequestContext, row: NetworkRow) -> None:  # noqa: ARG002
         """Remove a network with its subnets. Raises NetworkInUse while it has ports."""
@@ -146,17 +151,31 @@ class Networks:
         for subnet in session.scalars(select(SubnetRow).where(SubnetRow.network_id == row.id)):
             transaction.deleted(subnet)
         segments.release_all(session, self._types, row)
+        self._sharing.forget(session, row)
         session.flush()
         transaction.deleted(row)
 
-    def bodies(self, session: Session, rows: Sequence[NetworkRow]) -> list[Body]:
+    def bodies(self, session: Session, context: RequestContext, rows: Sequence[NetworkRow]) -> list[Body]:
         """As the API shows networks."""
         subnets = _subnets(session, [row.id for row in rows])
-        return [self._body(row, subnets.get(row.id, [])) for row in rows]
+        zones = self._zones.of_networks(session, [row.id for row in rows])
+        shared = shared_with(session, context, "network", rows)
+        return [
+            {
+                **self.state(row),
+                **standard(row),
+                "shared": row.id in shared,
+                "subnets": subnets.get(row.id, []),
+                "availability_zones": zones.get(row.id, []),
+            }
+            for row in rows
+        ]
 
-    def _body(self, row: NetworkRow, subnets: list[str]) -> Body:
+    def state(self, row: Any) -> Body:
+        """The network itself."""
         return {
-            **standard(row),
+            "description": row.description,
+            "tags": row.tags,
             "name": row.name,
             "project_id": row.project_id,
             "tenant_id": row.project_id,
@@ -167,9 +186,7 @@ class Networks:
             "mtu": row.mtu,
             "port_security_enabled": row.port_security_enabled,
             "vlan_transparent": row.vlan_transparent,
-            "subnets": subnets,
-            "availability_zone_hints": [],
-            "availability_zones": [],
+            "availability_zone_hints": row.availability_zone_hints,
             **segments.provider_attributes(row.segments),
         }
 

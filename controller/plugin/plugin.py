@@ -3,51 +3,31 @@
 
 from __future__ import annotations
 
-import random
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from oslo_config import cfg
-from sqlalchemy import ColumnElement
-from sqlalchemy.orm import Session
 
 from controller.db.migrate import migrate
 from controller.db.session import Store
-from controller.db.transaction import Transaction
+from controller.db.transaction import INTENT, STATUS, Transaction
 from controller.model import Node, NodeFacts
-from controller.plugin.addresses import MacSource
-from controller.plugin.agents import Agents
+from controller.plugin import tags
 from controller.plugin.api import Body, Query
 from controller.plugin.binding import Binder, Mechanisms
+from controller.plugin.bodies import given, project_of
 from controller.plugin.context import RequestContext
-from controller.plugin.faults import Forbidden, RevisionNumberConstraintFailed
-from controller.plugin.ipam import Ipam
-from controller.plugin.listing import Listing, page
-from controller.plugin.networks import Networks
+from controller.plugin.faults import RevisionNumberConstraintFailed
 from controller.plugin.nodes import NodeEvents
-from controller.plugin.ports import Ports
-from controller.plugin.segments import Segments
-from controller.plugin.subnets import Subnets
+from controller.plugin.quotas import Quotas
+from controller.plugin.registry import use_cases
 from typedrivers.manager import TypeManager
 
 
 def _new_id() -> str:
     return str(uuid.uuid4())
-
-
-class UseCases(Protocol):
-    """One resource: what :class:`Plugin` runs inside its transactions."""
-
-    listing: Listing
-
-    def visible(self, context: RequestContext) -> list[ColumnElement[bool]]: ...
-    def find(self, session: Session, context: RequestContext, resource_id: str, lock: bool = False) -> Any: ...
-    def create(self, transaction: Transaction, context: RequestContext, body: Body) -> Any: ...
-    def update(self, transaction: Transaction, context: RequestContext, row: Any, body: Body) -> None: ...
-    def delete(self, transaction: Transaction, context: RequestContext, row: Any) -> None: ...
-    def bodies(self, session: Session, rows: Sequence[Any]) -> list[Body]: ...
 
 
 def open_store(conf: cfg.ConfigOpts, types: TypeManager | None = None) -> Store:
@@ -70,91 +50,76 @@ class Plugin:
     ) -> None:
         self._store = sessions
         binder = Binder(mechanism_manager)
-        ipam = Ipam()
-        self._agents = Agents(binder, timedelta(seconds=conf.agent.agent_down_time))
         self._nodes = NodeEvents(sessions, binder)
-        self._resources: dict[str, UseCases] = {
-            "network": Networks(type_manager, new_id),
-            "subnet": Subnets(ipam, new_id),
-            "port": Ports(ipam, binder, MacSource(conf.base_mac, random.randrange), new_id),
-            "segment": Segments(type_manager, binder),
-        }
+        self._quotas = Quotas(conf)
+        self._resources = use_cases(conf, sessions, type_manager, binder, self._quotas, new_id)
 
     def create(self, context: RequestContext, resource: str, body: Body) -> Body:
         """Create one resource."""
         return self.create_bulk(context, resource, [body])[0]
 
     def create_bulk(self, context: RequestContext, resource: str, bodies: Sequence[Body]) -> list[Body]:
-        """Create all or none, in one transaction."""
+        """Create all or none, in one transaction. Raises OverQuota."""
         cases = self._resources[resource]
 
         def work(transaction: Transaction) -> list[Body]:
-            rows = [cases.create(transaction, context, body) for body in bodies]
-            transaction.session.flush()
-            return cases.bodies(transaction.session, rows)
+            session = transaction.session
+            self._quotas.require(session, resource, Counter(project_of(body, context) for body in bodies))
+            rows = []
+            for body in bodies:
+                row = cases.create(transaction, context, body)
+                if given(body, "tags"):
+                    tags.change(row, {"tags": body["tags"]})
+                rows.append(row)
+            session.flush()
+            return cases.bodies(session, context, rows)
 
         return self._store.write(work)
 
     def get(self, context: RequestContext, resource: str, resource_id: str) -> Body:
         """One resource. Raises its NotFound."""
+        cases = self._resources[resource]
         with self._store.read() as session:
-            if resource == "agent":
-                _admin_only(context)
-                return self._agents.body(self._agents.find(session, resource_id), self._store.clock())
-            cases = self._resources[resource]
-            return cases.bodies(session, [cases.find(session, context, resource_id)])[0]
+            return cases.bodies(session, context, [cases.find(session, context, resource_id)])[0]
 
     def list(self, context: RequestContext, resource: str, query: Query) -> list[Body]:
         """The resources that the caller sees and asks for."""
         with self._store.read() as session:
-            if resource == "agent":
-                _admin_only(context)
-                return self._agents.list(session, query, self._store.clock())
-            cases = self._resources[resource]
-            marker = None if query.marker is None else cases.find(session, context, query.marker)
-            rows = page(session, cases.listing, query, cases.visible(context), marker)
-            return cases.bodies(session, rows)
+            return self._resources[resource].list(session, context, query)
 
     def update(
         self, context: RequestContext, resource: str, resource_id: str, body: Body, if_match: int | None = None
     ) -> Body:
-        """Change one resource. Raises RevisionNumberConstraintFailed when it is not at revision ``if_match``."""
-        if resource == "agent":
-            return self._update_agent(context, resource_id, body)
+        """Change one resource; its revision number rises if that changed anything.
+
+        Raises RevisionNumberConstraintFailed when it is not at revision ``if_match``.
+        """
         cases = self._resources[resource]
 
         def work(transaction: Transaction) -> Body:
             session = transaction.session
             row = cases.find(session, context, resource_id, lock=True)
-            if if_match is not None and row.revision_number != if_match:
-                raise RevisionNumberConstraintFailed(expected=if_match, current=row.revision_number)
-            cases.update(transaction, context, row, body)
+            _require_revision(row, if_match)
+            before = cases.state(row)
+            if tags.CHANGES & body.keys():
+                tags.change(row, body)
+            cases.update(transaction, context, row, {name: body[name] for name in body if name not in tags.CHANGES})
             session.flush()
-            return cases.bodies(session, [row])[0]
+            _mark(transaction, row, before, cases.state(row), cases.quiet)
+            return cases.bodies(session, context, [row])[0]
 
         return self._store.write(work)
 
-    def _update_agent(self, context: RequestContext, resource_id: str, body: Body) -> Body:
-        _admin_only(context)
-
-        def work(transaction: Transaction) -> Body:
-            row = self._agents.find(transaction.session, resource_id, lock=True)
-            self._agents.update(transaction, row, body)
-            return self._agents.body(row, transaction.now)
-
-        return self._store.write(work)
-
-    def delete(self, context: RequestContext, resource: str, resource_id: str) -> None:
-        """Delete one resource. Raises its NotFound or InUse."""
+    def delete(
+        self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None
+    ) -> None:
+        """Delete one resource. Raises its NotFound or InUse, and RevisionNumberConstraintFailed as :meth:`update`."""
+        cases = self._resources[resource]
 
         def work(transaction: Transaction) -> None:
-            session = transaction.session
-            if resource == "agent":
-                _admin_only(context)
-                self._agents.delete(transaction, self._agents.find(session, resource_id, lock=True))
-                return
-            cases = self._resources[resource]
-            cases.delete(transaction, context, cases.find(session, context, resource_id, lock=True))
+            row = cases.find(transaction.session, context, resource_id, lock=True)
+            _require_revision(row, if_match)
+            cases.delete(transaction, context, row)
 
         self._store.write(work)
 
@@ -195,6 +160,13 @@ class Plugin:
         self._nodes.set_port_statuses(statuses)
 
 
-def _admin_only(context: RequestContext) -> None:
-    if not context.is_admin:
-        raise Forbidden(reason="Agents are shown to administrators only")
+def _require_revision(row: Any, expected: int | None) -> None:
+    if expected is not None and row.revision_number != expected:
+        raise RevisionNumberConstraintFailed(expected=expected, current=row.revision_number)
+
+
+def _mark(transaction: Transaction, row: Any, before: Body | None, after: Body | None, quiet: frozenset[str]) -> None:
+    """A resource that differs gets a new revision number; followers are told whether plans may differ."""
+    if before is not None and after is not None and after != before:
+        changed = {name for name in after.keys() | before.keys() if after.get(name) != before.get(name)}
+        transaction.updated(row, STATUS if changed <= quiet else INTENT)

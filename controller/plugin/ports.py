@@ -8,7 +8,7 @@ from typing import Any
 
 from neutron_lib import exceptions as faults
 from neutron_lib.exceptions import allowedaddresspairs as pair_faults
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from controller.db.models import BindingRow, IpRow, NetworkRow, PortRow, SubnetRow
@@ -22,13 +22,17 @@ from controller.plugin.context import RequestContext
 from controller.plugin.faults import MacAddressGenerationFailure
 from controller.plugin.ipam import Ipam, is_automatic
 from controller.plugin.listing import Listing, one_of
+from controller.plugin.use_cases import Stored
 
 MAC_TRIES = 64
 MAX_HOST = 255
 
 
-class Ports:
+class Ports(Stored):
     """The port resource."""
+
+    quiet = frozenset({"name", "description", "tags", "device_id", "extra_dhcp_opts", "data_plane_status",
+                       "propagate_uplink_status"})  # fmt: skip
 
     def __init__(self, ipam: Ipam, binder: Binder, macs: MacSource, new_id: Callable[[], str]) -> None:
         self._ipam, self._binder, self._macs, self._new_id = ipam, binder, macs, new_id
@@ -70,6 +74,9 @@ class Ports:
             port_security_enabled=given(body, "port_security_enabled", network.port_security_enabled),
             status="",
             status_reason="",
+            tags=[],
+            propagate_uplink_status=given(body, "propagate_uplink_status", True),
+            extra_dhcp_opts=dhcp_options([], given(body, "extra_dhcp_opts") or ()),
             binding=BindingRow(
                 host="",
                 vnic_type="normal",
@@ -105,10 +112,15 @@ class Ports:
     def update(self, transaction: Transaction, context: RequestContext, row: PortRow, body: Body) -> None:  # noqa: ARG002
         """Change a port; what concerns its place decides its binding anew."""
         session = transaction.session
-        new_mac = bool(given(body, "mac_address")) and checked_mac(body["mac_address"]) != row.mac_address
+        wanted = given(body, "mac_address")
+        new_mac = is_given(body, "mac_address") and (wanted is None or checked_mac(wanted) != row.mac_address)
         if new_mac:
-            row.mac_address = self._mac(session, row.network_id, body["mac_address"])
+            row.mac_address = self._mac(session, row.network_id, wanted)
         set_plain(row, body, "name", "description", "admin_state_up", "device_id", "device_owner")
+        row.data_plane_status = given(body, "data_plane_status", row.data_plane_status)
+        row.propagate_uplink_status = given(body, "propagate_uplink_status", row.propagate_uplink_status)
+        if given(body, "extra_dhcp_opts"):
+            row.extra_dhcp_opts = dhcp_options(row.extra_dhcp_opts, body["extra_dhcp_opts"])
         _set_security(row, body)
         session.flush()
         if is_given(body, "fixed_ips") or new_mac:
@@ -116,7 +128,6 @@ class Ports:
         if any(is_given(body, f"binding:{name}") for name in ("host_id", "profile", "vnic_type")):
             _set_wish(row.binding, body)
             self._binder.decide(transaction, row)
-        transaction.updated(row)
 
     def _change_addresses(self, session: Session, row: PortRow, wanted: Sequence[Body] | None) -> None:
         """Keep the addresses that stay, give back the others, take the new ones."""
@@ -131,9 +142,41 @@ class Ports:
         """Remove a port; its addresses and its key on the node are free again."""
         transaction.deleted(row)
 
-    def bodies(self, session: Session, rows: Sequence[PortRow]) -> list[Body]:  # noqa: ARG002
+    def bodies(self, session: Session, context: RequestContext, rows: Sequence[PortRow]) -> list[Body]:  # noqa: ARG002
         """As the API shows ports."""
-        return [_body(row) for row in rows]
+        return [{**self.state(row), **standard(row)} for row in rows]
+
+    def state(self, row: Any) -> Body:
+        """The port itself."""
+        binding = row.binding
+        return {
+            "description": row.description,
+            "tags": row.tags,
+            "name": row.name,
+            "network_id": row.network_id,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "mac_address": row.mac_address,
+            "admin_state_up": row.admin_state_up,
+            "device_id": row.device_id,
+            "device_owner": row.device_owner,
+            "status": row.status,
+            "status_reason": row.status_reason,
+            "port_security_enabled": row.port_security_enabled,
+            "fixed_ips": [{"subnet_id": ip.subnet_id, "ip_address": str(ip.address)} for ip in row.ips],
+            "allowed_address_pairs": [
+                {"mac_address": pair.mac_address, "ip_address": pair.ip_address} for pair in row.pairs
+            ],
+            "security_groups": [],
+            "data_plane_status": row.data_plane_status,
+            "propagate_uplink_status": row.propagate_uplink_status,
+            "extra_dhcp_opts": row.extra_dhcp_opts,
+            "binding:host_id": binding.host,
+            "binding:vnic_type": binding.vnic_type,
+            "binding:profile": binding.profile,
+            "binding:vif_type": binding.vif_type,
+            "binding:vif_details": binding.vif_details,
+        }
 
 
 def subnets_of(session: Session, network_id: str) -> list[SubnetRow]:
@@ -170,7 +213,7 @@ def _set_wish(binding: BindingRow, body: Body) -> None:
             binding.auto_bound = False
         binding.host = host
     if is_given(body, "binding:profile"):
-        binding.profile = _profile(body["binding:profile"])
+        binding.profile = checked_profile(body["binding:profile"])
         wish(binding)
     if given(body, "binding:vnic_type"):
         binding.vnic_type = body["binding:vnic_type"]
@@ -183,13 +226,23 @@ def _host(value: Any) -> str:
     return value or ""
 
 
-def _profile(value: Any) -> dict[str, Any]:
+def checked_profile(value: Any) -> dict[str, Any]:
     """A binding profile whose links can be read. Raises 400."""
     profile = value or {}
     links = profile.get("local_link_information") or []
     if not isinstance(links, list) or not all(isinstance(link, dict) for link in links):
         raise invalid("binding:profile: local_link_information must be a list of objects with switch_id and port_id")
     return dict(profile)
+
+
+def dhcp_options(present: Sequence[Body], wanted: Sequence[Body]) -> list[Body]:
+    """Options for the port's DHCP client: by name and IP version; one without a value goes, as in Neutron."""
+    options = {(item["opt_name"], item["ip_version"]): item["opt_value"] for item in present}
+    for item in wanted:
+        key = item["opt_name"], int(item.get("ip_version") or 4)
+        options[key] = item["opt_value"]
+    return [{"opt_name": name, "opt_value": value, "ip_version": version}
+            for (name, version), value in sorted(options.items()) if value is not None]  # fmt: skip
 
 
 def _keep(item: Body, kept: list[Body]) -> Body:
@@ -209,41 +262,20 @@ def _kept(ip: IpRow, subnet: SubnetRow) -> Body:
     return {"subnet_id": subnet.id, "ip_address": str(ip.address)}
 
 
-def _body(row: PortRow) -> Body:
-    binding = row.binding
-    return {
-        **standard(row),
-        "name": row.name,
-        "network_id": row.network_id,
-        "project_id": row.project_id,
-        "tenant_id": row.project_id,
-        "mac_address": row.mac_address,
-        "admin_state_up": row.admin_state_up,
-        "device_id": row.device_id,
-        "device_owner": row.device_owner,
-        "status": row.status,
-        "status_reason": row.status_reason,
-        "port_security_enabled": row.port_security_enabled,
-        "fixed_ips": [{"subnet_id": ip.subnet_id, "ip_address": str(ip.address)} for ip in row.ips],
-        "allowed_address_pairs": [
-            {"mac_address": pair.mac_address, "ip_address": pair.ip_address} for pair in row.pairs
-        ],
-        "security_groups": [],
-        "binding:host_id": binding.host,
-        "binding:vnic_type": binding.vnic_type,
-        "binding:profile": binding.profile,
-        "binding:vif_type": binding.vif_type,
-        "binding:vif_details": binding.vif_details,
-    }
-
-
 def _by_fixed_ip(accepted: Sequence[Any]) -> ColumnElement[bool]:
-    """``[{"ip_address": ...}, {"subnet_id": ...}]``: one of the addresses, on one of the subnets."""
+    """``[{"ip_address": ...}, {"ip_address_substr": ...}, {"subnet_id": ...}]``: one of the addresses, with one of the
+    parts, on one of the subnets. Raises 400 for anything else."""
+    unknown = {name for item in accepted for name in item} - {"ip_address", "ip_address_substr", "subnet_id"}
+    if unknown:
+        raise invalid(f"fixed_ips cannot be filtered by {', '.join(sorted(unknown))}")
     addresses = [address for item in accepted for address in _parsed(item.get("ip_address"))]
+    parts = [item["ip_address_substr"] for item in accepted if "ip_address_substr" in item]
     subnets = [item["subnet_id"] for item in accepted if "subnet_id" in item]
     statement = select(IpRow.port_id)
     if any("ip_address" in item for item in accepted):
         statement = statement.where(IpRow.address.in_(addresses))
+    if parts:
+        statement = statement.where(or_(*(IpRow.text.contains(part, autoescape=True) for part in parts)))
     if subnets:
         statement = statement.where(IpRow.subnet_id.in_(subnets))
     return PortRow.id.in_(statement)

@@ -19,6 +19,7 @@ from controller.plugin.bodies import given, is_given, set_plain, standard
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import Forbidden, SegmentInUse, SegmentNotFound
 from controller.plugin.listing import Listing
+from controller.plugin.use_cases import Stored
 from controller.plugin.visibility import find_network
 from typedrivers.manager import ProviderRequest, TypeManager
 
@@ -49,11 +50,13 @@ def _request(item: Body) -> ProviderRequest:
     )
 
 
-def allocate(session: Session, types: TypeManager, wanted: Sequence[ProviderRequest]) -> list[Segment]:
+def allocate(
+    session: Session, types: TypeManager, wanted: Sequence[ProviderRequest], project_id: str
+) -> list[Segment]:
     """Reserved segments, those asked for or one for a project."""
     if not wanted:
-        return [types.allocate_project(session)]
-    return [types.allocate(session, request) for request in wanted]
+        return [types.allocate_project(session, project_id)]
+    return [types.allocate(session, request, project_id) for request in wanted]
 
 
 def add(transaction: Transaction, network_id: str, segment: Segment, position: int) -> SegmentRow:
@@ -78,8 +81,10 @@ def provider_attributes(segments: Sequence[SegmentRow]) -> Body:
     return shown[0] if len(shown) == 1 else {"segments": shown}
 
 
-class Segments:
+class Segments(Stored):
     """The segment resource: administrators add segments to networks and remove them."""
+
+    quiet = frozenset({"name", "description"})
 
     def __init__(self, types: TypeManager, binder: Binder) -> None:
         self._types = types
@@ -104,7 +109,7 @@ class Segments:
         session = transaction.session
         network = find_network(session, context, body["network_id"], lock=True)
         asked = {f"provider:{name}": body[name] for name in PROVIDER if is_given(body, name)}
-        (segment,) = allocate(session, self._types, requests(asked))
+        (segment,) = allocate(session, self._types, requests(asked), network.project_id)
         highest = session.scalar(select(func.max(SegmentRow.position)).where(SegmentRow.network_id == network.id))
         row = add(transaction, network.id, segment, 0 if highest is None else highest + 1)
         set_plain(row, body, "name", "description")
@@ -117,7 +122,6 @@ class Segments:
     def update(self, transaction: Transaction, context: RequestContext, row: SegmentRow, body: Body) -> None:  # noqa: ARG002
         """Name and description."""
         set_plain(row, body, "name", "description")
-        transaction.updated(row)
 
     def delete(self, transaction: Transaction, context: RequestContext, row: SegmentRow) -> None:
         """Remove a segment that no port uses and that is not the only one. Raises SegmentInUse."""
@@ -132,13 +136,14 @@ class Segments:
         transaction.touch(row)
         transaction.updated(network)
 
-    def bodies(self, session: Session, rows: Sequence[SegmentRow]) -> list[Body]:  # noqa: ARG002
+    def bodies(self, session: Session, context: RequestContext, rows: Sequence[SegmentRow]) -> list[Body]:  # noqa: ARG002
         """As the API shows segments."""
-        return [self._body(row) for row in rows]
+        return [{**self.state(row), **standard(row)} for row in rows]
 
-    def _body(self, row: SegmentRow) -> Body:
-        own: dict[str, Any] = {name: getattr(row, name) for name in PROVIDER}
-        return {**standard(row), "name": row.name, "network_id": row.network_id, **own}
+    def state(self, row: Any) -> Body:
+        """The segment itself."""
+        own = {name: getattr(row, name) for name in PROVIDER}
+        return {"description": row.description, "name": row.name, "network_id": row.network_id, **own}
 
 
 def release_all(session: Session, types: TypeManager, network: NetworkRow) -> None:

@@ -38,7 +38,7 @@ def network_of(text: str) -> IpNetwork:
 
 def plan(body: Body) -> SubnetPlan:
     """Check the body of a new subnet. Raises 400 and 409."""
-    cidr = _cidr(body)
+    cidr = cidr_of(body)
     _check_modes(body, cidr)
     if given(body, "enable_dhcp", True) and cidr.prefixlen > cidr.max_prefixlen - 2:
         raise invalid(
@@ -53,7 +53,8 @@ def plan(body: Body) -> SubnetPlan:
     return SubnetPlan(cidr.version, cidr, chosen, wanted)
 
 
-def _cidr(body: Body) -> IpNetwork:
+def cidr_of(body: Body) -> IpNetwork:
+    """The range that the caller gave. Raises 400."""
     text, version = given(body, "cidr"), given(body, "ip_version")
     if not text:
         raise faults.BadRequest(resource="subnets", msg="a subnet needs a cidr")

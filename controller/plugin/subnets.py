@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from neutron_lib import constants
 from neutron_lib import exceptions as faults
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from controller.db.models import IpRow, NetworkRow, PoolRow, PortRow, SubnetRow
+from controller.db.models import IpRow, NetworkRow, PoolRow, PortRow, SubnetPoolRow, SubnetRow
 from controller.db.transaction import STATUS, Transaction
 from controller.plugin import subnet_rules as rules
 from controller.plugin import visibility
 from controller.plugin.api import Body
 from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain, standard
-from controller.plugin.context import RequestContext
+from controller.plugin.context import RequestContext, system_context
 from controller.plugin.ipam import Ipam, eui64, is_automatic
 from controller.plugin.listing import Listing
-from controller.plugin.networks import AUTO_DELETED, IPV6_MIN_MTU
+from controller.plugin.networks import IPV6_MIN_MTU
+from controller.plugin.sharing import AUTO_DELETED, CHUNK, shared_with
+from controller.plugin.subnetpools import SubnetPools, default_pool
+from controller.plugin.use_cases import Stored
 
 
-class Subnets:
+class Subnets(Stored):
     """The subnet resource."""
 
-    def __init__(self, ipam: Ipam, new_id: Callable[[], str]) -> None:
-        self._ipam, self._new_id = ipam, new_id
+    quiet = frozenset({"name", "description", "tags"})
+
+    def __init__(self, ipam: Ipam, pools: SubnetPools, new_id: Callable[[], str]) -> None:
+        self._ipam, self._pools, self._new_id = ipam, pools, new_id
         self.listing = Listing(SubnetRow, COLUMNS, FILTERS)
 
     def visible(self, context: RequestContext) -> list[ColumnElement[bool]]:
@@ -40,10 +46,11 @@ class Subnets:
         """Store a subnet whose addresses no other subnet of the network has."""
         session = transaction.session
         network = visibility.find_network(session, context, body["network_id"], lock=True)
-        if given(body, "subnetpool_id") or is_given(body, "prefixlen"):
-            raise invalid("subnet pools are not available here; give the subnet a cidr")
+        pool = _pool(session, context, body)
+        if pool is not None:
+            body = {**body, **self._from_pool(session, context, pool, body)}
         plan = rules.plan(body)
-        _refuse_overlap(session, network, plan.cidr)
+        _refuse_overlap(session, network, plan.cidr, None if pool is None else pool.id)
         if plan.version == 6 and network.mtu < IPV6_MIN_MTU:
             raise faults.NetworkMTUSubnetConflict(net_id=network.id, mtu=IPV6_MIN_MTU)
         row = SubnetRow(
@@ -61,12 +68,31 @@ class Subnets:
             dns_nameservers=rules.nameservers(given(body, "dns_nameservers") or (), plan.version),
             host_routes=rules.host_routes(given(body, "host_routes") or (), plan.version),
             pools=_pool_rows(plan.pools),
+            subnetpool_id=None if pool is None else pool.id,
+            tags=[],
         )
         transaction.created(row)
         transaction.updated(network, STATUS)
         session.flush()
         self._give_automatic_addresses(transaction, row)
         return row
+
+    def _from_pool(
+        self, session: Session, context: RequestContext, pool: SubnetPoolRow, body: Body
+    ) -> Mapping[str, object]:
+        """The range of a subnet from a pool: the one asked for, or a free one."""
+        if given(body, "ip_version") not in (None, pool.ip_version):
+            raise invalid(
+                f"Cannot allocate IPv{body['ip_version']} subnet from IPv{pool.ip_version} subnet pool {pool.id}"
+            )
+        cidr = rules.cidr_of(body) if given(body, "cidr") else None
+        if cidr is None and given(body, "allocation_pools"):
+            raise faults.BadRequest(
+                resource="subnets", msg="allocation_pools allowed only for specific subnet requests, with a cidr"
+            )
+        project = project_of(body, context)
+        found = self._pools.allocate(session, pool, project, cidr, given(body, "prefixlen"))
+        return {"cidr": str(found), "ip_version": pool.ip_version}
 
     def _give_automatic_addresses(self, transaction: Transaction, row: SubnetRow) -> None:
         """Ports that exist already get their address on a subnet where hosts give themselves addresses."""
@@ -90,7 +116,6 @@ class Subnets:
         if given(body, "enable_dhcp") is False and (row.ipv6_ra_mode or row.ipv6_address_mode):
             raise invalid("enable_dhcp cannot be false on a subnet with ipv6_ra_mode or ipv6_address_mode")
         set_plain(row, body, "name", "description", "enable_dhcp")
-        transaction.updated(row)
 
     def _change_range(self, session: Session, row: SubnetRow, body: Body) -> None:
         cidr = rules.network_of(row.cidr)
@@ -128,16 +153,73 @@ class Subnets:
         transaction.deleted(row)
         transaction.updated(network, STATUS)
 
-    def bodies(self, session: Session, rows: Sequence[SubnetRow]) -> list[Body]:
-        """As the API shows subnets."""
-        ids = {row.network_id for row in rows}
-        shared = set(session.scalars(select(NetworkRow.id).where(NetworkRow.shared, NetworkRow.id.in_(ids))))
-        return [_body(row, row.network_id in shared) for row in rows]
+    def bodies(self, session: Session, context: RequestContext, rows: Sequence[SubnetRow]) -> list[Body]:
+        """As the API shows subnets; they are shared as their networks are."""
+        ids = sorted({row.network_id for row in rows})
+        shared: set[str] = set()
+        for start in range(0, len(ids), CHUNK):
+            networks = session.scalars(select(NetworkRow).where(NetworkRow.id.in_(ids[start : start + CHUNK])))
+            shared |= shared_with(session, context, "network", networks)
+        return [{**self.state(row), **standard(row), "shared": row.network_id in shared} for row in rows]
+
+    def state(self, row: Any) -> Body:
+        """The subnet itself."""
+        return {
+            "description": row.description,
+            "tags": row.tags,
+            "name": row.name,
+            "network_id": row.network_id,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "ip_version": row.ip_version,
+            "cidr": row.cidr,
+            "gateway_ip": row.gateway_ip,
+            "allocation_pools": [{"start": str(pool.first), "end": str(pool.last)} for pool in row.pools],
+            "dns_nameservers": list(row.dns_nameservers),
+            "host_routes": list(row.host_routes),
+            "enable_dhcp": row.enable_dhcp,
+            "ipv6_ra_mode": row.ipv6_ra_mode,
+            "ipv6_address_mode": row.ipv6_address_mode,
+            "subnetpool_id": row.subnetpool_id,
+        }
 
 
-def _refuse_overlap(session: Session, network: NetworkRow, cidr: rules.IpNetwork) -> None:
+def _pool(session: Session, context: RequestContext, body: Body) -> SubnetPoolRow | None:
+    """The pool that a new subnet is to come from, locked; None for a subnet with a range of its own. Raises 400."""
+    wanted, default = given(body, "subnetpool_id"), given(body, "use_default_subnetpool")
+    if wanted and default:
+        _bad("subnetpool_id and use_default_subnetpool cannot both be specified")
+    if is_given(body, "prefixlen") and given(body, "cidr"):
+        _bad("cidr and prefixlen must not be supplied together")
+    if wanted == constants.IPV6_PD_POOL_ID:
+        _bad("prefix delegation is not available here")
+    if default:
+        version = given(body, "ip_version") or 4
+        found = default_pool(session, version)
+        if found is None:
+            _bad(f"No default subnetpool found for IPv{version}")
+        wanted = found.id  # type: ignore[union-attr]
+        context = system_context()
+    if wanted:
+        return visibility.find_subnetpool(session, context, wanted, lock=True)
+    if is_given(body, "prefixlen"):
+        _bad("prefixlen needs a subnetpool_id")
+    if not given(body, "cidr"):
+        _bad("a subnetpool must be specified in the absence of a cidr")
+    return None
+
+
+def _bad(message: str) -> None:
+    raise faults.BadRequest(resource="subnets", msg=message)
+
+
+def _refuse_overlap(session: Session, network: NetworkRow, cidr: rules.IpNetwork, pool_id: str | None) -> None:
+    """Raise 400 when the network has such addresses, or subnets of that version from elsewhere."""
     same = SubnetRow.network_id == network.id, SubnetRow.ip_version == cidr.version
-    for other_id, text in session.execute(select(SubnetRow.id, SubnetRow.cidr).where(*same)):
+    statement = select(SubnetRow.id, SubnetRow.cidr, SubnetRow.subnetpool_id).where(*same)
+    for other_id, text, other_pool in session.execute(statement):
+        if other_pool != pool_id:
+            raise faults.NetworkSubnetPoolAffinityError()
         if cidr.overlaps(rules.network_of(text)):
             raise invalid(
                 f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with subnet {other_id}, {text}"
@@ -148,35 +230,11 @@ def _pool_rows(pools: Sequence[rules.AddressPool]) -> list[PoolRow]:
     return [PoolRow(first=first, last=last) for first, last in pools]
 
 
-def _body(row: SubnetRow, shared: bool) -> Body:
-    return {
-        **standard(row),
-        "name": row.name,
-        "network_id": row.network_id,
-        "project_id": row.project_id,
-        "tenant_id": row.project_id,
-        "ip_version": row.ip_version,
-        "cidr": row.cidr,
-        "gateway_ip": row.gateway_ip,
-        "allocation_pools": [{"start": str(pool.first), "end": str(pool.last)} for pool in row.pools],
-        "dns_nameservers": list(row.dns_nameservers),
-        "host_routes": list(row.host_routes),
-        "enable_dhcp": row.enable_dhcp,
-        "ipv6_ra_mode": row.ipv6_ra_mode,
-        "ipv6_address_mode": row.ipv6_address_mode,
-        "subnetpool_id": None,
-        "shared": shared,
-    }
-
-
 def _by_shared(accepted: Sequence[object]) -> ColumnElement[bool]:
     return SubnetRow.network_id.in_(select(NetworkRow.id).where(NetworkRow.shared.in_(accepted)))
 
 
 COLUMNS = {name: getattr(SubnetRow, name) for name in (
     "id", "name", "network_id", "project_id", "ip_version", "cidr", "gateway_ip", "enable_dhcp", "ipv6_ra_mode",
-    "ipv6_address_mode", "description", "created_at", "updated_at", "revision_number")}  # fmt: skip
-FILTERS = {
-    "shared": _by_shared,
-    "subnetpool_id": lambda accepted: SubnetRow.id.is_not(None) if None in accepted else SubnetRow.id.is_(None),
-}
+    "ipv6_address_mode", "subnetpool_id", "description", "created_at", "updated_at", "revision_number")}  # fmt: skip
+FILTERS = {"shared": _by_shared}

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from neutron_lib.exceptions import NetworkNotFound, PortNotFound, SubnetNotFound
+from neutron_lib.exceptions import NetworkNotFound, PortNotFound, SubnetNotFound, SubnetPoolNotFound
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from controller.db.models import NetworkRow, PortRow, SubnetRow
+from controller.db.models import NetworkRow, PortRow, RbacRow, SubnetPoolRow, SubnetRow
 from controller.plugin.context import RequestContext
+from controller.plugin.sharing import AS_SHARED, usable
 
 
 def networks(context: RequestContext) -> list[ColumnElement[bool]]:
-    """Own networks, shared ones, and external ones."""
+    """Own networks, and those that policies let the project use."""
     if context.sees_all:
         return []
-    return [or_(NetworkRow.project_id == context.project_id, NetworkRow.shared, NetworkRow.external)]
+    given = select(RbacRow.object_id).where(usable(context, "network"))
+    return [or_(NetworkRow.project_id == context.project_id, NetworkRow.id.in_(given))]
 
 
 def subnets(context: RequestContext) -> list[ColumnElement[bool]]:
-    """Own subnets, and those of shared networks."""
+    """Own subnets, those of own networks, and those of networks that are shared with the project."""
     if context.sees_all:
         return []
-    shared = select(NetworkRow.id).where(NetworkRow.shared)
-    return [or_(SubnetRow.project_id == context.project_id, SubnetRow.network_id.in_(shared))]
+    own = select(NetworkRow.id).where(NetworkRow.project_id == context.project_id)
+    given = select(RbacRow.object_id).where(usable(context, "network", AS_SHARED))
+    mine = SubnetRow.project_id == context.project_id
+    return [or_(mine, SubnetRow.network_id.in_(own), SubnetRow.network_id.in_(given))]
+
+
+def subnetpools(context: RequestContext) -> list[ColumnElement[bool]]:
+    """Own subnet pools, and those that policies let the project use."""
+    if context.sees_all:
+        return []
+    given = select(RbacRow.object_id).where(usable(context, "subnetpool"))
+    return [or_(SubnetPoolRow.project_id == context.project_id, SubnetPoolRow.id.in_(given))]
 
 
 def ports(context: RequestContext) -> list[ColumnElement[bool]]:
@@ -60,4 +72,13 @@ def find_port(session: Session, context: RequestContext, port_id: str, lock: boo
     row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
     if row is None:
         raise PortNotFound(port_id=port_id)
+    return row
+
+
+def find_subnetpool(session: Session, context: RequestContext, pool_id: str, lock: bool = False) -> SubnetPoolRow:
+    """A subnet pool that the caller sees. Raises SubnetPoolNotFound."""
+    statement = select(SubnetPoolRow).where(SubnetPoolRow.id == pool_id, *subnetpools(context))
+    row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise SubnetPoolNotFound(subnetpool_id=pool_id)
     return row

@@ -74,8 +74,12 @@ class FakeResources:
         item["revision_number"] += 1
         return item
 
-    def delete(self, context: RequestContext, resource: str, resource_id: str) -> None:
-        self.get(context, resource, resource_id)
+    def delete(
+        self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None
+    ) -> None:
+        item = self.get(context, resource, resource_id)
+        if if_match is not None and if_match != item["revision_number"]:
+            raise RevisionNumberConstraintFailed(expected=if_match, current=item["revision_number"])
         del self.items[resource][resource_id]
 
 
@@ -104,6 +108,15 @@ class FakeIsthmus:
     def hosts(self) -> list[dict[str, Any]]:
         return [{"id": "host:web1", "host": "web1", "alive": True, "in_sync": True, "revision": 7,
                  "physical_networks": {"physnet1": "eth1"}}]  # fmt: skip
+
+    def links(self) -> dict[str, Any]:
+        return {"links": [], "neighbours": []}
+
+    def events(self, since: int) -> dict[str, Any]:
+        return {"events": [], "totals": {"since": since}}
+
+    def path(self, source: str, target: str) -> dict[str, Any]:
+        return {"nodes": [source, target], "by": "links"}
 
     def node_plan(self, node_id: str) -> dict[str, Any]:
         if node_id != "switch:0000000000000001":

@@ -82,8 +82,10 @@ def test_gateways_and_pools(world: World, body: dict[str, Any], gateway: str | N
          faults.InvalidInput),
         ({"cidr": "2001:db8::/64", "ip_version": 6, "ipv6_ra_mode": "slaac", "enable_dhcp": False},
          faults.InvalidInput),
-        ({"subnetpool_id": "p"}, faults.InvalidInput),
-        ({"prefixlen": 24}, faults.InvalidInput),
+        ({"subnetpool_id": "p"}, faults.SubnetPoolNotFound),
+        ({"prefixlen": 24}, faults.BadRequest),
+        ({"prefixlen": 24, "cidr": None}, faults.BadRequest),
+        ({"use_default_subnetpool": True, "cidr": None}, faults.BadRequest),
     ],
 )  # fmt: skip
 def test_unsound_subnets(world: World, body: dict[str, Any], fault: type[Exception]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,7 +20,7 @@ branch_labels = None
 depends_on = None
 
 TABLES = ("quotas", "rbac_policies", "network_segment_ranges", "subnetpools", "inactive_port_bindings")
-COLUMNS = (
+COLUMNS: tuple[tuple[str, sa.Column[Any]], ...] = (
     ("networks", sa.Column("tags", sa.JSON(), nullable=False, server_default="[]")),
     ("networks", sa.Column("availability_zone_hints", sa.JSON(), nullable=False, server_default="[]")),
     ("subnets", sa.Column("tags", sa.JSON(), nullable=False, server_default="[]")),
@@ -69,7 +70,7 @@ def _create_inactive_bindings() -> None:
     )
 
 
-def _tagged() -> list[sa.Column]:
+def _tagged() -> list[sa.Column[Any]]:
     return [
         sa.Column("tags", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("id", sa.String(length=36), nullable=False),

@@ -1,0 +1,139 @@
+"""Quotas: how much a project may have. Limits are counted against what there is, so usage cannot drift.
+
+What belongs to no project (possible without keystone) is not limited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from neutron_lib.exceptions import InvalidQuotaValue, OverQuota
+from oslo_config import cfg
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from controller.db.locks import hold
+from controller.db.models import NetworkRow, PortRow, QuotaRow, RbacRow, SubnetPoolRow, SubnetRow
+from controller.db.transaction import Transaction
+from controller.plugin.api import Body, Query
+from controller.plugin.context import RequestContext
+from controller.plugin.faults import QuotaNotFound
+from controller.plugin.use_cases import Computed
+
+COUNTED: Mapping[str, Any] = {
+    "network": NetworkRow,
+    "subnet": SubnetRow,
+    "port": PortRow,
+    "subnetpool": SubnetPoolRow,
+    "rbac_policy": RbacRow,
+}
+"""Resource -> what is counted; options ``[quotas] quota_<resource>`` have the limits of projects without their own."""
+
+NO_LIMIT = -1
+
+
+class Quotas(Computed):
+    """The quota resource, and the check of every create. A quota's id is its project's."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self.defaults: Mapping[str, int] = {
+            resource: int(getattr(conf.quotas, f"quota_{resource}")) for resource in COUNTED
+        }
+
+    def require(self, session: Session, resource: str, wanted: Mapping[str, int]) -> None:
+        """Let each project have that many more. Raises OverQuota.
+
+        Creates of one resource in one project wait for each other when it has a limit, or both would count the same.
+        """
+        if resource not in COUNTED:
+            return
+        for project_id in sorted(filter(None, wanted)):
+            limit = self._limit(session, project_id, resource)
+            if limit == NO_LIMIT:
+                continue
+            hold(session, "quota", project_id, resource)
+            if used(session, project_id, resource, limit + 1) + wanted[project_id] > limit:
+                raise OverQuota(overs=[resource])
+
+    def _limit(self, session: Session, project_id: str, resource: str) -> int:
+        chosen = QuotaRow.project_id == project_id, QuotaRow.resource == resource
+        own = session.scalar(select(QuotaRow.limit).where(*chosen))
+        return self.defaults[resource] if own is None else own
+
+    def limits(self, session: Session, project_id: str) -> dict[str, int]:
+        """Every limit of a project."""
+        rows = session.execute(select(QuotaRow.resource, QuotaRow.limit).where(QuotaRow.project_id == project_id))
+        return {**self.defaults, **{resource: limit for resource, limit in rows if resource in COUNTED}}
+
+    def all(self, session: Session, context: RequestContext, query: Query) -> list[Body]:  # noqa: ARG002
+        """The projects that have limits of their own."""
+        own = QuotaRow.project_id == context.project_id
+        statement = select(QuotaRow.project_id).distinct().order_by(QuotaRow.project_id)
+        projects = session.scalars(statement if context.sees_all else statement.where(own))
+        return [self.find(session, context, project_id) for project_id in projects.all()]
+
+    def find(self, session: Session, context: RequestContext, project_id: str, lock: bool = False) -> Body:  # noqa: ARG002
+        """A project's limits; every project has them."""
+        return {"id": project_id, "project_id": project_id, **self.limits(session, project_id)}
+
+    def update(self, transaction: Transaction, context: RequestContext, row: Body, body: Body) -> None:  # noqa: ARG002
+        """Set limits. With ``check_limit`` raises InvalidQuotaValue for one below what the project has."""
+        session, project_id = transaction.session, row["project_id"]
+        limits = {resource: int(body[resource]) for resource in COUNTED if resource in body}
+        hold(session, "quotas of", project_id)
+        if body.get("check_limit"):
+            self._refuse_less_than_used(session, project_id, limits)
+        for resource, limit in limits.items():
+            session.merge(QuotaRow(project_id=project_id, resource=resource, limit=limit))
+        row.update(limits)
+
+    def _refuse_less_than_used(self, session: Session, project_id: str, limits: Mapping[str, int]) -> None:
+        under = []
+        for resource, limit in limits.items():
+            hold(session, "quota", project_id, resource)
+            if limit != NO_LIMIT and used(session, project_id, resource, limit + 1) > limit:
+                under.append(resource)
+        if under:
+            raise InvalidQuotaValue(unders=under)
+
+    def delete(self, transaction: Transaction, context: RequestContext, row: Body) -> None:  # noqa: ARG002
+        """Back to the defaults. Raises QuotaNotFound when the project has no limits of its own."""
+        chosen = QuotaRow.project_id == row["project_id"]
+        if not transaction.session.scalar(select(QuotaRow.project_id).where(chosen).limit(1)):
+            raise QuotaNotFound(project_id=row["project_id"])
+        transaction.session.execute(delete(QuotaRow).where(chosen))
+
+
+class QuotaDefaults(Computed):
+    """The limits of projects that have none of their own."""
+
+    def __init__(self, quotas: Quotas) -> None:
+        self._quotas = quotas
+
+    def find(self, session: Session, context: RequestContext, project_id: str, lock: bool = False) -> Body:  # noqa: ARG002
+        """The configured limits."""
+        return {"id": project_id, "project_id": project_id, **self._quotas.defaults}
+
+
+class QuotaDetails(Computed):
+    """Limits beside usage."""
+
+    def __init__(self, quotas: Quotas) -> None:
+        self._quotas = quotas
+
+    def find(self, session: Session, context: RequestContext, project_id: str, lock: bool = False) -> Body:  # noqa: ARG002
+        """Limit, usage and what is reserved (nothing: creates are counted when they are done)."""
+        limits = self._quotas.limits(session, project_id)
+        details = {
+            resource: {"limit": limit, "used": used(session, project_id, resource), "reserved": 0}
+            for resource, limit in limits.items()
+        }
+        return {"id": project_id, "project_id": project_id, **details}
+
+
+def used(session: Session, project_id: str, resource: str, enough: int | None = None) -> int:
+    """How many a project has; counting ends at ``enough``."""
+    model = COUNTED[resource]
+    rows = select(model.id).where(model.project_id == project_id).limit(enough)
+    return int(session.scalar(select(func.count()).select_from(rows.subquery())) or 0)
