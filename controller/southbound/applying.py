@@ -180,12 +180,11 @@ class Applier:
         return entry.flow.priority == stamp.PRIORITY and entry.flow.match == self._stamp_match
 
     def _dump(self) -> Dump:
-        """Everything but the stamp. A stamp in another table was written by a version with another pipeline: ours,
-        and wanted by nobody."""
-        entries = [entry for entry in self._exchange.flows(ALL_TABLES)
-                   if not (entry.flow.table == stamp.TABLE and self._is_stamp(entry))]  # fmt: skip
-        ours = tuple(entry for entry in entries if _owned(entry) or self._is_stamp(entry))
-        return Dump(ours, self._exchange.groups(), len(entries) - len(ours))
+        entries = self._exchange.flows(ALL_TABLES)
+        ours = tuple(entry for entry in entries if _owned(entry) and not self._is_stamp(entry))
+        stamps = [entry.flow for entry in entries if self._is_stamp(entry)]
+        old_stamps = tuple(flow for flow in stamps if flow.table != stamp.TABLE)
+        return Dump(ours, self._exchange.groups(), len(entries) - len(ours) - len(stamps), old_stamps)
 
 
 def _owned(entry: FlowEntry) -> bool:

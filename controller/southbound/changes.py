@@ -24,12 +24,13 @@ MATCH_AT = 48
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """What is on a switch: flows with our owner tag (the stamp left out), all groups, and the number of flows of
-    others."""
+    """What is on a switch: flows with our owner tag, all groups, the number of flows of others, and stamps that a
+    version with another pipeline left in another table. The stamp itself is left out."""
 
     flows: tuple[FlowEntry, ...] = ()
     groups: Mapping[int, InstalledGroup] | None = None
     foreign_flows: int = 0
+    old_stamps: tuple[InstalledFlow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def repair(dump: Dump, examined: Examined, program: Program, version: int) -> Wo
     if not dump.flows and not dump.groups:
         return work(between(NO_PROGRAM, program), version)  # shares the encoded bytes of whole fragments
     delta = from_installed(program, examined.sound, dump.groups or {}, groups.owns)
-    return work(delta, version, examined.forged)
+    return work(delta, version, (*examined.forged, *dump.old_stamps))
 
 
 def examine(entries: Iterable[FlowEntry], program: Program, version: int, spelling: Mapping[int, bytes]) -> Examined:
