@@ -99,7 +99,8 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         self._reconciler = Reconciler(feed, plugin, mechanisms, self._southbound, pace, hub.spawn,
                                       fabric=self._fabric)  # fmt: skip
         relay.target = self._reconciler
-        overview = Overview(self._reconciler, Hosts(self._reconciler, plugin), self._southbound, mechanisms)
+        overview = Overview(self._reconciler, Hosts(self._reconciler, plugin), self._southbound, mechanisms,
+                            self._fabric)  # fmt: skip
         registry = CollectorRegistry()
         registry.register(BoardCollector(self._reconciler.board))
         self._application = make_application(conf, plugin, overview, registry)

@@ -9,8 +9,9 @@ from neutron_lib.exceptions import PortNotFound
 
 from controller.dataplane.values import Program
 from controller.errors import UnknownNode
+from controller.fabric import FabricControl
 from controller.hosts import Hosts
-from controller.model import Node, NodeKind, Observation
+from controller.model import PHYSICAL_TYPES, Node, NodeKind, Observation
 from controller.node_state import NodeState
 from controller.reconciler import Compiler, Reconciler
 from controller.status import nodes_to_know
@@ -21,8 +22,11 @@ from legacy_agent.host_plan import HostPlan, HostReport
 class Overview:
     """Answers the ``/v2.0/isthmus/`` requests."""
 
-    def __init__(self, reconciler: Reconciler, hosts: Hosts, switches: Switches, compiler: Compiler) -> None:
-        self._reconciler, self._hosts = reconciler, hosts
+    def __init__(
+        self, reconciler: Reconciler, hosts: Hosts, switches: Switches, compiler: Compiler,
+        fabric: FabricControl | None = None,
+    ) -> None:  # fmt: skip
+        self._reconciler, self._hosts, self._fabric = reconciler, hosts, fabric
         self._switches, self._compiler = switches, compiler
 
     def host_plan(self, host: str, newer_than: int, timeout: float) -> HostPlan | None:
@@ -47,6 +51,33 @@ class Overview:
         """Every known legacy host with its facts and progress."""
         return [self._node_row(node) for node in self._nodes(NodeKind.HOST)]
 
+    def links(self) -> dict[str, Any]:
+        """The links between switches, and ordinary LLDP neighbours; nothing where no links are looked for."""
+        if self._fabric is None:
+            return {"links": [], "neighbours": []}
+        return {"links": self._fabric.links(), "neighbours": self._fabric.neighbours()}
+
+    def events(self, since: int) -> dict[str, Any]:
+        """What happened in the fabric after event number ``since``."""
+        return self._fabric.events(since) if self._fabric is not None else {"events": [], "totals": {}}
+
+    def path(self, source: str, target: str) -> dict[str, Any]:
+        """The nodes from one port to another. Raises ``PortNotFound``."""
+        board = self._reconciler.board
+        with board.changed:
+            ports = [board.intent.ports.get(port_id) for port_id in (source, target)]
+            for port_id, port in zip((source, target), ports, strict=True):
+                if port is None:
+                    raise PortNotFound(port_id=port_id)
+            nodes = [port.binding.node_id for port in ports if port is not None and port.binding is not None]
+            same = len({port.network_id for port in ports if port is not None}) == 1
+            segment = board.intent.segment_on(nodes[0], ports[0].network_id) if nodes and ports[0] else None
+        if len(nodes) < 2 or not same or segment is None:
+            return {"nodes": [], "by": "nothing: the ports are not bound, or not on one network"}
+        linked = self._fabric is not None and segment.network_type in PHYSICAL_TYPES and nodes[0] != nodes[1]
+        found = self._fabric.path(*nodes) if self._fabric is not None and linked else []
+        return {"nodes": found or nodes, "by": "links" if found else str(segment)}
+
     def node_plan(self, node_id: str) -> dict[str, Any]:
         """A node's plan as compiled from the newest intent; the node by its id or by its host name. Raises
         :class:`UnknownNode`."""
@@ -54,7 +85,7 @@ class Overview:
         with board.changed:
             node = self._node(node_id)
             state = board.known(node.id)
-            observation = (state and state.observation) or Observation(node.id)
+            observation = (state and self._reconciler.seen(state)) or Observation(node.id)
             plan = self._compiler.compile(board.intent, node, observation)
         if isinstance(plan, HostPlan):
             return {"node": node.id, "kind": "host", **plan.to_dict()}

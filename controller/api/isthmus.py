@@ -38,6 +38,9 @@ class IsthmusEndpoints:
         yield Route(f"{root}/hosts/{{host}}/plan", {"GET": self.host_plan})
         yield Route(f"{root}/hosts/{{host}}/report", {"PUT": self.host_report})
         yield Route(f"{root}/switches", {"GET": self.switches})
+        yield Route(f"{root}/links", {"GET": self.links})
+        yield Route(f"{root}/events", {"GET": self.events})
+        yield Route(f"{root}/path", {"GET": self.path})
         yield Route(f"{root}/nodes/{{id}}/plan", {"GET": self.node_plan})
         yield Route(f"{root}/ports/{{id}}", {"GET": self.port})
         yield Route(f"{root}/wait", {"GET": self.wait})
@@ -50,6 +53,21 @@ class IsthmusEndpoints:
     def switches(self, call: Call) -> Response:  # noqa: ARG002
         """``GET switches``: the OpenFlow switches."""
         return json_response({"switches": self._service.switches()})
+
+    def links(self, call: Call) -> Response:  # noqa: ARG002
+        """``GET links``: the links between switches, and ordinary LLDP neighbours."""
+        return json_response(self._service.links())
+
+    def events(self, call: Call) -> Response:
+        """``GET events?since=N``: what happened in the fabric after event N."""
+        return json_response(self._service.events(_whole_number(call, "since") or 0))
+
+    def path(self, call: Call) -> Response:
+        """``GET path?from=PORT&to=PORT``: the nodes from one port to another."""
+        ends = [_parameter(call, name) for name in ("from", "to")]
+        if not ends[0] or not ends[1]:
+            raise BadRequest(resource="path", msg="'from' and 'to' must name ports")
+        return json_response({"path": self._service.path(ends[0], ends[1])})
 
     def host_plan(self, call: Call) -> Response:
         """``GET hosts/{host}/plan?revision=N&timeout=S``: 200 with a plan newer than N as soon as there is one, 204

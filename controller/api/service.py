@@ -32,6 +32,16 @@ class IsthmusService(Protocol):
         """One object per legacy host: ``id``, ``host``, ``alive``, ``revision`` (acknowledged), ``tunnel_ip``,
         ``physical_networks``, ``last_error``."""
 
+    def links(self) -> Json:
+        """``links``: one object per link between switches (``a``, ``b``: switch and port; ``state`` up or one-way;
+        ``broadcast``: physical networks whose tree it is on); ``neighbours``: ordinary LLDP neighbours."""
+
+    def events(self, since: int) -> Json:
+        """``events`` of the fabric after number ``since``, oldest first, and ``totals`` by kind."""
+
+    def path(self, source: str, target: str) -> Json:
+        """How frames go from one port to another: ``nodes`` in order, and ``by`` what the last ones are joined."""
+
     def node_plan(self, node_id: str) -> Json:
         """The node's compiled plan for reading: ``node``, ``revision``, ``kind``; for a switch ``flows`` (sentences)
         and ``groups``, for a host ``plan``."""

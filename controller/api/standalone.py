@@ -50,6 +50,18 @@ class NoController:
         """503"""
         _elsewhere()
 
+    def links(self) -> Json:
+        """503"""
+        _elsewhere()
+
+    def events(self, since: int) -> Json:  # noqa: ARG002
+        """503"""
+        _elsewhere()
+
+    def path(self, source: str, target: str) -> Json:  # noqa: ARG002
+        """503"""
+        _elsewhere()
+
     def node_plan(self, node_id: str) -> Json:  # noqa: ARG002
         """503"""
         _elsewhere()

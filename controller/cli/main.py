@@ -11,15 +11,19 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 
 from controller.cli.check_config import problems, unknown_options
 from controller.cli.client import Client, ClientError, quoted
 from controller.cli.table import cell, pairs, table
+from controller.cli.topology import as_dot, as_text, link_rows
 
 DEFAULT_URL = "http://127.0.0.1:9696"
 ROOT = "/v2.0/isthmus"
 SWITCH_COLUMNS = ("id", "state", "in_sync", "address", "openflow_version", "revision", "last_error")
 HOST_COLUMNS = ("id", "alive", "in_sync", "revision", "tunnel_ip", "physical_networks", "last_error")
+LINK_COLUMNS = ("a", "b", "state", "broadcast")
+EVENT_COLUMNS = ("number", "time", "kind", "text", "count")
 
 OK, NOT_WELL, FAILED = 0, 1, 2
 
@@ -64,6 +68,40 @@ def hosts(options: argparse.Namespace) -> int:
     found = _client(options).get(f"{ROOT}/hosts")["hosts"]
     print(_text(options, found, table(HOST_COLUMNS, found)))
     return OK
+
+
+def topology(options: argparse.Namespace) -> int:
+    """``isthmus topology``"""
+    client = _client(options)
+    found, known = client.get(f"{ROOT}/links"), client.get(f"{ROOT}/switches")["switches"]
+    draw = as_dot if options.dot else as_text
+    print(_text(options, {"switches": known, **found}, draw(known, found["links"], found["neighbours"])))
+    return OK
+
+
+def links(options: argparse.Namespace) -> int:
+    """``isthmus links``"""
+    client = _client(options)
+    found = client.get(f"{ROOT}/links")["links"]
+    rows = link_rows(found, client.get(f"{ROOT}/switches")["switches"])
+    print(_text(options, found, table(LINK_COLUMNS, rows)))
+    return OK if all(row["state"] == "up" for row in found) else NOT_WELL
+
+
+def events(options: argparse.Namespace) -> int:
+    """``isthmus events``"""
+    found = _client(options).get(f"{ROOT}/events?since={options.since}")
+    rows = [{**row, "time": datetime.fromtimestamp(row["time"]).isoformat(" ", "milliseconds")}
+            for row in found["events"]]  # fmt: skip
+    print(_text(options, found, f"{table(EVENT_COLUMNS, rows)}\n\n{pairs(found['totals'])}"))
+    return OK
+
+
+def path(options: argparse.Namespace) -> int:
+    """``isthmus path PORT PORT``"""
+    found = _client(options).get(f"{ROOT}/path?from={quoted(options.source)}&to={quoted(options.target)}")["path"]
+    print(_text(options, found, f"{' -> '.join(found['nodes']) or 'no way'} (by {found['by']})"))
+    return OK if found["nodes"] else NOT_WELL
 
 
 def plan(options: argparse.Namespace) -> int:
@@ -118,6 +156,17 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="is all well?").set_defaults(run=status)
     commands.add_parser("switches", help="the OpenFlow switches").set_defaults(run=switches)
     commands.add_parser("hosts", help="the legacy hosts").set_defaults(run=hosts)
+    command = commands.add_parser("topology", help="switches, links between them and their LLDP neighbours")
+    command.add_argument("--dot", action="store_true", help="as a Graphviz graph, e.g. for dot -Tsvg")
+    command.set_defaults(run=topology)
+    commands.add_parser("links", help="the links between switches").set_defaults(run=links)
+    command = commands.add_parser("events", help="what happened to links and switches")
+    command.add_argument("--since", type=_revision, default=0, metavar="NUMBER", help="events after this one")
+    command.set_defaults(run=events)
+    command = commands.add_parser("path", help="which way frames go from one port to another")
+    command.add_argument("source", metavar="PORT")
+    command.add_argument("target", metavar="PORT")
+    command.set_defaults(run=path)
     command = commands.add_parser("plan", help="what a node must look like")
     command.add_argument("node", metavar="NODE", help="e.g. switch:0000000000000001 or host:web1")
     command.set_defaults(run=plan)

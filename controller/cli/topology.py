@@ -1,0 +1,65 @@
+"""The fabric as text and as a Graphviz graph. Pure: the API's answers in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def as_text(switches: Sequence[Row], links: Sequence[Row], neighbours: Sequence[Row]) -> str:
+    """A paragraph per switch: its links by port, one-way ones marked, then its ordinary LLDP neighbours."""
+    return "\n".join(line for switch in switches for line in _paragraph(switch, links, neighbours))
+
+
+def as_dot(switches: Sequence[Row], links: Sequence[Row], neighbours: Sequence[Row]) -> str:
+    """The graph for ``dot -Tsvg``: links on a broadcast tree are bold, one-way ones dashed."""
+    lines = ["graph fabric {", "  node [shape=box];"]
+    for switch in switches:
+        lines.append(f"  {_quoted(switch['id'])} [label={_quoted(switch.get('host') or switch['id'])}];")
+    for row in links:
+        style = "bold" if row["broadcast"] else "solid" if row["state"] == "up" else "dashed"
+        lines.append(
+            f"  {_quoted(row['a']['switch'])} -- {_quoted(row['b']['switch'])} "
+            f'[taillabel="{row["a"]["port"]}", headlabel="{row["b"]["port"]}", style={style}];'
+        )
+    for row in neighbours:
+        name = row["system_name"] or row["chassis"]
+        lines.append(f"  {_quoted(name)} [shape=ellipse];")
+        lines.append(f"  {_quoted(row['switch'])} -- {_quoted(name)} [taillabel=\"{row['port']}\", style=dotted];")
+    return "\n".join([*lines, "}"])
+
+
+def link_rows(links: Sequence[Row], switches: Sequence[Row]) -> list[Row]:
+    """The links for a table."""
+    names = {switch["id"]: switch for switch in switches}
+    return [{"a": _end(row["a"], names), "b": _end(row["b"], names), "state": row["state"],
+             "broadcast": ", ".join(row["broadcast"])} for row in links]  # fmt: skip
+
+
+def _paragraph(switch: Row, links: Sequence[Row], neighbours: Sequence[Row]) -> Iterator[str]:
+    yield f"{switch.get('host') or switch['id']} ({switch['id']})"
+    names = {switch["id"]: switch}
+    for row in links:
+        for near, far in ((row["a"], row["b"]), (row["b"], row["a"])):
+            if near["switch"] == switch["id"]:
+                note = "" if row["state"] == "up" else f" ({row['state']})"
+                yield f"  {_port(near, names)} -- {far['switch']} port {far['port']}{note}"
+    for row in neighbours:
+        if row["switch"] == switch["id"]:
+            yield f"  {_port(row, names)} -- {row['system_name'] or row['chassis']} port {row['neighbour_port']}"
+
+
+def _end(end: Row, switches: dict[str, Row]) -> str:
+    return f"{end['switch']} {_port(end, switches)}"
+
+
+def _port(end: Row, switches: dict[str, Row]) -> str:
+    name = switches.get(end["switch"], {}).get("ports", {}).get(str(end["port"]))
+    return f"port {end['port']} ({name})" if name else f"port {end['port']}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,121 @@
+"""Six Open vSwitch bridges in a ring with a chord; VLAN networks and a flat one over it; every cable is pulled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fabric.bed import FabricBed, Stream, Vm
+from tests.support.client import wait_until
+from topology import lldp
+
+CABLES = ((1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 1), (1, 4))
+MANY = 10_000
+
+
+@pytest.fixture(scope="module")
+def bed() -> Iterator[FabricBed]:
+    made = FabricBed(6, CABLES)
+    made.start()
+    networks = [
+        made.network("red", "vlan", 100, "10.1.0.0/24"),
+        made.network("blue", "vlan", 101, "10.1.1.0/24"),
+        made.network("plain", "flat", None, "10.1.2.0/24"),
+    ]
+    made.plug([(switch, network) for network in networks for switch in made.switches])
+    yield made
+    print(made.log())
+
+
+def red(bed: FabricBed) -> dict[int, Vm]:
+    """The VM of the first network on each switch."""
+    return {vm.switch: vm for vm in bed.vms if vm.network == bed.vms[0].network}
+
+
+def totals(bed: FabricBed) -> dict[str, int]:
+    """How many events of each kind there were."""
+    return dict(bed.api.isthmus("events")["totals"])
+
+
+def test_every_pair_of_a_network_talks_and_no_other(bed: FabricBed) -> None:
+    assert bed.matrix() == []
+
+
+def test_broadcast_crosses_each_cable_once(bed: FabricBed) -> None:
+    before = bed.traffic()
+    for vm in bed.vms:
+        bed.broadcast(vm, 100)
+    time.sleep(0.5)
+    crossed = {name: sent - before[name][1] for name, (_, sent) in bed.traffic().items()}
+    on_tree = sorted(crossed.values())[-10:]
+    assert max(on_tree) < 100 * len(bed.vms) + 100
+    assert sum(crossed.values()) >= 5 * 100 * len(bed.vms)
+    assert sum(crossed.values()) < 5 * 100 * len(bed.vms) + 500
+
+
+def pull_all(bed: FabricBed, what: str) -> list[int]:
+    """Pull each cable under a stream between its ends, put it back under another; prints the milliseconds lost."""
+    worst = []
+    for one, other in CABLES:
+        source, target = red(bed)[one], red(bed)[other]
+        pulled = Stream(source, target.ip, 2.0)
+        time.sleep(0.7)
+        bed.set_cable(one, other, up=False)
+        lost = pulled.lost()
+        bed.wait_for_links(len(CABLES) - 1)
+        mended = Stream(source, target.ip, 2.0)
+        time.sleep(0.7)
+        bed.set_cable(one, other, up=True)
+        back = mended.lost()
+        bed.wait_for_links(len(CABLES))
+        print(f"{what}: cable {one}-{other}: {lost} ms lost when pulled, {back} ms when put back", flush=True)
+        worst += [lost, back]
+    return worst
+
+
+@pytest.mark.timeout(300)
+def test_pull_every_cable_and_put_it_back(bed: FabricBed) -> None:
+    assert max(pull_all(bed, "few flows")) < 100
+    assert bed.matrix() == []
+
+
+def test_forged_and_replayed_lldp_of_a_tenant_makes_no_link(bed: FabricBed) -> None:
+    before, links = totals(bed), bed.links()
+    tenant = bed.vms[0]
+    bed.inject(tenant, lldp.encode(lldp.Probe(3, 1, 12345), b"guessed", bytes(6)))
+    captured = lldp.encode(lldp.Probe(2, 1, 1), b"guessed", bytes(6))
+    bed.inject(tenant, captured)
+    bed.inject(tenant, captured[:40])
+    wait_until(lambda: totals(bed).get("malformed", 0) > before.get("malformed", 0), 5, lambda: str(totals(bed)))
+    assert totals(bed)["forged"] == before.get("forged", 0) + 2
+    assert bed.links() == links
+    texts = [event["text"] for event in bed.api.isthmus("events")["events"] if event["kind"] == "forged"]
+    assert any("switch:0000000000000001" in text for text in texts)
+
+
+@pytest.mark.timeout(120)
+def test_restart_of_the_controller_loses_nothing(bed: FabricBed) -> None:
+    stream = Stream(red(bed)[2], red(bed)[5].ip, 12.0)
+    time.sleep(0.5)
+    bed.stop_controller()
+    time.sleep(1.0)
+    bed.start_controller()
+    bed.wait_for_links(len(CABLES))
+    assert stream.lost() <= 1
+    bed.wait_in_sync()
+    assert bed.matrix() == []
+
+
+@pytest.mark.timeout(600)
+def test_pull_every_cable_with_ten_thousand_ports(bed: FabricBed) -> None:
+    network = bed.vms[0].network
+    mine = [
+        {"network_id": network, "binding:host_id": f"{number % 6 + 1:016x}", "fixed_ips": []} for number in range(MANY)
+    ]
+    for start in range(0, MANY, 1000):
+        bed.api.request("POST", "ports", {"ports": mine[start : start + 1000]}, timeout=300)
+    bed.wait_in_sync(180)
+    assert len(bed.ovs.flows("s1")) > MANY
+    assert max(pull_all(bed, f"{MANY} ports")) < 500
