@@ -21,6 +21,7 @@ from controller.api.faults import fault_response
 from controller.api.guard import GuardedResources
 from controller.api.isthmus import IsthmusEndpoints
 from controller.api.metrics import ApiMetrics
+from controller.api.openapi import OpenApi
 from controller.api.policy import Policy
 from controller.api.resources import Limits
 from controller.api.resources import routes as resource_routes
@@ -42,7 +43,8 @@ class Application:
     def __init__(
         self, routes: Iterable[Route], authenticate: auth.Authenticator, policy: Policy, metrics: ApiMetrics
     ) -> None:
-        self._router = Router(routes)
+        self.routes = tuple(routes)
+        self._router = Router(self.routes)
         self._authenticate = authenticate
         self._policy = policy
         self._metrics = metrics
@@ -103,7 +105,9 @@ def make_application(
     auth.warn_if_exposed(conf.api.auth_strategy, conf.api.bind_host)
     policy = Policy(conf)
     guarded = GuardedResources(resources, policy)
-    return Application(_routes(guarded, isthmus, metrics, limits), auth.authenticator(conf, policy), policy, metrics)
+    routes = [*_routes(guarded, isthmus, metrics, limits)]
+    described = OpenApi(routes, with_tokens=conf.api.auth_strategy != "noauth")
+    return Application([*routes, *described.routes()], auth.authenticator(conf, policy), policy, metrics)
 
 
 @functools.cache
