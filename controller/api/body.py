@@ -108,17 +108,17 @@ def _unwrap(resource: ResourceType, body: Any) -> Body:
         raise exc.HTTPBadRequest("Resource body required")
     if not isinstance(body, dict):
         raise exc.HTTPBadRequest("Body contains invalid data: it must be a JSON object")
-    values = body.get(resource.name)
+    values = body.get(resource.key)
     if values is None:
-        raise exc.HTTPBadRequest(f"Unable to find '{resource.name}' in request body")
+        raise exc.HTTPBadRequest(f"Unable to find '{resource.key}' in request body")
     if not isinstance(values, dict):
-        raise exc.HTTPBadRequest(f"Object '{resource.name}' contains invalid data: it must be a JSON object")
+        raise exc.HTTPBadRequest(f"Object '{resource.key}' contains invalid data: it must be a JSON object")
     return dict(values)
 
 
 def _bulk_item(resource: ResourceType, item: Any) -> Body:
     """Items of a bulk create may be wrapped each (``{"port": {...}}``) or bare."""
-    if isinstance(item, dict) and resource.name not in item:
+    if isinstance(item, dict) and resource.key not in item:
         return dict(item)
     return _unwrap(resource, item)
 

@@ -31,7 +31,7 @@ def resource_list(call: Call) -> Response:
         {
             "name": resource.name,
             "collection": resource.collection,
-            "links": _self(call.request, f"/v2.0/{resource.collection}"),
+            "links": _self(call.request, f"/v2.0/{resource.path}"),
         }
         for resource in RESOURCE_TYPES
     ]

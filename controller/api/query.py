@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from neutron_lib.exceptions import BadRequest, InvalidInput
 from webob import Request, exc
 
-from controller.api.attributes import ResourceType
+from controller.api.attributes import TAG_FILTERS, ResourceType
 from controller.api.body import WRONG_KIND, check_storable
 from controller.plugin.api import Body, Query
 
@@ -99,7 +99,7 @@ def _filters(resource: ResourceType, parameters: Parameters) -> Mapping[str, Seq
 
 
 def _convert(resource: ResourceType, name: str, values: list[str]) -> list[Any]:
-    spec = resource.attributes[name]
+    spec = {} if name in TAG_FILTERS else resource.attributes.get(name, {})
     if "convert_list_to" in spec:
         return [_key_and_value(name, value) for value in values]
     convert = spec.get("convert_to")

@@ -10,6 +10,7 @@ from uuid import uuid4
 from neutron_lib.constants import ATTR_NOT_SPECIFIED
 from neutron_lib.exceptions import NetworkNotFound, NotFound, PortNotFound, SubnetNotFound
 
+from controller.api.attributes import RESOURCE_TYPES
 from controller.errors import UnknownNode
 from controller.plugin.api import Body, Query
 from controller.plugin.context import RequestContext
@@ -27,7 +28,7 @@ class FakeResources:
     """Keeps what it is given; remembers the last query."""
 
     def __init__(self) -> None:
-        self.items: dict[str, dict[str, Body]] = {"network": {}, "subnet": {}, "port": {}, "segment": {}, "agent": {}}
+        self.items: dict[str, dict[str, Body]] = {resource.name: {} for resource in RESOURCE_TYPES}
         self.last_query = Query()
         self.last_body: Body = {}
         self.error: Exception | None = None
