@@ -58,6 +58,18 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def version(engine: Engine) -> str | None:
+    """The version of a database's schema; None when it has none. Raises ConfigurationError when it cannot be
+    reached."""
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except DatabaseError as error:
+        raise ConfigurationError(
+            f"[database] connection: {engine.url.render_as_string()} cannot be used: {error.orig}"
+        ) from error
+
+
 def head() -> str | None:
     """The newest version of the schema that this program knows."""
     newest: str | None = ScriptDirectory.from_config(configuration()).get_current_head()
