@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from controller.cli.check_config import problems, unknown_options
+from controller.cli.check_store import findings
 from controller.cli.client import Client, ClientError, quoted
 from controller.cli.table import cell, pairs, table
 from controller.cli.topology import as_dot, as_text, link_rows
+from controller.errors import IsthmusError
 
 DEFAULT_URL = "http://127.0.0.1:9696"
 ROOT = "/v2.0/isthmus"
@@ -147,6 +149,16 @@ def check_config(options: argparse.Namespace) -> int:
     return NOT_WELL if faults else OK
 
 
+def check(options: argparse.Namespace) -> int:
+    """``isthmus check``"""
+    try:
+        found = findings(options.config_file)
+    except IsthmusError as error:
+        raise ClientError(str(error)) from error
+    print(_text(options, {"findings": found}, "\n".join(found) or "the store is sound"))
+    return NOT_WELL if found else OK
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="isthmus", description="Ask a running Isthmus controller.")
     parser.add_argument("--url", default=os.environ.get("ISTHMUS_URL", DEFAULT_URL),
@@ -177,6 +189,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--revision", type=_revision, help="default: the newest")
     command.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="default: 60, at most 300")
     command.set_defaults(run=wait)
+    command = commands.add_parser("check", help="check that the store agrees with itself (no controller needed)")
+    command.add_argument("--config-file", action="append", required=True, metavar="FILE")
+    command.set_defaults(run=check)
     command = commands.add_parser("check-config", help="check a configuration file (no controller needed)")
     command.add_argument("file", metavar="FILE")
     command.set_defaults(run=check_config)
