@@ -54,6 +54,8 @@ def test_honest_frames_pass_and_spoofed_ones_do_not(matrix: Matrix, sender: str)
         "IPv4": ethernet.token(vm.source, other.source, "honest"),
         "broadcast": ethernet.token(vm.source, everybody, "honest"),
         "ARP": ethernet.arp_request(vm.mac, vm.source, neighbour(vm.ip)),
+        "ARP announcement": ethernet.arp_request(vm.mac, vm.source, vm.ip),
+        "ARP probe": ethernet.arp_request(vm.mac, (vm.mac, "0.0.0.0"), vm.ip),
     }
     spoofed = {
         "source MAC, unicast": ethernet.token((FOREIGN_MAC, vm.ip), other.source, "spoofed"),
@@ -64,7 +66,11 @@ def test_honest_frames_pass_and_spoofed_ones_do_not(matrix: Matrix, sender: str)
         "ARP sender MAC": ethernet.arp_request(vm.mac, (FOREIGN_MAC, vm.ip), neighbour(vm.ip)),
         "everything": ethernet.arp_request(FOREIGN_MAC, (FOREIGN_MAC, lie), neighbour(vm.ip)),
     }
+    vm.site.forget()
     assert arriving(vm, other, honest | spoofed) == set(honest)
+    # An answer to its own probe would tell the VM that somebody else has its address (RFC 5227).
+    answers = [frame for frame in vm.site.heard()[vm.name] if frame[24:28] == "0806" and frame[40:44] == "0002"]
+    assert answers == []
 
 
 @pytest.mark.parametrize("sender", ["vlan101-ovs1", "vlan101-host1"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.support.client import wait_until
@@ -118,7 +120,9 @@ def test_a_node_that_changes_its_tunnel_address_is_found_again(
     tunnelled = Matrix([vm for vm in matrix.vms.values() if vm.network in ("gre77", "vxlan77")])
     for address in (other, datacentre.nodes[node].wiring.tunnel_ip):
         datacentre.nodes[node].change_tunnel_address(address)
+        began = time.monotonic()
         wait_until(lambda: _healed(tunnelled), 30, lambda: str(tunnelled.problems(tunnelled.run(2.0, tcp=False))))
+        print(f"{node} at {address}: healed after {time.monotonic() - began:.1f} s")
         datacentre.wait_active()
 
 

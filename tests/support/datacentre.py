@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.support import underlay
+from tests.support import ethernet, underlay
 from tests.support.client import Client, wait_until
 from tests.support.controller_process import Controller
 from tests.support.linux_host import LinuxHost, UmlHost, make_host
@@ -267,9 +267,13 @@ class DataCentre:
         self.api.delete("port", vm.port_id)
 
     def wait_active(self, vms: Iterable[Vm] | None = None, timeout: float = 30.0) -> float:
-        """Wait until the ports of the VMs (None: of all) are ACTIVE: seconds."""
-        wanted = self.vms.values() if vms is None else vms
-        return self.api.wait_for_status([vm.port_id for vm in wanted], "ACTIVE", timeout)
+        """Wait until the ports of the VMs (None: of all) are ACTIVE: seconds. The VMs then announce their addresses,
+        as machines do at start; who knew another owner of an address would keep it otherwise."""
+        wanted = list(self.vms.values() if vms is None else vms)
+        seconds = self.api.wait_for_status([vm.port_id for vm in wanted], "ACTIVE", timeout)
+        for vm in wanted:
+            vm.site.inject([(vm.name, ethernet.arp_request(vm.mac, vm.source, vm.ip).hex())])
+        return seconds
 
     def kill_agents(self) -> None:
         """SIGKILL to the agents of all hosts."""
@@ -283,7 +287,7 @@ class DataCentre:
 
     def diagnosis(self) -> str:
         """The logs of everything, for a failed test."""
-        parts = [f"== controller\n{self.controller.program.tail(60)}"]
+        parts = [f"== controller\n{self.controller.program.tail(60, without='controller.api.wsgi: req-')}"]
         for name, node in self.nodes.items():
             try:
                 parts.append(f"== {name}\n{node.diagnosis()}")

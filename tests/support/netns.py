@@ -36,10 +36,10 @@ def create(name: str) -> None:
         path.touch(exist_ok=False)
         _check(_libc.unshare(_CLONE_NEWNET), "unshare")
         _check(_libc.mount(b"/proc/thread-self/ns/net", str(path).encode(), b"none", _MS_BIND, None), "mount")
-        _silence_ipv6()
     finally:
         _check(_libc.setns(home, _CLONE_NEWNET), "setns")
         os.close(home)
+    silence_ipv6(name)
     set_link(name, "lo", up=True)
 
 
@@ -185,10 +185,17 @@ def _try(handle: IPRoute, kind: str, options: dict[str, object]) -> str:
     return ""
 
 
-def _silence_ipv6() -> None:
+def sysctl(name: str | None, key: str, value: str) -> None:
+    """Set a ``net`` parameter of a namespace, e.g. ``ipv4/conf/all/arp_ignore``."""
+    with inside(name):
+        Path("/proc/sys/net", key).write_text(value)
+
+
+def silence_ipv6(name: str | None) -> None:
+    """No router solicitations and the like from a namespace's interfaces, present and future."""
     for scope in ("all", "default"):
-        with contextlib.suppress(OSError):
-            Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6").write_text("1")
+        with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
+            sysctl(name, f"ipv6/conf/{scope}/disable_ipv6", "1")
 
 
 def _check(result: int, what: str) -> None:

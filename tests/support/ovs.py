@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +35,9 @@ class OpenVSwitch:
         """Start the daemons, make the bridges; the switch then looks for its controller."""
         self.directory.mkdir(parents=True)
         attach_namespace(self.wiring)
+        # The kernel sees what a userspace switch takes from its NIC too, and would answer ARP for the switch's address
+        # with the MAC of the NIC.
+        netns.sysctl(self.wiring.name, "ipv4/conf/all/arp_ignore", "1")
         subprocess.run(["ovsdb-tool", "create", self._path("conf.db"), _SCHEMA], check=True)
         self._daemon(
             "ovsdb-server",
@@ -72,6 +77,15 @@ class OpenVSwitch:
         netns.add_address(name, _TUNNEL_BRIDGE, f"{self.wiring.tunnel_ip}/24")
         netns.set_link(name, _TUNNEL_BRIDGE, up=True)
         netns.checksum_offload_off(name, _TUNNEL_BRIDGE)
+
+    def restart_vswitchd(self) -> None:
+        """End ovs-vswitchd and start it again; with the userspace datapath it is the dataplane."""
+        pid = int(Path(self._path("ovs-vswitchd.pid")).read_text())
+        os.kill(pid, signal.SIGTERM)
+        while Path(f"/proc/{pid}").exists():
+            time.sleep(0.02)
+        self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
+        self._give_tunnel_address()
 
     def change_tunnel_address(self, address: str) -> None:
         """Move the node to another tunnel address, in the kernel and in what the switch says of itself."""

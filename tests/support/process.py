@@ -53,8 +53,9 @@ class Program:
         """How it ended (negative: by that signal), None while it runs."""
         return None if self._process is None else self._process.poll()
 
-    def tail(self, lines: int = 40) -> str:
-        """The end of what it wrote."""
+    def tail(self, lines: int = 40, without: str = "\0") -> str:
+        """The last lines that it wrote, those that have ``without`` in them left out."""
         if not self.log.exists():
             return ""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        written = self.log.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in written if without not in line][-lines:])

@@ -55,6 +55,7 @@ BRIDGES = {
 
 def build() -> None:
     """Make the bridges."""
+    netns.silence_ipv6(None)
     for name in BRIDGES.values():
         netns.bridge(None, name)
     netns.add_address(None, BRIDGES[MANAGEMENT_NIC], f"{CONTROLLER_IP}/24")
