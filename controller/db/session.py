@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from controller.db.engine import create
+from controller.db.models import FeedState
 from controller.db.transaction import Transaction
 
 T = TypeVar("T")
@@ -68,11 +69,24 @@ class Store:
         with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
             yield session
 
+    def fetch(self, work: Callable[[Session], T]) -> T:
+        """What ``work`` reads from one state of the database; read again when the connection was lost on the way."""
+        for attempt in range(self._max_retries + 1):
+            try:
+                with self.read() as session:
+                    return work(session)
+            except DBAPIError as error:
+                if attempt == self._max_retries or not is_conflict(error):
+                    raise
+                self._pause(backoff(attempt))
+        raise AssertionError("unreachable")
+
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` in a transaction and commit it with one revision for all it touched.
 
-        After a conflict with another writer it is run again, at most ``max_retries`` times. Raises what ``work``
-        raises, and the database's error when the conflict does not go away.
+        After a conflict with another writer it is run again, at most ``max_retries`` times; when the connection is
+        lost while committing, only if the database did not commit. Raises what ``work`` raises, and the database's
+        error when the conflict does not go away.
         """
         for attempt in range(self._max_retries + 1):
             try:
@@ -90,10 +104,32 @@ class Store:
         raise AssertionError("unreachable")
 
     def _once(self, work: Callable[[Transaction], T]) -> tuple[T, int | None]:
-        with self._serial, Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with self._serial, Session(self._writer, expire_on_commit=False) as session:
             transaction = Transaction(session, self.clock())
             result = work(transaction)
-            return result, transaction.record()
+            revision = transaction.record()
+            try:
+                session.commit()
+            except DBAPIError as error:
+                if not error.connection_invalidated or not self._committed(revision, transaction):
+                    raise
+                LOG.info("revision %d was committed, though the connection was lost on the way", revision)
+        return result, revision
+
+    def _committed(self, revision: int | None, transaction: Transaction) -> bool:
+        """Whether a commit that got no answer happened: the feed then has our revision with what we touched."""
+        if revision is None:
+            return False
+        for attempt in range(self._max_retries + 1):
+            try:
+                with Session(self._writer) as session, session.begin():
+                    session.scalars(select(FeedState.revision).with_for_update()).one()  # after a commit under way
+                    return transaction.is_recorded(session, revision)
+            except DBAPIError as error:
+                if attempt == self._max_retries or not is_conflict(error):
+                    raise
+                self._pause(backoff(attempt))
+        raise AssertionError("unreachable")
 
     def dispose(self) -> None:
         """Close every connection."""
