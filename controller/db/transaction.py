@@ -92,6 +92,12 @@ class Transaction:
             prune(self.session, revision - KEPT_REVISIONS, self.now - KEPT_TIME)
         return revision
 
+    def is_recorded(self, session: Session, revision: int) -> bool:
+        """Whether the feed has this transaction's record at a revision, seen from another session."""
+        columns = (FeedRow.resource, FeedRow.object_id, FeedRow.at)
+        there = set(session.execute(select(*columns).where(FeedRow.revision == revision)).tuples())
+        return there == {(resource, object_id, self.now) for resource, object_id in self._touched}
+
     def _stamp_ports(self, revision: int) -> None:
         ports = [
             object_id for (resource, object_id), kind in self._touched.items() if resource == "port" and kind == INTENT
