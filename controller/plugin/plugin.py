@@ -79,13 +79,13 @@ class Plugin:
     def get(self, context: RequestContext, resource: str, resource_id: str) -> Body:
         """One resource. Raises its NotFound."""
         cases = self._resources[resource]
-        with self._store.read() as session:
-            return cases.bodies(session, context, [cases.find(session, context, resource_id)])[0]
+        return self._store.fetch(
+            lambda session: cases.bodies(session, context, [cases.find(session, context, resource_id)])[0]
+        )
 
     def list(self, context: RequestContext, resource: str, query: Query) -> list[Body]:
         """The resources that the caller sees and asks for."""
-        with self._store.read() as session:
-            return self._resources[resource].list(session, context, query)
+        return self._store.fetch(lambda session: self._resources[resource].list(session, context, query))
 
     def update(
         self, context: RequestContext, resource: str, resource_id: str, body: Body, if_match: int | None = None
