@@ -7,6 +7,8 @@ import logging
 
 from neutron_lib import exceptions
 from neutron_lib.api import faults
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from webob import Response, exc
 
 from controller.errors import IsthmusError, ReportError, UnknownNode
@@ -14,11 +16,15 @@ from controller.plugin.faults import RevisionNumberConstraintFailed
 
 LOG = logging.getLogger(__name__)
 
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
+"""The database is away, or writers met more often than the store tries again."""
+
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (exceptions.NoNetworkAvailable, 409),
     (ReportError, 400),
     (UnknownNode, 404),
     (RevisionNumberConstraintFailed, 412),
+    *((kind, 503) for kind in UNAVAILABLE),
     *((kind, answer.code) for kind, answer in faults.FAULT_MAP.items()),
 )
 """First match wins. Pools without a free id are a conflict (409): asking again does not help, giving back does."""
@@ -41,7 +47,9 @@ def fault_response(error: Exception, request_id: str) -> Response:
     kind, message = type(error).__name__, _message(error)
     if status >= 500:
         LOG.error("request %s failed", request_id, exc_info=error)
-        if not isinstance(error, (exceptions.NeutronException, IsthmusError, exc.HTTPException)):
+        if isinstance(error, UNAVAILABLE):
+            kind, message = "ServiceUnavailable", "The database does not answer or is too busy just now; try again."
+        elif not isinstance(error, (exceptions.NeutronException, IsthmusError, exc.HTTPException)):
             kind = "HTTPInternalServerError"
             message = (
                 f"Request failed: internal server error while processing your request; the controller's log has the "
