@@ -22,6 +22,14 @@ from controller.plugin.context import RequestContext, system_context
 
 TYPES: Mapping[str, ResourceType] = {resource.name: resource for resource in RESOURCE_TYPES}
 UNSAID = (ATTR_NOT_SPECIFIED, None)
+RULES: Mapping[str, str] = {
+    "update_port_binding": "activate",
+    "get_quota_default": "get_quota",
+    "get_quota_details": "get_quota",
+    "update_subnetpool:add_prefixes": "add_prefixes",
+    "update_subnetpool:remove_prefixes": "remove_prefixes",
+}
+"""What Neutron calls a rule otherwise than after the action and the resource."""
 
 
 class GuardedResources:
@@ -86,19 +94,17 @@ class GuardedResources:
         judge = self.judge(context)
         current = self._found(judge, context, resource, resource_id)
         action = f"update_{resource}"
-        judge.require(action, judge.target(current))
+        judge.require(_rule(action), judge.target(current))
         changed = judge.target({**current, **body})
         for rule in self._attribute_rules(action, body):
             judge.require(rule, changed)
         return self._shown(judge, resource, self._resources.update(context, resource, resource_id, body, if_match))
 
-    def delete(
-        self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None
-    ) -> None:
+    def delete(self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None) -> None:
         """Delete one. Raises PolicyNotAuthorized for what the caller sees but may not delete."""
         if not context.is_admin:
             judge = self.judge(context)
-            judge.require(f"delete_{resource}", self._found(judge, context, resource, resource_id))
+            judge.require(_rule(f"delete_{resource}"), self._found(judge, context, resource, resource_id))
         self._resources.delete(context, resource, resource_id, if_match)
 
     def _may_create(self, judge: Judge, context: RequestContext, resource: str, body: Body) -> None:
@@ -124,11 +130,13 @@ class GuardedResources:
             if isinstance(value, list):
                 parts = {part for item in value if isinstance(item, dict) for part in item if item[part] not in UNSAID}
                 names += [f"{action}:{name}:{part}" for part in sorted(parts)]
-            yield from filter(self._policy.has, names)
+            yield from filter(self._policy.has, map(_rule, names))
 
     def _found(self, judge: Judge, context: RequestContext, resource: str, resource_id: str) -> Body:
         item = self._resources.get(context, resource, resource_id)
-        if not judge.allows(f"get_{resource}", item):
+        if resource.startswith("quota"):
+            item = {"project_id": resource_id, **item}
+        if not judge.allows(_rule(f"get_{resource}"), item):
             not_found(resource, resource_id)
         return item
 
@@ -156,6 +164,10 @@ class GuardedResources:
             return self._resources.get(system_context(), "network", network_id)
         except faults.NotFound:
             return None
+
+
+def _rule(name: str) -> str:
+    return RULES.get(name, name)
 
 
 def _page(items: list[Body], query: Query) -> list[Body]:

@@ -67,7 +67,8 @@ def attribute_schema(name: str, spec: Mapping[str, Any]) -> Schema:
 def _typed(name: str, spec: Mapping[str, Any]) -> Schema:
     validators = {key.removeprefix("type:"): value for key, value in (spec.get("validate") or {}).items()}
     kind = next(iter(validators), "")
-    converter = CONVERTERS.get(getattr(spec.get("convert_to"), "__name__", ""))
+    converter_name = getattr(spec.get("convert_to"), "__name__", "")
+    converter = CONVERTERS.get(converter_name)
     if "values" in validators:
         return {"type": _kind_of(validators["values"]), "enum": list(validators["values"])}
     if "range" in validators:
@@ -77,7 +78,7 @@ def _typed(name: str, spec: Mapping[str, Any]) -> Schema:
         return dict(converter)
     if name in UNTOLD or (not kind and "convert_to" not in spec):
         return dict(UNTOLD.get(name, TEXT))
-    if kind in LISTS or "list" in kind:
+    if kind in LISTS or "list" in kind or converter_name == "convert_none_to_empty_list":
         return {"type": "array", "items": dict(LISTS.get(kind, {}))}
     if kind in OBJECTS or kind.startswith("dict"):
         return dict(OBJECT)

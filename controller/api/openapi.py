@@ -87,7 +87,7 @@ def _path(route: Route) -> Schema:
 
 
 def _templates(resource: ResourceType) -> tuple[str, str]:
-    collection = f"/v2.0/{resource.collection}"
+    collection = f"/v2.0/{resource.path}"
     return collection, collection + "/{id}"
 
 
@@ -103,8 +103,8 @@ def _generic(route: Route, method: str, handler: Handler, _: ResourceType | None
 def _of_resource(route: Route, method: str, handler: Handler, resource: ResourceType | None) -> Schema:
     assert resource is not None
     one = route.template.endswith("}")
-    name, collection = resource.name, resource.collection
-    item = _wrapped({name: _ref(name)})
+    name, key, collection = resource.name, resource.key, resource.collection
+    item = _wrapped({key: _ref(name)})
     answers: dict[tuple[str, bool], tuple[str, Schema]] = {
         ("GET", False): ("200", _list(resource)),
         ("POST", False): ("201", {"anyOf": [item, _wrapped({collection: _array(_ref(name))})]}),
@@ -121,9 +121,9 @@ def _of_resource(route: Route, method: str, handler: Handler, resource: Resource
     if method == "POST" and not one:
         said = _ref(f"create_{name}")
         many = _wrapped({collection: {**_array(said), "minItems": 1}})
-        operation["requestBody"] = {"required": True, **_body({"anyOf": [_wrapped({name: said}), many]})}
+        operation["requestBody"] = {"required": True, **_body({"anyOf": [_wrapped({key: said}), many]})}
     if method == "PUT" and one:
-        operation["requestBody"] = {"required": True, **_body(_wrapped({name: _ref(f"update_{name}")}))}
+        operation["requestBody"] = {"required": True, **_body(_wrapped({key: _ref(f"update_{name}")}))}
     return operation
 
 

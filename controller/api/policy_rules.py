@@ -98,7 +98,7 @@ def _port() -> Iterator[tuple[str, str]]:
     for attribute in ("host_id", "profile", "vif_type", "vif_details"):
         yield f"get_port:binding:{attribute}", _ADMIN_OR_SERVICE
     yield "get_port:resource_request", _ADMIN_OR_SERVICE
-    for action in ("get", "create", "update", "delete"):
+    for action in ("get", "create", "delete"):
         yield f"{action}_port_binding", _ADMIN_OR_SERVICE
     yield "activate", _ADMIN_OR_SERVICE
 
@@ -107,7 +107,7 @@ def _subnetpool() -> Iterator[tuple[str, str]]:
     yield from _actions("subnetpool", _MEMBER, any_of(ADMIN, READER, "rule:shared_subnetpools"))
     for name in ("create_subnetpool:shared", "create_subnetpool:is_default", "update_subnetpool:is_default"):
         yield name, ADMIN
-    for name in ("onboard_network_subnets", "add_prefixes", "remove_prefixes"):
+    for name in ("add_prefixes", "remove_prefixes"):
         yield name, _MEMBER
 
 
@@ -122,15 +122,9 @@ def _administration() -> Iterator[tuple[str, str]]:
         yield from _actions(resource, ADMIN, ADMIN)
     yield "get_network_ip_availability", ADMIN
     yield "get_availability_zone", EVERYBODY
-    yield "get_extension", EVERYBODY
     yield "get_quota", _READER
-    yield "get_quota_details", _READER
     yield "update_quota", ADMIN
     yield "delete_quota", ADMIN
-    for resource in ("network", "subnet", "port", "subnetpool"):
-        yield f"get_{resource}s_tags", f"rule:get_{resource}"
-        for action in ("create", "update", "delete"):
-            yield f"{action}_{resource}s_tags", f"rule:update_{resource}"
 
 
 def _isthmus() -> Iterator[tuple[str, str]]:
