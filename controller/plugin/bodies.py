@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from neutron_lib.constants import ATTR_NOT_SPECIFIED
@@ -34,6 +34,15 @@ def project_of(body: Body, context: RequestContext) -> str:
 def time_text(moment: datetime) -> str:
     """A time stamp as Neutron writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(text: Any) -> datetime:
+    """The time of a filter ``changed_since``, in UTC unless it says otherwise. Raises 400."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise invalid(f"'{text}' in changed_since is no time of the form 2026-01-31T12:00:00") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def standard(row: Standard) -> Body:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from controller.db.base import UtcTime
 from controller.plugin import tags
 from controller.plugin.api import Query
-from controller.plugin.bodies import invalid
+from controller.plugin.bodies import invalid, moment
 
 R = TypeVar("R")
 Filter = Callable[[Sequence[Any]], ColumnElement[bool]]
@@ -81,18 +81,10 @@ def conditions(listing: Listing, filters: Mapping[str, Sequence[Any]]) -> list[C
         elif key in tag_filters:
             found.append(tag_filters[key](accepted))
         elif key == "changed_since" and "updated_at" in listing.columns:
-            found.append(listing.model.updated_at >= _moment(accepted[-1]))
+            found.append(listing.model.updated_at >= moment(accepted[-1]))
         else:
             raise invalid(f"'{name}' cannot be filtered by")
     return found
-
-
-def _moment(text: Any) -> datetime:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise invalid(f"'{text}' in changed_since is no time of the form 2026-01-31T12:00:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def one_of(column: Any, accepted: Sequence[Any]) -> ColumnElement[bool]:

@@ -27,6 +27,9 @@ NAMESPACE = uuid.UUID("0f2c7d8e-57a9-5f0c-8f37-3d4b0a1f6c55")
 LISTED_IDS = 4_096
 """Free ids that are shown of one range, the lowest ones: a range of 32 bits has more than any client can take."""
 
+UNWRITTEN = {"created_at": None, "updated_at": None, "revision_number": 0}
+"""Of ranges that stand in the configuration."""
+
 CHUNK = 500
 
 
@@ -134,7 +137,7 @@ class SegmentRanges(Computed):
         used = self._used(session, row, Interval(row.minimum, row.maximum))
         projects = _projects(session, list(used.values()))
         free = (number for number in range(row.minimum, row.maximum + 1) if number not in used)
-        shown = {} if _is_default(row) else standard(row)
+        shown = UNWRITTEN if _is_default(row) else standard(row)
         return {
             **self.state(row),
             **shown,

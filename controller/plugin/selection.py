@@ -7,8 +7,9 @@ from typing import Any
 
 from neutron_lib.exceptions import NotFound
 
+from controller.plugin import tags
 from controller.plugin.api import Body, Query
-from controller.plugin.bodies import invalid
+from controller.plugin.bodies import invalid, moment, time_text
 
 
 def select_bodies(bodies: Sequence[Body], query: Query) -> list[Body]:
@@ -27,12 +28,19 @@ def _key(value: Any) -> tuple[int, float, str]:
 
 
 def _matches(body: Body, query: Query) -> bool:
-    for name, accepted in query.filters.items():
-        if name not in body:
-            raise invalid(f"'{name}' cannot be filtered by")
-        if body[name] not in accepted and _word(body[name]) not in {_word(value) for value in accepted}:
-            return False
-    return True
+    return all(_fits(body, name, accepted) for name, accepted in query.filters.items())
+
+
+def _fits(body: Body, name: str, accepted: Sequence[Any]) -> bool:
+    if name == "changed_since" and "updated_at" in body:
+        return (body["updated_at"] or "") >= time_text(moment(accepted[-1]))
+    if "tags" in body and name.endswith(("tags", "tags-any")):
+        wanted, present = set(tags.words(accepted)), set(body["tags"])
+        found = bool(wanted & present) if name.endswith("any") else wanted <= present
+        return found != name.startswith("not-")
+    if name not in body:
+        raise invalid(f"'{name}' cannot be filtered by")
+    return body[name] in accepted or _word(body[name]) in {_word(value) for value in accepted}
 
 
 def _word(value: Any) -> str:

@@ -40,7 +40,8 @@ def checked(tags: Sequence[Any]) -> list[str]:
     return found
 
 
-def _words(accepted: Sequence[Any]) -> list[str]:
+def words(accepted: Sequence[Any]) -> list[str]:
+    """The tags that a filter names, between commas."""
     return [word for text in accepted for word in str(text).split(",") if word]
 
 
@@ -48,10 +49,10 @@ def filters(column: Any) -> Mapping[str, Any]:
     """The filters of a resource with tags: all of these, any of these, and their opposites."""
 
     def every(accepted: Sequence[Any]) -> ColumnElement[bool]:
-        return and_(True, *(contains_any(column, [word]) for word in _words(accepted)))
+        return and_(True, *(contains_any(column, [word]) for word in words(accepted)))
 
     def some(accepted: Sequence[Any]) -> ColumnElement[bool]:
-        return contains_any(column, _words(accepted))
+        return contains_any(column, words(accepted))
 
     return {
         "tags": every,

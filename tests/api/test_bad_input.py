@@ -11,6 +11,7 @@ from webob import Request, Response
 
 from controller.api.attributes import RESOURCE_TYPES
 from controller.api.wsgi import Application
+from controller.plugin.context import system_context
 from controller.plugin.plugin import Plugin
 from tests.api.conftest import HOST, SWITCH
 
@@ -241,18 +242,22 @@ def test_every_filter_and_sort_key_that_is_promised_works(send: Send, plugin: Pl
     network = create(send, "networks")
     subnet = create(send, "subnets", **SUBNET, network_id=network["id"])
     create(send, "ports", network_id=network["id"])
+    create(send, "subnetpools", name="pool", prefixes=["10.0.0.0/8"])
+    rule = {"object_type": "network", "object_id": network["id"], "target_tenant": "*", "action": "access_as_shared"}
+    plugin.create(system_context(), "rbac_policy", rule)
     values = {"fixed_ips": f"subnet_id={subnet['id']}", "cidr": "10.1.0.0/24", "gateway_ip": "10.1.0.1",
               "ip_version": "4", "mac_address": "fa:16:3e:00:00:01", "created_at": "2026-01-01T00:00:00Z",
-              "updated_at": "2026-01-01T00:00:00Z"}  # fmt: skip
+              "updated_at": "2026-01-01T00:00:00Z", "changed_since": "2026-01-01T00:00:00"}  # fmt: skip
     for name in sorted(resource.filters):
-        response = send("GET", f"{resource.collection}?{name}={values.get(name, '1')}")
+        response = send("GET", f"{resource.path}?{name}={values.get(name, '1')}")
         assert response.status_int == 200, (name, response.text)
     for name in sorted(resource.sort_keys):
         for direction in ("asc", "desc"):
-            path = f"{resource.collection}?sort_key={name}&sort_dir={direction}&limit=1"
+            path = f"{resource.path}?sort_key={name}&sort_dir={direction}&limit=1"
             first = send("GET", path)
             assert first.status_int == 200, (name, first.text)
-            marker = first.json[resource.collection][0]["id"]
+            shown = first.json[resource.collection][0]
+            marker = shown["id"] if "id" in shown else shown["network_id"]
             assert send("GET", f"{path}&marker={marker}").status_int == 200
 
 
