@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support import sandbox
-from tests.support.datacentre import DataCentre, HostNode, NetworkSpec, SwitchNode, Vm
+from tests.support.datacentre import DataCentre, HostNode, NetworkSpec, SwitchNode
 from tests.support.machine import PORT
 from tests.support.matrix import Matrix
 from tests.support.underlay import CONTROLLER_IP
@@ -91,8 +91,11 @@ def build_and_check(datacentre: DataCentre, progress: Progress) -> bool:
     progress.say("traffic checked between all pairs of VMs\n")
     print(matrix.table(results, {spec.name: str(spec) for spec in NETWORKS}))
     problems = matrix.problems(results)
-    print("\nAll well: every pair within a network talks, nothing crosses between networks." if not problems else "")
-    print(*problems, sep="\n", flush=True)
+    print(
+        "\nEach n/m: n of m ordered pairs of VMs, or of m transfers of 1 MB. A broadcast counts when it came exactly once."
+    )
+    verdict = "All well: every pair within a network talks, nothing crosses between networks."
+    print("\n".join(problems) or verdict, flush=True)
     return not problems
 
 
@@ -133,27 +136,29 @@ def place(node: object) -> dict[str, object]:
 def commands(datacentre: DataCentre) -> str:
     """What a visitor may type in another terminal."""
     one, other = datacentre.vms["vxlan77-ovs1"], datacentre.vms["vxlan77-host1"]
-    far: Vm = datacentre.vms["gre77-host2"]
+    database = f"--db=unix:{sandbox.BED_DIRECTORY}/ovs1/db.sock"
+    lines = {
+        f"{one.name} ping -c 3 {other.ip}": "from a VM on Open vSwitch to one on a Linux host",
+        f"{other.name} ip neigh": "what the VM there has learnt",
+        "controller isthmus status": "",
+        "controller isthmus switches": "",
+        "controller isthmus plan switch:0000000000000001": "every flow of ovs1, in words",
+        f"controller isthmus port {one.port_id}": "why a port has its status",
+        "ovs1 ovs-ofctl -O OpenFlow13 dump-flows br-int": "",
+        f"ovs1 ovs-vsctl {database} show": "",
+        "host1 bridge fdb show": "what the agent made",
+        "host1 ip -d link show type vxlan": "",
+        "host1 nft list ruleset": "",
+        f"controller tail -f {datacentre.controller.program.log}": "",
+    }
+    typed = "\n".join(f"  {ON} {line:58} {remark}".rstrip() for line, remark in lines.items())
     return f"""
-Try in another terminal (as root):
+Try in another terminal, as root:
 
-  {ON} {one.name} ping -c 3 {other.ip}          from a VM on Open vSwitch to one on a Linux bridge
-  {ON} {one.name} ping -c 3 -W 1 {far.ip}       to another network: nothing
-  {ON} {other.name} ip neigh                     what a VM on a Linux host has learnt
-  {ON} controller isthmus status
-  {ON} controller isthmus switches
-  {ON} controller isthmus plan switch:0000000000000001
-  {ON} controller isthmus port {one.port_id}
-  {ON} ovs1 ovs-ofctl -O OpenFlow13 dump-flows br-int
-  {ON} ovs1 ovs-vsctl --db=unix:{sandbox.BED_DIRECTORY}/ovs1/db.sock show
-  {ON} host1 bridge fdb show
-  {ON} host1 ip -d link show type vxlan
-  {ON} host1 nft list ruleset
-  {ON} controller tail -f {datacentre.controller.program.log}
+{typed}
 
-The API is http://{CONTROLLER_IP}:9696/v2.0/ inside (the name "controller" above runs there); VMs are called
-<network>-<node>: {", ".join(datacentre.networks)}; {", ".join(datacentre.nodes)}.
-Ctrl-C ends it all and leaves nothing behind.
+VMs are called <network>-<node>, with {", ".join(datacentre.networks)} on {", ".join(datacentre.nodes)}; in the name
+"controller" the API is at http://{CONTROLLER_IP}:9696/v2.0/. Ctrl-C ends it all and leaves nothing behind.
 """
 
 
