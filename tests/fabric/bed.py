@@ -49,6 +49,14 @@ def device(one: int, other: int) -> str:
     return f"c{one}-{other}"
 
 
+CLOUD = "cloud"
+
+
+def uplink(number: int) -> str:
+    """Name of a switch's port into the cloud."""
+    return f"u{number}"
+
+
 class FabricBed:
     """Switches 1..n of one Open vSwitch; cables are pairs of them."""
 
@@ -58,6 +66,7 @@ class FabricBed:
         self.switches, self.cables = range(1, switches + 1), list(cables)
         self.api = Client("http://127.0.0.1:9696")
         self.vms: list[Vm] = []
+        self.strangers: list[Vm] = []
         self._hold = hold
         self._program: Program | None = None
 
@@ -100,6 +109,30 @@ class FabricBed:
     def wait_for_links(self, count: int, timeout: float = 20.0) -> None:
         """Wait until that many links are there."""
         wait_until(lambda: len(self.links()) == count, timeout, lambda: f"links: {self.links()}\n{self.log()}")
+
+    def add_cloud(self, switches: Iterable[int]) -> None:
+        """A legacy layer-2 cloud (a Linux bridge that learns) that these switches have an uplink into."""
+        netns.bridge(None, CLOUD)
+        Path(f"/proc/sys/net/ipv6/conf/{CLOUD}/disable_ipv6").write_text("1")
+        for number in switches:
+            near, far = uplink(number), f"{CLOUD}-{number}"
+            subprocess.run(["ip", "link", "add", near, "type", "veth", "peer", "name", far], check=True)
+            for name in (near, far):
+                Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+                netns.set_link(None, name, up=True)
+            netns.enslave(None, far, CLOUD)
+            self.ovs.vsctl("add-port", f"s{number}", near, "--", "set", "Interface", near,
+                           "external_ids:physical-network=physnet1")  # fmt: skip
+
+    def add_stranger(self, name: str, network: str, cidr: str) -> Vm:
+        """A host in the cloud that nobody manages."""
+        mac = f"02:00:00:00:00:{len(self.strangers) + 1:02x}"
+        netns.create(name)
+        netns.veth((None, f"{name}-c"), (name, "eth0"), mac)
+        netns.enslave(None, f"{name}-c", CLOUD)
+        netns.add_address(name, "eth0", cidr)
+        self.strangers.append(Vm(name, 0, network, "", mac, cidr.partition("/")[0]))
+        return self.strangers[-1]
 
     def wait_in_sync(self, timeout: float = 30.0) -> None:
         """Wait until every switch follows."""
@@ -153,7 +186,8 @@ class FabricBed:
 
     def matrix(self) -> list[str]:
         """Every pair of VMs: what is wrong. Same network: one answer, no duplicate; else silence."""
-        pairs = [(one, other) for one in self.vms for other in self.vms if one is not other]
+        everybody = self.vms + self.strangers
+        pairs = [(one, other) for one in everybody for other in everybody if one is not other]
         with ThreadPoolExecutor(16) as pool:
             return [fault for fault in pool.map(lambda pair: self._pair(*pair), pairs) if fault]
 

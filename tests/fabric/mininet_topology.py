@@ -46,11 +46,23 @@ def main():
         host.cmd("sysctl -w net.ipv6.conf.all.disable_ipv6=1")
         host.cmd(f"ethtool -K {ours} tx off")
         switch = theirs.node
-        hosts.append({"name": host.name, "pid": host.pid, "mac": host.MAC(), "device": str(ours), "dpid": switch.dpid,
-                      "port": switch.ports[theirs]})
+        hosts.append(
+            {
+                "name": host.name,
+                "pid": host.pid,
+                "mac": host.MAC(),
+                "device": str(ours),
+                "dpid": switch.dpid,
+                "port": switch.ports[theirs],
+            }
+        )
     between = sum(1 for link in net.links if link.intf1.node in net.switches and link.intf2.node in net.switches)
-    devices = [str(intf) for link in net.links for intf in (link.intf1, link.intf2)
-               if link.intf1.node in net.switches and link.intf2.node in net.switches]
+    devices = [
+        str(intf)
+        for link in net.links
+        for intf in (link.intf1, link.intf2)
+        if link.intf1.node in net.switches and link.intf2.node in net.switches
+    ]
     found = {"hosts": hosts, "links": between, "devices": devices, "switches": len(net.switches)}
     print(json.dumps(found), flush=True)
     sys.stdin.read()
