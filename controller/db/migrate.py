@@ -63,7 +63,8 @@ def version(engine: Engine) -> str | None:
     reached."""
     try:
         with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            found: str | None = MigrationContext.configure(connection).get_current_revision()
+            return found
     except DatabaseError as error:
         raise ConfigurationError(
             f"[database] connection: {engine.url.render_as_string()} cannot be used: {error.orig}"
