@@ -17,7 +17,7 @@ API_URL = f"http://{CONTROLLER_IP}:9696"
 _CONFIGURATION = """\
 [DEFAULT]
 [database]
-connection = sqlite:///{directory}/isthmus.sqlite
+connection = {connection}
 [api]
 bind_host = {address}
 bind_port = 9696
@@ -40,14 +40,15 @@ agent_down_time = 10
 
 
 class Controller:
-    """One controller with an SQLite file that outlives it."""
+    """One controller with a database that outlives it."""
 
-    def __init__(self, launcher: str = "osken-manager") -> None:
-        """``launcher`` is ``osken-manager`` or ``isthmus-controller``."""
+    def __init__(self, launcher: str = "osken-manager", connection: str = "") -> None:
+        """``launcher`` is ``osken-manager`` or ``isthmus-controller``; ``connection`` a database (default: SQLite)."""
         directory = BED_DIRECTORY / "controller"
         directory.mkdir(parents=True, exist_ok=True)
         self.configuration = directory / "isthmus.conf"
-        self.configuration.write_text(_CONFIGURATION.format(directory=directory, address=CONTROLLER_IP))
+        connection = connection or f"sqlite:///{directory}/isthmus.sqlite"
+        self.configuration.write_text(_CONFIGURATION.format(connection=connection, address=CONTROLLER_IP))
         self.launcher = launcher
         self.api = Client(API_URL)
         self.program = Program("controller", _command(launcher, self.configuration), directory / "controller.log")

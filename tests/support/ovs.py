@@ -85,7 +85,6 @@ class OpenVSwitch:
         while Path(f"/proc/{pid}").exists():
             time.sleep(0.02)
         self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
-        self._give_tunnel_address()
 
     def change_tunnel_address(self, address: str) -> None:
         """Move the node to another tunnel address, in the kernel and in what the switch says of itself."""

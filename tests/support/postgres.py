@@ -54,47 +54,73 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    """Start a cluster; the SQLAlchemy URL of an empty database of it. Stopped and removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="isthmus-postgres-", ignore_cleanup_errors=True) as name:
-        directory = Path(name)
+class Cluster:
+    """A cluster in a temporary directory; :meth:`stop` and :meth:`start` take it away and bring it back."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory, self._data, self._port = directory, directory / "data", _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
         if os.getuid() == 0:
             shutil.chown(directory, USER)
         directory.chmod(0o700)
-        data, port = directory / "data", _free_port()
-        _run([binary("initdb"), "-D", data, "-U", "isthmus", "-A", "trust", "-E", "UTF8", "--no-sync"], directory)
-        with (directory / "log").open("wb") as log, _process(data, directory, port, log.fileno()) as process:
-            _wait(process, directory, port)
-            yield f"postgresql+psycopg2://isthmus@127.0.0.1:{port}/postgres"
+        _run(
+            [binary("initdb"), "-D", self._data, "-U", "isthmus", "-A", "trust", "-E", "UTF8", "--no-sync"], directory
+        )
+
+    @property
+    def url(self) -> str:
+        """The SQLAlchemy URL of its empty database."""
+        return f"postgresql+psycopg2://isthmus@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers. Raises RuntimeError with its log."""
+        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        where = ["-h", "127.0.0.1", "-p", str(self._port), "-k", self._directory]
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(  # type: ignore[call-overload]
+                [binary("postgres"), "-D", self._data, *where, *settings],
+                cwd=self._directory, stdout=log, stderr=log, **_identity(),
+            )  # fmt: skip
+        self._wait()
+
+    def stop(self) -> None:
+        """Fast shutdown: it ends sessions and does not wait for them."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        ready: list[str | Path] = [binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
+        while time.monotonic() < deadline and self._process is not None and self._process.poll() is None:
+            if subprocess.run(ready, check=False).returncode == 0:
+                return
+            time.sleep(0.05)
+        log = ""
+        with suppress(OSError):
+            log = (self._directory / "log").read_text(errors="replace")
+        raise RuntimeError(f"PostgreSQL did not start:\n{log}")
 
 
 @contextmanager
-def _process(data: Path, directory: Path, port: int, log: int) -> Iterator[subprocess.Popen[bytes]]:
-    settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    command = [binary("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", directory, *settings]
-    process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
-        command, cwd=directory, stdout=log, stderr=log, **_identity()
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)  # "fast shutdown": ends sessions, does not wait for them
+def cluster() -> Iterator[Cluster]:
+    """A running cluster; stopped and removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="isthmus-postgres-", ignore_cleanup_errors=True) as name:
+        found = Cluster(Path(name))
         try:
-            process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            found.start()
+            yield found
+        finally:
+            found.stop()
 
 
-def _wait(process: subprocess.Popen[bytes], directory: Path, port: int) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    ready: list[str | Path] = [binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-    while time.monotonic() < deadline and process.poll() is None:
-        if subprocess.run(ready, check=False).returncode == 0:
-            return
-        time.sleep(0.05)
-    log = ""
-    with suppress(OSError):
-        log = (directory / "log").read_text(errors="replace")
-    raise RuntimeError(f"PostgreSQL did not start:\n{log}")
+@contextmanager
+def server() -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database of a cluster of its own."""
+    with cluster() as found:
+        yield found.url
