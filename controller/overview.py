@@ -14,7 +14,7 @@ from controller.hosts import Hosts
 from controller.model import PHYSICAL_TYPES, Node, NodeKind, Observation
 from controller.node_state import NodeState
 from controller.reconciler import Compiler, Reconciler
-from controller.status import nodes_to_know
+from controller.status import nodes_to_know, with_transit
 from controller.switches import Switches
 from legacy_agent.host_plan import HostPlan, HostReport
 
@@ -118,7 +118,9 @@ class Overview:
             status = self._reconciler.port_status(port)
             state = board.known(port.binding.node_id) if port.binding else None
             attachment = state.observation.attachments.get(port_id) if state and state.observation else None
-            nodes = nodes_to_know(port, board.intent)
+            segment_id = port.binding.segment_id if port.binding else ""
+            known = nodes_to_know(port, board.intent)
+            nodes = with_transit(board.intent, port.network_id, segment_id, known, board.transit)
             return {
                 "id": port_id,
                 "status": status.status,

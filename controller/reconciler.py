@@ -62,6 +62,8 @@ class Reconciler:
         self.board = Board(clock)
         self._feed, self._nodes, self._compiler, self._switches = feed, nodes, compiler, switches
         self._pace, self._spawn, self._fabric = pace, spawn, fabric
+        if fabric is not None:
+            self.board.transit = fabric.members
         self._events = Mailbox("node events", spawn)
         self._statuses = StatusWriter(self.board, nodes, spawn)
         self._loops: set[str] = set()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from controller.intent import Intent
 from controller.local_links import link_on
-from controller.model import Node, NodeKind, Port
+from controller.model import PHYSICAL_TYPES, Node, NodeKind, Port
 from controller.node_state import NodeState
 from legacy_agent.host_plan import device_name
 
@@ -18,6 +18,8 @@ SHOWN = 5
 """Reasons that are written out."""
 
 StateOf = Callable[[str], NodeState | None]
+Transit = Callable[[str], Collection[str]]
+"""Switch -> the switches that its links reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,24 @@ class PortStatus:
 
     status: str
     reason: str = ""
+
+
+def nobody(_node_id: str) -> Collection[str]:
+    """No links between switches."""
+    return ()
+
+
+def with_transit(
+    intent: Intent, network_id: str, segment_id: str, carriers: Iterable[Node], transit: Transit
+) -> Iterable[Node]:
+    """The carriers of a segment and the switches whose links may carry it for them."""
+    network = intent.networks.get(network_id)
+    segment = network.segment(segment_id) if network is not None else None
+    if segment is None or segment.network_type not in PHYSICAL_TYPES:
+        return carriers
+    found = {node.id: node for node in carriers}
+    members = {member for node_id in list(found) for member in transit(node_id)}
+    return {**found, **{member: intent.nodes[member] for member in members if member in intent.nodes}}.values()
 
 
 class WaitKey(NamedTuple):
@@ -52,12 +72,12 @@ class Look:
     kept: it does not follow changes.
 
     ACTIVE needs the endpoint present with its link up, and every connected node that carries the port's network by
-    the same segment to have acknowledged the port's newest change. Nodes that are not connected cannot hold a port
-    back; their own ports are DOWN.
+    the same segment, or whose links may carry it for them (``transit``), to have acknowledged the port's newest
+    change. Nodes that are not connected cannot hold a port back; their own ports are DOWN.
     """
 
-    def __init__(self, intent: Intent, state_of: StateOf) -> None:
-        self._intent, self._state_of = intent, state_of
+    def __init__(self, intent: Intent, state_of: StateOf, transit: Transit = nobody) -> None:
+        self._intent, self._state_of, self._transit = intent, state_of, transit
         self._missing: dict[WaitKey, Mapping[str, str]] = {}
         self._texts: dict[tuple[WaitKey, ...], str] = {}
 
@@ -90,7 +110,8 @@ class Look:
 
     def _nodes(self, key: WaitKey) -> Iterable[Node]:
         if not key.one_node:
-            return self._intent.carriers_by(key.network_id, key.place)
+            carriers = self._intent.carriers_by(key.network_id, key.place)
+            return with_transit(self._intent, key.network_id, key.place, carriers, self._transit)
         node = self._intent.nodes.get(key.place)
         return () if node is None else (node,)
 

@@ -121,7 +121,7 @@ class StatusWriter:
     def status_of(self, port: Port) -> PortStatus:
         """The status of a port as of now."""
         with self._board.changed:
-            look = Look(self._board.intent, self._board.known)
+            look = Look(self._board.intent, self._board.known, self._board.transit)
             return look.status(port, self._asked.get(port.id, AT_START))
 
     def later(self, ports: Iterable[str], seconds: float) -> None:
@@ -158,7 +158,7 @@ class StatusWriter:
         """What is to be written of these ports."""
         decided, now = {}, time.monotonic()
         with self._board.changed:
-            look = Look(self._board.intent, self._board.known)
+            look = Look(self._board.intent, self._board.known, self._board.transit)
             for port_id in ports:
                 port = self._board.intent.ports.get(port_id)
                 if port is None:

@@ -1,0 +1,123 @@
+"""The fabric's thread: probes go out, links come in, switches follow; a port waits for transit switches."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Mapping
+
+from controller.fabric import FabricControl
+from controller.model import (
+    Attachment,
+    Fabric,
+    Network,
+    Node,
+    NodeKind,
+    Observation,
+    PortView,
+    Segment,
+    switch_node_id,
+)
+from controller.node_state import NodeState
+from controller.status import Asked, Look
+from tests.support.scenarios import State, intent_of, make_port, switch_node
+from tests.unit.topology.cabling import end
+from topology.discovery import Pace
+from topology.events import EventLog
+from topology.fabric import Topology
+from topology.links import End
+
+ONE, TWO, THREE = (switch_node_id(number) for number in (1, 2, 3))
+CABLES = {end(1, 1): end(2, 1), end(2, 1): end(1, 1), end(2, 2): end(3, 1), end(3, 1): end(2, 2)}
+
+
+class Bed:
+    """A control whose probes come in at the other end of the cable."""
+
+    def __init__(self, hold: float = 0.0) -> None:
+        events = EventLog()
+        topology = Topology(b"key", Pace(), {"physnet1": (0, 4094)}, events)
+        self.control = FabricControl(
+            topology, events, hold, lambda run: threading.Thread(target=run, daemon=True).start()
+        )
+        self.touched: list[set[str]] = []
+        self.sent: list[End] = []
+
+    def __enter__(self) -> Bed:
+        self.control.start(self._send, self._touch)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.control.stop()
+
+    def tell(self, node_id: str, ports: Collection[int], tenants: Collection[int] = ()) -> None:
+        self.control.ports_seen(node_id, {number: PortView(f"p{number}", True) for number in ports})
+        attached = {f"port{number}": Attachment(f"port{number}", f"p{number}", number) for number in tenants}
+        self.control.observed(Observation(node_id, attached))
+
+    def _send(self, node_id: str, port: int, frame: bytes) -> bool:
+        self.sent.append(End(node_id, port))
+        other = CABLES.get(End(node_id, port))
+        if other is not None:
+            self.control.frame_seen(other.node_id, other.port, frame)
+        return other is not None
+
+    def _touch(self, nodes: Mapping[str, Collection[str] | None]) -> int:
+        self.touched.append(set(nodes))
+        return 0
+
+
+def eventually(condition) -> None:  # type: ignore[no-untyped-def]
+    until = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def line(bed: Bed) -> None:
+    bed.tell(ONE, (1, 7), tenants=(7,))
+    bed.tell(TWO, (1, 2))
+    bed.tell(THREE, (1, 7), tenants=(7,))
+
+
+def test_links_are_found_and_switches_asked() -> None:
+    with Bed() as bed:
+        line(bed)
+        eventually(lambda: len(bed.control.links()) == 2)
+        assert bed.control.members(ONE) == {ONE, TWO, THREE}
+        assert bed.control.path(ONE, THREE) == [ONE, TWO, THREE]
+        assert set().union(*bed.touched) == {ONE, TWO, THREE}
+        assert {(where.node_id, where.port) for where in bed.sent} == {(ONE, 1), (TWO, 1), (TWO, 2), (THREE, 1)}
+        bed.control.ports_seen(TWO, {1: PortView("p1", False), 2: PortView("p2", True)})
+        eventually(lambda: len(bed.control.links()) == 1)
+        assert bed.control.events()["totals"]["link-down"] == 1
+
+
+def test_nothing_is_probed_before_it_is_known_what_is_plugged_in() -> None:
+    with Bed() as bed:
+        bed.control.ports_seen(ONE, {1: PortView("p1", True), 7: PortView("p7", True)})
+        time.sleep(0.2)
+        assert bed.sent == []
+        assert bed.control.view(ONE) is None
+
+
+def test_a_switch_keeps_its_program_until_links_had_time_to_be_found() -> None:
+    with Bed(hold=0.3) as bed:
+        line(bed)
+        assert bed.control.view(TWO) is None
+        eventually(lambda: bed.control.view(TWO) is not None)
+        assert bed.control.view(TWO) != Fabric()
+
+
+def test_a_port_is_not_active_before_the_switch_between_knows_it() -> None:
+    network = Network("net", 1, (Segment("seg", "vlan", "physnet1", 100),))
+    nodes: dict[str, Node] = {node.id: node for node in map(switch_node, (1, 2, 3))}
+    port = make_port(network, 5, nodes[ONE])
+    intent = intent_of(State({"net": network}, nodes, {port.id: port}))
+    states = {node_id: NodeState(node_id, connected=True, asked=5, acknowledged=5) for node_id in nodes}
+    states[ONE].observation = Observation(ONE, {port.id: Attachment(port.id, "v", 7)})
+    states[TWO].acknowledged = 4
+    assert nodes[TWO].kind is NodeKind.SWITCH
+    assert Look(intent, states.get).status(port, Asked(5, 5)).status == "ACTIVE"
+    linked = Look(intent, states.get, lambda _node: {ONE, TWO, THREE}).status(port, Asked(5, 5))
+    assert (linked.status, linked.reason) == ("BUILD", "waiting for node sw2 to acknowledge")
