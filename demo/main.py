@@ -91,9 +91,7 @@ def build_and_check(datacentre: DataCentre, progress: Progress) -> bool:
     progress.say("traffic checked between all pairs of VMs\n")
     print(matrix.table(results, {spec.name: str(spec) for spec in NETWORKS}))
     problems = matrix.problems(results)
-    print(
-        "\nEach n/m: n of m ordered pairs of VMs, or of m transfers of 1 MB. A broadcast counts when it came exactly once."
-    )
+    print("\nn/m: of m ordered pairs of VMs, or transfers of 1 MB. A broadcast counts when it came exactly once.")
     verdict = "All well: every pair within a network talks, nothing crosses between networks."
     print("\n".join(problems) or verdict, flush=True)
     return not problems
