@@ -5,22 +5,33 @@ Tasks return what they got (``found``) and the fault that ended them (``error``)
 
 from __future__ import annotations
 
+import random
 import traceback
+import uuid
 from collections.abc import Callable
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
-from neutron_lib.exceptions import Conflict, IpAddressGenerationFailure, NeutronException, NoNetworkAvailable
+from neutron_lib.exceptions import (
+    Conflict,
+    IpAddressGenerationFailure,
+    NeutronException,
+    NoNetworkAvailable,
+    OverQuota,
+)
 
 from controller.db.feed import StoreFeed
 from controller.model import NodeKind
+from controller.plugin.api import Query
+from controller.plugin.faults import SubnetAllocationError
 from controller.plugin.plugin import Plugin, open_store
 from mechanisms.manager import MechanismManager
 from tests.support.store import ADMIN, EasyMechanism, configuration
 from typedrivers.manager import TypeManager
 
 LIMIT = 2_000
+STEPS = 60
 
 
 def plugin(url: str) -> Plugin:
@@ -88,11 +99,83 @@ def follow(made: Plugin, count: str) -> dict[str, Any]:
     return {"found": seen}
 
 
+def limited(made: Plugin, argument: str) -> dict[str, Any]:
+    """Resources of project ``red`` until its quota is used up: ``<resource> <network id or pool id>``."""
+    resource, _, other = argument.partition(" ")
+    bodies: dict[str, dict[str, Any]] = {
+        "network": {},
+        "port": {"network_id": other},
+        "rbac_policy": {"object_type": "network", "object_id": other, "action": "access_as_shared"},
+    }
+    found: list[Any] = []
+    while len(found) < LIMIT:
+        body = {**bodies[resource], "project_id": "red", "target_tenant": str(uuid.uuid4())}
+        try:
+            found.append(made.create(ADMIN, resource, body)["id"])
+        except OverQuota as error:
+            return {"found": found, "error": failure(error)}
+    return {"found": found}
+
+
+def subnets(made: Plugin, pool_id: str) -> dict[str, Any]:
+    """Subnets from one pool, each on a network of its own, until the pool is empty."""
+    found: list[Any] = []
+    while len(found) < LIMIT:
+        network = made.create(ADMIN, "network", {})
+        try:
+            subnet = made.create(ADMIN, "subnet", {"network_id": network["id"], "subnetpool_id": pool_id})
+        except SubnetAllocationError as error:
+            return {"found": found, "error": failure(error)}
+        found.append(subnet["cidr"])
+    return {"found": found}
+
+
+def churn(made: Plugin, argument: str) -> dict[str, Any]:
+    """Networks, subnets, ports, bindings and policies come and go; faults that clients can get are counted."""
+    seed, pool_id = argument.split()
+    chance = random.Random(int(seed))
+    faults: list[Any] = []
+
+    def one(resource: str) -> str | None:
+        found = made.list(ADMIN, resource, Query(limit=20))
+        return str(chance.choice(found)["id"]) if found else None
+
+    def port(network: str) -> None:
+        fresh = made.create(ADMIN, "port", {"network_id": network, "binding:host_id": "h1", "project_id": "red"})
+        made.create(ADMIN, "port_binding", {"port_id": fresh["id"], "host": "h2"})
+        if chance.random() < 0.5:
+            made.update(ADMIN, "port_binding", f"{fresh['id']}/h2", {"status": "ACTIVE"})
+
+    def share(network: str) -> None:
+        policy = {"object_type": "network", "object_id": network, "action": "access_as_shared"}
+        made.create(ADMIN, "rbac_policy", {**policy, "target_tenant": chance.choice(("red", "*"))})
+
+    steps: dict[str, Callable[[], object]] = {
+        "network": lambda: made.create(ADMIN, "network", {"project_id": "blue"}),
+        "subnet": lambda: made.create(ADMIN, "subnet", {"network_id": one("network") or "", "subnetpool_id": pool_id}),
+        "port": lambda: port(one("network") or ""),
+        "ports": lambda: port(one("network") or ""),
+        "share": lambda: share(one("network") or ""),
+        "tag": lambda: made.update(ADMIN, "network", one("network") or "", {"add_tags": [chance.choice("abcdef")]}),
+        **{f"delete {resource}": (lambda resource=resource: made.delete(ADMIN, resource, one(resource) or ""))  # type: ignore[misc]
+           for resource in ("network", "subnet", "port", "rbac_policy")},
+    }  # fmt: skip
+    for _ in range(STEPS):
+        try:
+            steps[chance.choice(list(steps))]()
+        except NeutronException as error:
+            faults.append(type(error).__name__)
+    return {"found": faults}
+
+
 TASKS: dict[str, Callable[[Plugin, str], dict[str, Any]]] = {
     "networks": networks,
     "segments": segments,
     "ports": ports,
     "follow": follow,
+    "limited": limited,
+    "subnets": subnets,
+    "churn": churn,
 }
 
 

@@ -1,0 +1,165 @@
+"""Bindings on several hosts, segment ranges, quotas, tags, and revisions that move only when something changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from neutron_lib import exceptions as faults
+from neutron_lib.exceptions import network_segment_range as range_faults
+
+from controller.plugin.api import Query
+from controller.plugin.context import RequestContext
+from controller.plugin.faults import PortBindingError, RevisionNumberConstraintFailed
+from tests.support.store import ADMIN, World, host_facts
+
+
+def bind(world: World, port: dict[str, Any], host: str, **body: Any) -> dict[str, Any]:
+    return world.plugin.create(ADMIN, "port_binding", {"port_id": port["id"], "host": host, **body})
+
+
+def activate(world: World, port: dict[str, Any], host: str) -> dict[str, Any]:
+    return world.plugin.update(ADMIN, "port_binding", f"{port['id']}/{host}", {"status": "ACTIVE"})
+
+
+def test_only_the_active_binding_is_intent(world: World) -> None:
+    for number in (1, 2):
+        world.plugin.node_seen(host_facts(number))
+    port = world.port(world.network(), "h1")
+    before = world.model(port)
+    bind(world, port, "h2")
+    assert world.model(port) == before
+    activate(world, port, "h2")
+    moved = world.model(port).binding
+    assert moved is not None
+    assert moved.node_id == "host:h2"
+    activate(world, port, "h1")
+    assert {item["host"]: item["status"] for item in
+            world.plugin.list(ADMIN, "port_binding", Query(filters={"port_id": [port["id"]]}))} == {
+        "h1": "ACTIVE", "h2": "INACTIVE"}  # fmt: skip
+    world.delete("port", port)
+
+
+def test_the_first_binding_is_active(world: World) -> None:
+    world.plugin.node_seen(host_facts(1))
+    port = world.port(world.network())
+    assert bind(world, port, "h1")["status"] == "ACTIVE"
+    assert world.get("port", port)["binding:host_id"] == "h1"
+
+
+def test_a_binding_that_cannot_be_is_refused_with_the_reason(world: World) -> None:
+    world.plugin.node_seen(host_facts(1))
+    world.plugin.node_seen(host_facts(2, tunnel_types=frozenset(), tunnel_ip=None))
+    port = world.port(world.network(), "h1")
+    with pytest.raises(PortBindingError, match="no vxlan on h2"):
+        bind(world, port, "h2")
+    with pytest.raises(faults.PortBindingNotFound):
+        activate(world, port, "h2")
+    with pytest.raises(faults.PortBindingAlreadyActive):
+        activate(world, port, "h1")
+
+
+def segment_range(world: World, **body: Any) -> dict[str, Any]:
+    return world.plugin.create(ADMIN, "network_segment_range", body)
+
+
+def test_ranges_of_vlans_are_per_physical_network(world: World) -> None:
+    own = segment_range(world, network_type="vlan", physical_network="physnet3", minimum=7, maximum=8)
+    assert world.provider("vlan", "physnet3")["provider:segmentation_id"] == 7
+    segment_range(world, network_type="vlan", physical_network="physnet1", minimum=7, maximum=8)
+    with pytest.raises(range_faults.NetworkSegmentRangeOverlaps):
+        segment_range(world, network_type="vlan", physical_network="physnet3", minimum=8, maximum=9)
+    assert world.get("network_segment_range", own)["available"] == [8]
+
+
+def test_a_full_own_range_falls_back_to_everybodys(world: World) -> None:
+    segment_range(world, network_type="vxlan", minimum=1, maximum=2, shared=False, project_id="red")
+    numbers = [world.network(project_id=project)["provider:segmentation_id"] for project in ("", "red", "red", "red")]
+    assert numbers[0] == 3
+    assert sorted(numbers[1:3]) == [1, 2]
+    assert numbers[3] not in (1, 2)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"network_type": "vxlan", "minimum": 5, "maximum": 4},
+        {"network_type": "vxlan", "minimum": 1, "maximum": 2**24},
+        {"network_type": "vlan", "minimum": 1, "maximum": 2},
+        {"network_type": "vlan", "physical_network": "nowhere", "minimum": 1, "maximum": 2},
+        {"network_type": "flat", "minimum": 1, "maximum": 2},
+        {"network_type": "vxlan", "minimum": 1, "maximum": 2, "shared": False},
+    ],
+)
+def test_unsound_ranges(world: World, body: dict[str, Any]) -> None:
+    with pytest.raises((faults.InvalidInput, faults.BadRequest)):
+        segment_range(world, **body)
+
+
+def test_a_range_of_every_gre_key_is_shown_in_no_time(world: World) -> None:
+    wide = segment_range(world, network_type="gre", minimum=51, maximum=2**32 - 1)
+    assert wide["available"][0] == 51
+    assert len(wide["available"]) < 10_000
+
+
+def test_configured_ranges_are_shown_and_stay(world: World) -> None:
+    found = world.plugin.list(ADMIN, "network_segment_range", Query(filters={"network_type": ["vlan"]}))
+    assert [(item["physical_network"], item["minimum"], item["maximum"]) for item in found] == [
+        ("physnet1", 100, 199), ("physnet2", 100, 109)]  # fmt: skip
+    for write in (lambda: world.update("network_segment_range", found[0], name="x"),
+                  lambda: world.delete("network_segment_range", found[0])):  # fmt: skip
+        with pytest.raises(range_faults.NetworkSegmentRangeDefaultReadOnly):
+            write()
+    assert world.plugin.list(RequestContext(project_id="red"), "network_segment_range", Query()) == []
+
+
+def test_a_bulk_create_counts_as_a_whole(world: World) -> None:
+    world.plugin.update(ADMIN, "quota", "red", {"network": 2})
+    with pytest.raises(faults.OverQuota):
+        world.plugin.create_bulk(ADMIN, "network", [{"project_id": "red"}] * 3)
+    assert len(world.plugin.create_bulk(ADMIN, "network", [{"project_id": "red"}] * 2)) == 2
+    world.plugin.update(ADMIN, "quota", "red", {"network": -1})
+    world.network(project_id="red")
+
+
+def test_tags(world: World) -> None:
+    network = world.network()
+    changed = world.update("network", network, tags=["b", "a"])
+    assert (changed["tags"], changed["revision_number"]) == (["a", "b"], network["revision_number"] + 1)
+    with pytest.raises(faults.InvalidInput):
+        world.update("network", network, add_tags=["x" * 256])
+    with pytest.raises(faults.InvalidInput):
+        world.update("network", network, tags=[f"t{number}" for number in range(51)])
+    with pytest.raises(faults.NotFound):
+        world.update("network", network, remove_tags=["c"])
+
+
+@pytest.mark.parametrize("resource", ["network", "subnet", "port", "subnetpool", "segment"])
+def test_a_revision_moves_with_every_change_and_no_other_write(world: World, resource: str) -> None:
+    network = world.network()
+    item = {
+        "network": lambda: network,
+        "subnet": lambda: world.subnet(network),
+        "port": lambda: world.port(network, name="p"),
+        "subnetpool": lambda: world.plugin.create(ADMIN, "subnetpool", {"name": "p", "prefixes": ["10.0.0.0/8"]}),
+        "segment": lambda: world.plugin.list(ADMIN, "segment", Query())[0],
+    }[resource]()
+    item, revision = world.get(resource, item), world.feed.latest()
+    world.clock.forward(5)
+    assert world.update(resource, item, name=item["name"], description="") == item
+    assert world.feed.latest() == revision
+    changed = world.update(resource, item, description="new")
+    assert changed["revision_number"] == item["revision_number"] + 1
+    assert changed["updated_at"] > item["updated_at"]
+    with pytest.raises(RevisionNumberConstraintFailed):
+        world.plugin.delete(ADMIN, resource, item["id"], if_match=item["revision_number"])
+    assert world.get(resource, item) == changed
+
+
+def test_words_about_a_port_are_no_change_of_intent(world: World) -> None:
+    port = world.port(world.network())
+    before = world.model(port).revision
+    world.update("port", port, name="x", tags=["a"], description="d", extra_dhcp_opts=[])
+    assert world.model(port).revision == before
+    world.update("port", port, admin_state_up=False)
+    assert world.model(port).revision > before
