@@ -95,7 +95,7 @@ class Transaction:
     def is_recorded(self, session: Session, revision: int) -> bool:
         """Whether the feed has this transaction's record at a revision, seen from another session."""
         columns = (FeedRow.resource, FeedRow.object_id, FeedRow.at)
-        there = set(session.execute(select(*columns).where(FeedRow.revision == revision)).tuples())
+        there = {tuple(row) for row in session.execute(select(*columns).where(FeedRow.revision == revision))}
         return there == {(resource, object_id, self.now) for resource, object_id in self._touched}
 
     def _stamp_ports(self, revision: int) -> None:
