@@ -5,7 +5,6 @@ PY      := $(VENV)/bin/python
 PYTEST  := $(PY) -m pytest -q
 SANDBOX := $(PY) -m tests.support.sandbox
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
-export PYTHONDONTWRITEBYTECODE := 1
 
 APT := openvswitch-switch user-mode-linux iproute2 kmod procps postgresql python3-venv
 
