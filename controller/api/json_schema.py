@@ -48,6 +48,11 @@ UNTOLD: Mapping[str, Schema] = {
     "service_types": TEXTS,
     "security_groups": TEXTS,
     "configurations": OBJECT,
+    "used": OBJECT,
+    "total_ips": WHOLE,
+    "used_ips": WHOLE,
+    "subnet_ip_availability": {"type": "array", "items": OBJECT},
+    "ip_availability_details": OBJECT,
     "resource_request": OBJECT,
     "resources_synced": {"type": "boolean"},
 }

@@ -121,7 +121,8 @@ def _subnets(session: Session) -> Iterator[Finding]:
 
 def _addresses(session: Session) -> Iterator[Finding]:
     cidrs = {row.id: (row.network_id, ipaddress.ip_network(row.cidr)) for row in session.scalars(_SUBNETS)}
-    ports: dict[str, str] = dict(session.execute(select(PortRow.id, PortRow.network_id)).tuples())
+    found = session.execute(select(PortRow.id, PortRow.network_id))
+    ports: dict[str, str] = {port_id: network_id for port_id, network_id in found}  # noqa: C416 - a result has keys()
     columns = (IpRow.port_id, IpRow.subnet_id, IpRow.address, IpRow.network_id)
     for port_id, subnet_id, address, network_id in session.execute(select(*columns)):
         subnet_network, cidr = cidrs.get(subnet_id, (network_id, None))

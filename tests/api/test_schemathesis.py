@@ -62,7 +62,7 @@ def test_answers_are_as_described(described: BaseSchema) -> None:
 
         try:
             check()
-        except Exception as error:
+        except (Exception, BaseExceptionGroup) as error:
             failed[operation.label] = str(error)
     assert not failed, "\n\n".join(f"{label}:\n{text}" for label, text in failed.items())
     assert len(operations) > 30

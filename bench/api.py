@@ -1,0 +1,190 @@
+"""The northbound API under one client: requests per second and milliseconds of CPU per request.
+
+One process, PostgreSQL, the WSGI application called without a socket, CPU by the process's own clock (the database's
+is not counted, as it was not for the figures below). Printed beside each figure: how many times fewer than Neutron 29
+(ML2, MariaDB, one worker) took on a comparable machine.
+
+    python -m bench.api [--repeat N] [--ports N,N] [--storm SECONDS] [--profile OPERATION]
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import logging
+import pstats
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from webob import Request
+
+from controller import config
+from controller.api.wsgi import make_application
+from controller.db.session import Store
+from controller.model import NodeFacts, NodeKind
+from controller.plugin.audit import audit
+from controller.plugin.context import system_context
+from controller.plugin.plugin import Plugin, open_store
+from mechanisms.manager import MechanismManager
+from tests.support import postgres
+from tests.support.storm import Faults, failing, storm
+from tests.unit.api.fakes import FakeIsthmus
+from typedrivers.manager import TypeManager
+
+NEUTRON = {"create": 100.0, "bulk create of 100": 10_000.0, "show": 15.0, "list of 1000": 620.0, "bind": 155.0}
+"""Milliseconds of CPU."""
+AIM = 20
+"""How many times fewer we want to take."""
+
+CONFIGURATION = """\
+[database]
+connection = {url}
+[ml2]
+project_network_types = vxlan
+[ml2_type_vxlan]
+vni_ranges = 1:1000000
+[quotas]
+quota_port = -1
+quota_network = -1
+quota_subnet = -1
+"""
+HOST = NodeFacts(
+    id="host:web1",
+    kind=NodeKind.HOST,
+    host="web1",
+    mechanisms=("linuxbridge",),
+    tunnel_ip="192.0.2.1",
+    tunnel_types=frozenset({"vxlan"}),
+    physical_networks={},
+)
+ADMIN = system_context()
+
+
+@dataclass(frozen=True)
+class Bed:
+    """The application with one host and one network that has a /12."""
+
+    application: Any
+    store: Store
+    network: str
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON of a request that went well."""
+        request = Request.blank(f"/v2.0/{path}", method=method, headers={"X-Project-Id": "bench"})
+        if body is not None:
+            request.body, request.content_type = json.dumps(body).encode(), "application/json"
+        response = request.get_response(self.application)
+        if response.status_int >= 400:
+            raise RuntimeError(f"{method} {path}: {response.status_int} {response.text}")
+        return response.json if response.body else None
+
+    def port(self) -> str:
+        """A new port."""
+        return str(self.send("POST", "ports", {"port": {"network_id": self.network}})["port"]["id"])
+
+    def fill(self, wanted: int) -> None:
+        """Have so many ports."""
+        there = len(self.send("GET", "ports?fields=id")["ports"])
+        while there < wanted:
+            some = min(500, wanted - there)
+            self.send("POST", "ports", {"ports": [{"network_id": self.network}] * some})
+            there += some
+
+
+def bed(url: str, directory: Path) -> Bed:
+    """Set everything up."""
+    path = directory / "isthmus.conf"
+    path.write_text(CONFIGURATION.format(url=url))
+    conf = config.load(["--config-file", str(path)])
+    types = TypeManager.load(conf)
+    store = open_store(conf, types)
+    plugin = Plugin(conf, store, types, MechanismManager.load(conf.ml2.mechanism_drivers))
+    plugin.node_seen(HOST)
+    network = plugin.create(ADMIN, "network", {"name": "bench", "project_id": "bench"})["id"]
+    subnet = {"network_id": network, "ip_version": 4, "cidr": "10.64.0.0/12", "project_id": "bench"}
+    plugin.create(ADMIN, "subnet", subnet)
+    return Bed(make_application(conf, plugin, FakeIsthmus()), store, network)
+
+
+def measure(name: str, times: int, action: Callable[[], object], profiled: str | None) -> None:
+    """Run an action so often (once before, uncounted), and print what it cost."""
+    action()
+    profile = cProfile.Profile() if name == profiled else None
+    if profile:
+        profile.enable()
+    began, cpu = time.perf_counter(), time.process_time()
+    for _ in range(times):
+        action()
+    wall, used = (time.perf_counter() - began) / times, (time.process_time() - cpu) / times * 1000
+    line = f"{name:22} {1 / wall:9.1f}/s {used:10.2f} ms CPU"
+    if name in NEUTRON:
+        ratio = NEUTRON[name] / used
+        line += f"   Neutron {NEUTRON[name]:8.0f} ms: 1/{ratio:.0f}{'' if ratio >= AIM else f'  (aim: 1/{AIM})'}"
+    print(line, flush=True)
+    if profile:
+        profile.disable()
+        pstats.Stats(profile, stream=sys.stdout).sort_stats("cumulative").print_stats(70)
+
+
+def ports(here: Bed, repeat: int, sizes: Sequence[int], profiled: str | None) -> None:
+    """Every operation on ports."""
+
+    def run(name: str, times: int, action: Callable[[], object]) -> None:
+        measure(name, times, action, profiled)
+
+    run("create", repeat, here.port)
+    made = [here.port() for _ in range(repeat + 2)]
+    left = iter(made)
+    run("show", repeat, lambda: here.send("GET", f"ports/{made[0]}"))
+    names = iter(range(repeat + 2))
+    run("update", repeat, lambda: here.send("PUT", f"ports/{made[0]}", {"port": {"name": f"n{next(names)}"}}))
+    run("bind", repeat, lambda: here.send("PUT", f"ports/{next(left)}", {"port": {"binding:host_id": "web1"}}))
+    left_to_delete = iter(made)
+    run("delete", repeat, lambda: here.send("DELETE", f"ports/{next(left_to_delete)}"))
+    many = {"ports": [{"network_id": here.network} for _ in range(100)]}
+    run("bulk create of 100", max(3, repeat // 50), lambda: here.send("POST", "ports", many))
+    for size in sizes:
+        here.fill(size)
+        run(f"list of {size}", 5 if size <= 1000 else 2, lambda size=size: here.send("GET", f"ports?limit={size}"))  # type: ignore[misc]
+
+
+def weather(here: Bed, seconds: float) -> None:
+    """Two hundred clients on a database that fails now and then."""
+    here.send("PUT", f"networks/{here.network}", {"network": {"shared": True}})
+    with failing(here.store.engine, Faults()) as faults:
+        outcome = storm(here.application, here.network, 200, seconds)
+    with here.store.read() as session:
+        found = audit(session)
+    print(f"storm: {outcome.requests} requests of 200 clients in {outcome.seconds:.0f} s; met {dict(faults.seen)}; "
+          f"server errors: {len(outcome.errors)}; the audit found {len(found)}")  # fmt: skip
+    for line in (outcome.errors + found)[:10]:
+        print(f"  {line}")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="bench.api", description=__doc__.splitlines()[0])
+    parser.add_argument("--repeat", type=int, default=200)
+    parser.add_argument("--ports", default="1000,10000", help="sizes of lists")
+    parser.add_argument(
+        "--storm", type=float, default=0.0, metavar="SECONDS", help="a storm of 200 clients afterwards"
+    )
+    parser.add_argument("--profile", metavar="OPERATION", help="print where an operation spends its time")
+    options = parser.parse_args()
+    logging.disable(logging.INFO)
+    with postgres.server() as url, tempfile.TemporaryDirectory() as directory:
+        here = bed(url, Path(directory))
+        ports(here, options.repeat, [int(size) for size in options.ports.split(",") if size], options.profile)
+        if options.storm:
+            weather(here, options.storm)
+        here.store.dispose()
+
+
+if __name__ == "__main__":
+    main()
