@@ -27,6 +27,8 @@ class Listing:
     model: Any
     columns: Mapping[str, Any]
     filters: Mapping[str, Filter] = field(default_factory=dict)
+    selection: Select[Any] | None = None
+    """What is read of each row to show it; None: the whole model."""
 
 
 def page(
@@ -34,13 +36,14 @@ def page(
 ) -> list[Any]:
     """The rows of a page. ``marker`` is the row after which it starts (before which, for ``page_reverse``)."""
     sorts = [(_sortable(listing, name), ascending != query.page_reverse) for name, ascending in _sorts(query)]
-    statement = select(listing.model).where(*visible, *conditions(listing, query.filters))
+    selection = select(listing.model) if listing.selection is None else listing.selection
+    statement = selection.where(*visible, *conditions(listing, query.filters))
     if marker is not None:
         statement = statement.where(_after(session, listing, sorts, marker))
     statement = statement.order_by(*(column.asc() if ascending else column.desc() for column, ascending in sorts))
     if query.limit is not None:
         statement = statement.limit(query.limit)
-    rows = list(session.scalars(statement))
+    rows = list(session.scalars(statement) if listing.selection is None else session.execute(statement))
     return rows[::-1] if query.page_reverse else rows
 
 
