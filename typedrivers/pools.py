@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neutron_lib.exceptions import NoNetworkFoundInMaximumAllowedAttempts
-from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, String, Table, delete, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, String, Table, delete, select
 from sqlalchemy.orm import Session
 
 from controller.db.base import Base
+from controller.db.insert import insert_if_free
 from typedrivers.intervals import Below, Interval, Pool, choose
 
 TRIES = 100
@@ -100,12 +100,7 @@ class IdPool:
     def take(self, session: Session, number: int, segment_id: str) -> bool:
         """Take exactly this id, inside the pool or not; False when somebody has it."""
         row = {**self.scope, self.number: number, "segment_id": segment_id}
-        try:
-            with session.begin_nested():
-                session.execute(insert(self.table).values(row))
-        except IntegrityError:
-            return False
-        return True
+        return insert_if_free(session, self.table, row)
 
     def holder(self, session: Session, number: int) -> str | None:
         """The segment that has an id."""

@@ -171,9 +171,17 @@ def _unbind(row: BindingRow, vif_type: str, refusal: str) -> None:
 def _bound(session: Session, row: BindingRow, node: NodeRow, bound: Bound, mechanism: str) -> None:
     key = row.port_key
     if row.node_id != node.id or key is None:
-        key = UsedIds(session, BindingRow.__table__, "port_key", {"node_id": node.id}).lowest_gap(PORT_KEYS)
+        key = _free_key(session, node)
     row.node_id, row.segment_id, row.mechanism, row.port_key = node.id, bound.segment_id, mechanism, key
     row.vif_type, row.vif_details, row.refusal = bound.vif_type, dict(bound.vif_details), ""
+
+
+def _free_key(session: Session, node: NodeRow) -> int | None:
+    """A number that no port has on the node: the one after the highest, which is found at once, or the lowest free."""
+    used = UsedIds(session, BindingRow.__table__, "port_key", {"node_id": node.id})
+    highest = used.highest(PORT_KEYS)
+    key = PORT_KEYS.first if highest is None else highest + 1
+    return key if key in PORT_KEYS else used.lowest_gap(PORT_KEYS)
 
 
 def _state(row: BindingRow) -> tuple[object, ...]:

@@ -9,15 +9,17 @@ import ipaddress
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from netaddr import EUI
 from neutron_lib import constants
 from neutron_lib import exceptions as faults
-from sqlalchemy import func, insert, select
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy import Table, bindparam, select
+from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import set_committed_value
 
 from controller.db.base import Address
+from controller.db.insert import insert_if_free
 from controller.db.models import IpRow, PortRow, SubnetRow
 from controller.plugin.api import Body
 from controller.plugin.bodies import address_of, invalid
@@ -27,6 +29,13 @@ from typedrivers.pools import TRIES
 
 AUTOMATIC_MODES = (constants.IPV6_SLAAC, constants.DHCPV6_STATELESS)
 PAGE = 1_000
+HIGHEST = (
+    select(IpRow.address)
+    .where(IpRow.subnet_id == bindparam("subnet"), IpRow.address.between(bindparam("first"), bindparam("last")))
+    .order_by(IpRow.address.desc())
+    .limit(1)
+)
+ADDRESSES = cast(Table, IpRow.__table__)
 
 Ip = tuple[SubnetRow, Address]
 
@@ -54,9 +63,8 @@ class UsedAddresses:
 
     def highest(self, interval: Interval) -> int | None:
         """One step from the upper end of the index."""
-        inside = IpRow.address.between(self._address(interval.first), self._address(interval.last))
-        statement = select(IpRow.address).where(IpRow.subnet_id == self.subnet.id, inside)
-        address = self.session.scalars(statement.order_by(IpRow.address.desc()).limit(1)).first()
+        ends = {"first": self._address(interval.first), "last": self._address(interval.last)}
+        address = self.session.scalar(HIGHEST, {"subnet": self.subnet.id, **ends})
         return None if address is None else int(address)
 
     def among(self, numbers: Sequence[int]) -> set[int]:
@@ -129,21 +137,22 @@ class Ipam:
         return False
 
     def _insert(self, session: Session, port: PortRow, subnet: SubnetRow, address: Address) -> bool:
-        mine = IpRow.port_id == port.id
+        """Store an address of a port that is in the database already, and in its row."""
+        present = list(port.ips)
         row = {
             "subnet_id": subnet.id,
             "address": address,
             "port_id": port.id,
             "network_id": port.network_id,
             "text": str(address),
-            "position": session.scalar(select(func.coalesce(func.max(IpRow.position) + 1, 0)).where(mine)),
+            "position": max((ip.position for ip in present), default=-1) + 1,
         }
-        try:
-            with session.begin_nested():
-                session.execute(insert(IpRow).values(row))
-        except IntegrityError:
+        if not insert_if_free(session, ADDRESSES, row):
             return False
-        session.expire(port, ["ips"])
+        taken = IpRow(**row)
+        make_transient_to_detached(taken)
+        session.add(taken)
+        set_committed_value(port, "ips", [*present, taken])
         return True
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from neutron_lib import exceptions as faults
 from neutron_lib.exceptions import allowedaddresspairs as pair_faults
-from sqlalchemy import ColumnElement, delete, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, bindparam, delete, or_, select
+from sqlalchemy.orm import Session, joinedload
 
 from controller.db.models import BindingRow, IpRow, NetworkRow, PortRow, SubnetRow
 from controller.db.transaction import Transaction
@@ -24,6 +24,11 @@ from controller.plugin.ipam import Ipam, is_automatic
 from controller.plugin.listing import Listing, one_of
 from controller.plugin.use_cases import Stored
 
+T = TypeVar("T")
+
+SAME_MAC = select(PortRow.id).where(
+    PortRow.network_id == bindparam("network"), PortRow.mac_address == bindparam("mac")
+)
 MAC_TRIES = 64
 MAX_HOST = 255
 
@@ -49,15 +54,15 @@ class Ports(Stored):
     def create(self, transaction: Transaction, context: RequestContext, body: Body) -> PortRow:
         """Store a port with its addresses and decide its binding."""
         session = transaction.session
-        network = visibility.find_network(session, context, body["network_id"])
+        network = _network(session, context, body["network_id"])
         row = self._row(session, context, network, body)
         _set_security(row, body)
         _set_wish(row.binding, body)
         transaction.created(row)
+        with session.no_autoflush:
+            self._binder.decide(transaction, row)
         session.flush()
         self._give_addresses(session, row, given(body, "fixed_ips"))
-        self._binder.decide(transaction, row)
-        session.flush()
         return row
 
     def _row(self, session: Session, context: RequestContext, network: NetworkRow, body: Body) -> PortRow:
@@ -103,7 +108,7 @@ class Ports(Stored):
         raise MacAddressGenerationFailure(net_id=network_id)
 
     def _give_addresses(self, session: Session, row: PortRow, wanted: Sequence[Body] | None) -> None:
-        subnets = subnets_of(session, row.network_id)
+        subnets = once(session, ("subnets", row.network_id), lambda: subnets_of(session, row.network_id))
         if wanted is None:
             self._ipam.give_automatic(session, row, subnets)
         else:
@@ -179,15 +184,31 @@ class Ports(Stored):
         }
 
 
+def once(session: Session, key: tuple[str, ...], find: Callable[[], T]) -> T:
+    """What a transaction that only creates ports needs to find only once: a bulk create asks for the same again and
+    again."""
+    known: dict[tuple[str, ...], Any] = session.info.setdefault("found once", {})
+    if key not in known:
+        known[key] = find()
+    found: T = known[key]
+    return found
+
+
+def _network(session: Session, context: RequestContext, network_id: str) -> NetworkRow:
+    def find() -> NetworkRow:
+        return visibility.find_network(session, context, network_id)
+
+    return once(session, ("network", context.project_id, str(context.sees_all), network_id), find)
+
+
 def subnets_of(session: Session, network_id: str) -> list[SubnetRow]:
     """The subnets of a network, oldest first."""
-    statement = select(SubnetRow).where(SubnetRow.network_id == network_id)
-    return list(session.scalars(statement.order_by(SubnetRow.created_at, SubnetRow.id)))
+    statement = select(SubnetRow).where(SubnetRow.network_id == network_id).options(joinedload(SubnetRow.pools))
+    return list(session.scalars(statement.order_by(SubnetRow.created_at, SubnetRow.id)).unique())
 
 
 def _has_mac(session: Session, network_id: str, mac: str) -> bool:
-    statement = select(PortRow.id).where(PortRow.network_id == network_id, PortRow.mac_address == mac)
-    return session.scalar(statement) is not None
+    return session.scalar(SAME_MAC, {"network": network_id, "mac": mac}) is not None
 
 
 def _set_security(row: PortRow, body: Body) -> None:

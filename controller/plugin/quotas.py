@@ -10,7 +10,7 @@ from typing import Any
 
 from neutron_lib.exceptions import InvalidQuotaValue, OverQuota
 from oslo_config import cfg
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from controller.db.locks import hold
@@ -44,22 +44,26 @@ class Quotas(Computed):
     def require(self, session: Session, resource: str, wanted: Mapping[str, int]) -> None:
         """Let each project have that many more. Raises OverQuota.
 
-        Creates of one resource in one project wait for each other when it has a limit, or both would count the same.
+        Creates of one resource in one project wait for each other, or two of them would count the same.
         """
         if resource not in COUNTED:
             return
         for project_id in sorted(filter(None, wanted)):
-            limit = self._limit(session, project_id, resource)
-            if limit == NO_LIMIT:
-                continue
             hold(session, "quota", project_id, resource)
-            if used(session, project_id, resource, limit + 1) + wanted[project_id] > limit:
+            limit, present = self._limit_and_usage(session, project_id, resource)
+            if limit != NO_LIMIT and present + wanted[project_id] > limit:
                 raise OverQuota(overs=[resource])
 
-    def _limit(self, session: Session, project_id: str, resource: str) -> int:
+    def _limit_and_usage(self, session: Session, project_id: str, resource: str) -> tuple[int, int]:
+        """Both in one statement; usage is not counted further than it matters."""
+        default = self.defaults[resource]
         chosen = QuotaRow.project_id == project_id, QuotaRow.resource == resource
-        own = session.scalar(select(QuotaRow.limit).where(*chosen))
-        return self.defaults[resource] if own is None else own
+        own = select(QuotaRow.limit).where(*chosen).scalar_subquery()
+        enough = 0 if default == NO_LIMIT else default + 1
+        limit, present = session.execute(select(own, _count(project_id, resource, enough).scalar_subquery())).one()
+        if limit is None or limit == default:
+            return default, int(present)
+        return int(limit), 0 if limit == NO_LIMIT else used(session, project_id, resource, limit + 1)
 
     def limits(self, session: Session, project_id: str) -> dict[str, int]:
         """Every limit of a project."""
@@ -134,6 +138,10 @@ class QuotaDetails(Computed):
 
 def used(session: Session, project_id: str, resource: str, enough: int | None = None) -> int:
     """How many a project has; counting ends at ``enough``."""
+    return int(session.scalar(_count(project_id, resource, enough)) or 0)
+
+
+def _count(project_id: str, resource: str, enough: int | None) -> Select[Any]:
     model = COUNTED[resource]
     rows = select(model.id).where(model.project_id == project_id).limit(enough)
-    return int(session.scalar(select(func.count()).select_from(rows.subquery())) or 0)
+    return select(func.count()).select_from(rows.subquery())

@@ -9,11 +9,13 @@ from neutron_lib.exceptions.agent import AgentNotFound
 
 from controller.errors import UnknownNode
 from controller.model import NodeKind, Port
+from controller.plugin import binding
 from controller.plugin.api import Query
 from controller.plugin.binding import switch_number
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import AgentInUse, Forbidden
 from tests.support.store import ADMIN, World, host_facts, switch_facts
+from typedrivers.intervals import Interval
 
 
 def bound(world: World, port: dict[str, Any]) -> tuple[str | None, str]:
@@ -100,7 +102,7 @@ def test_several_segments_bind_by_the_first_that_fits(world: World) -> None:
     assert [item.segment_id for item in chosen if item] == [segment.id for segment in model.segments]
 
 
-def test_port_keys_are_the_lowest_free_of_the_node(world: World) -> None:
+def test_port_keys_are_the_node_s_own_and_go_up(world: World) -> None:
     world.plugin.node_seen(host_facts(1))
     world.plugin.node_seen(host_facts(2))
     network = world.network()
@@ -114,10 +116,22 @@ def test_port_keys_are_the_lowest_free_of_the_node(world: World) -> None:
     assert [key(port) for port in ports] == [1, 2, 3]
     assert key(world.port(network, "h2")) == 1
     world.delete("port", ports[1])
-    assert key(world.port(network, "h1")) == 2
+    assert key(world.port(network, "h1")) == 4
     world.update("port", ports[0], **{"binding:host_id": "h2"})
     assert bound(world, ports[0]) == ("host:h2", "tap")
     assert key(ports[0]) == 2
+    world.delete("port", ports[2])
+
+
+def test_port_keys_are_given_again_when_the_highest_is_taken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binding, "PORT_KEYS", Interval(1, 3))
+    world.plugin.node_seen(host_facts(1))
+    network = world.network()
+    ports = [world.port(network, "h1") for _ in range(3)]
+    world.delete("port", ports[1])
+    found = world.model(world.port(network, "h1")).binding
+    assert found is not None
+    assert found.port_key == 2
 
 
 def test_clearing_the_host_unbinds(world: World) -> None:
