@@ -23,6 +23,7 @@ class UseCases(Protocol):
     """Parts of :meth:`state` that no plan depends on: their changes are no change of intent."""
 
     def find(self, session: Session, context: RequestContext, resource_id: str, lock: bool = False) -> Any: ...
+    def show(self, session: Session, context: RequestContext, resource_id: str) -> Body: ...
     def create(self, transaction: Transaction, context: RequestContext, body: Body) -> Any: ...
     def update(self, transaction: Transaction, context: RequestContext, row: Any, body: Body) -> None:
         """Change the row. That it changed is found out by :meth:`state`."""
@@ -55,6 +56,10 @@ class Stored:
         """Rows as the API shows them."""
         raise NotImplementedError
 
+    def show(self, session: Session, context: RequestContext, resource_id: str) -> Body:
+        """One as the API shows it. Raises its NotFound."""
+        return self.bodies(session, context, [self.find(session, context, resource_id)])[0]
+
     def list(self, session: Session, context: RequestContext, query: Query) -> list[Body]:
         """A page of what the caller sees and asks for."""
         marker = None if query.marker is None else self.find(session, context, query.marker)
@@ -86,6 +91,11 @@ class Computed:
     def bodies(self, session: Session, context: RequestContext, rows: Sequence[Any]) -> list[Body]:  # noqa: ARG002
         """They are what is shown already."""
         return list(rows)
+
+    def show(self, session: Session, context: RequestContext, resource_id: str) -> Body:
+        """One as the API shows it. Raises its NotFound."""
+        found: Body = self.find(session, context, resource_id)  # type: ignore[attr-defined]
+        return found
 
     def state(self, row: Any) -> Any:  # noqa: ARG002
         """No revision number."""
