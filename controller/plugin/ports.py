@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session, joinedload
 
 from controller.db.models import BindingRow, IpRow, NetworkRow, PortRow, SubnetRow
 from controller.db.transaction import Transaction
-from controller.plugin import visibility
+from controller.plugin import port_views, visibility
 from controller.plugin.addresses import MacSource, address_pairs, checked_mac
-from controller.plugin.api import Body
+from controller.plugin.api import Body, Query
 from controller.plugin.binding import Binder, wish
 from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain, standard
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import MacAddressGenerationFailure
 from controller.plugin.ipam import Ipam, is_automatic
-from controller.plugin.listing import Listing, one_of
+from controller.plugin.listing import Listing, one_of, page
 from controller.plugin.use_cases import Stored
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Ports(Stored):
 
     def __init__(self, ipam: Ipam, binder: Binder, macs: MacSource, new_id: Callable[[], str]) -> None:
         self._ipam, self._binder, self._macs, self._new_id = ipam, binder, macs, new_id
-        self.listing = Listing(PortRow, COLUMNS, FILTERS)
+        self.listing = Listing(PortRow, COLUMNS, FILTERS, port_views.SELECTION)
 
     def visible(self, context: RequestContext) -> list[ColumnElement[bool]]:
         """Whose ports the caller sees."""
@@ -151,37 +151,22 @@ class Ports(Stored):
         """As the API shows ports."""
         return [{**self.state(row), **standard(row)} for row in rows]
 
+    def show(self, session: Session, context: RequestContext, resource_id: str) -> Body:
+        """One as the API shows it. Raises PortNotFound."""
+        statement = port_views.SELECTION.where(PortRow.id == resource_id, *self.visible(context))
+        row = session.execute(statement).one_or_none()
+        if row is None:
+            raise faults.PortNotFound(port_id=resource_id)
+        return port_views.bodies(session, [row])[0]
+
+    def list(self, session: Session, context: RequestContext, query: Query) -> list[Body]:
+        """A page of what the caller sees and asks for."""
+        marker = None if query.marker is None else self.find(session, context, query.marker)
+        return port_views.bodies(session, page(session, self.listing, query, self.visible(context), marker))
+
     def state(self, row: Any) -> Body:
         """The port itself."""
-        binding = row.binding
-        return {
-            "description": row.description,
-            "tags": row.tags,
-            "name": row.name,
-            "network_id": row.network_id,
-            "project_id": row.project_id,
-            "tenant_id": row.project_id,
-            "mac_address": row.mac_address,
-            "admin_state_up": row.admin_state_up,
-            "device_id": row.device_id,
-            "device_owner": row.device_owner,
-            "status": row.status,
-            "status_reason": row.status_reason,
-            "port_security_enabled": row.port_security_enabled,
-            "fixed_ips": [{"subnet_id": ip.subnet_id, "ip_address": str(ip.address)} for ip in row.ips],
-            "allowed_address_pairs": [
-                {"mac_address": pair.mac_address, "ip_address": pair.ip_address} for pair in row.pairs
-            ],
-            "security_groups": [],
-            "data_plane_status": row.data_plane_status,
-            "propagate_uplink_status": row.propagate_uplink_status,
-            "extra_dhcp_opts": row.extra_dhcp_opts,
-            "binding:host_id": binding.host,
-            "binding:vnic_type": binding.vnic_type,
-            "binding:profile": binding.profile,
-            "binding:vif_type": binding.vif_type,
-            "binding:vif_details": binding.vif_details,
-        }
+        return port_views.state_of(row)
 
 
 def once(session: Session, key: tuple[str, ...], find: Callable[[], T]) -> T:
