@@ -94,8 +94,8 @@ class Computed:
 
     def show(self, session: Session, context: RequestContext, resource_id: str) -> Body:
         """One as the API shows it. Raises its NotFound."""
-        found: Body = self.find(session, context, resource_id)  # type: ignore[attr-defined]
-        return found
+        found = self.find(session, context, resource_id)  # type: ignore[attr-defined]
+        return self.bodies(session, context, [found])[0]
 
     def state(self, row: Any) -> Any:  # noqa: ARG002
         """No revision number."""
