@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ def create(text: str) -> Engine:
     )
 
 
+def _from_json(text: str) -> Any:
+    """JSON columns: nearly all are empty, and four of them are in every port of a list."""
+    if text == "[]":
+        return []
+    return {} if text == "{}" else json.loads(text)
+
+
 def _sqlite(url: URL) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise ConfigurationError("[database] connection needs the path of a file for SQLite: sqlite:////path/to/file")
@@ -51,7 +59,8 @@ def _sqlite(url: URL) -> Engine:
         raise ConfigurationError(
             f"[database] connection: the directory {directory} cannot be created: {error.strerror}"
         ) from error
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False})
+    arguments = {"timeout": BUSY_TIMEOUT, "check_same_thread": False}
+    engine = create_engine(url, connect_args=arguments, json_deserializer=_from_json)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -73,7 +82,9 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql(url: URL) -> Engine:
     try:
-        engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        engine = create_engine(
+            url, pool_pre_ping=True, pool_size=10, max_overflow=20, json_deserializer=_from_json
+        )
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"[database] connection: the driver {error.name} is not installed; pip install 'isthmus[postgresql]'"
