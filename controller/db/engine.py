@@ -82,9 +82,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql(url: URL) -> Engine:
     try:
-        engine = create_engine(
-            url, pool_pre_ping=True, pool_size=10, max_overflow=20, json_deserializer=_from_json
-        )
+        engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, json_deserializer=_from_json)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"[database] connection: the driver {error.name} is not installed; pip install 'isthmus[postgresql]'"

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from controller.db.models import BindingRow, IpRow, PairRow, PortRow
@@ -18,7 +18,7 @@ from controller.plugin.bodies import standard
 
 CHUNK = 1000
 
-SELECTION = select(
+SELECTION: Any = select(
     PortRow.id, PortRow.description, PortRow.created_at, PortRow.updated_at, PortRow.revision_number, PortRow.tags,
     PortRow.name, PortRow.network_id, PortRow.project_id, PortRow.mac_address, PortRow.admin_state_up,
     PortRow.device_id, PortRow.device_owner, PortRow.status, PortRow.status_reason, PortRow.port_security_enabled,
@@ -29,7 +29,7 @@ SELECTION = select(
 
 
 def state(row: Any, binding: Any, ips: Sequence[Body], pairs: Sequence[Body]) -> Body:
-    """What a port shows besides the standard attributes. ``row`` and ``binding`` are objects, or one row of columns."""
+    """What a port shows besides the standard attributes. ``row`` and ``binding`` are objects, or one row of both."""
     return {
         "description": row.description,
         "tags": row.tags,
@@ -65,7 +65,7 @@ def state_of(port: PortRow) -> Body:
     return state(port, port.binding, ips, pairs)
 
 
-def bodies(session: Session, rows: Sequence[Row[Any]]) -> list[Body]:
+def bodies(session: Session, rows: Sequence[Any]) -> list[Body]:
     """Rows of :data:`SELECTION` as the API shows ports."""
     ids = [row.id for row in rows]
     ips, pairs = _ips(session, ids), _pairs(session, ids)
