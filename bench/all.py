@@ -25,7 +25,8 @@ def single(name: str, run: Callable[..., Result], arguments: Sequence[object] = 
     print(f"{name}:", flush=True)
     began = time.monotonic()
     result = run(*arguments)
-    results.write([result])
+    if not result.written:
+        results.write([result])
     print(f"  {'met' if result.met else 'NOT MET'}: {result.bar} ({time.monotonic() - began:.0f} s)", flush=True)
     return 0 if result.met else 1
 

@@ -41,6 +41,8 @@ request_timeout = 60
 {extra}
 [ovsdb]
 enabled = {ovsdb}
+[ml2]
+project_network_types = vlan
 [ml2_type_vlan]
 network_vlan_ranges = {network}:1:4094
 """
@@ -113,14 +115,13 @@ class Controller:
 class Fleet:
     """Simulated switches in a few processes."""
 
-    def __init__(self, count: int, ports: int, processes: int = 2, options: Iterable[str] = ()) -> None:
-        first = 1
+    def __init__(self, count: int, ports: int, processes: int = 2, first: int = 1) -> None:
         share, rest = divmod(count, processes)
         self._processes = []
         for number in range(processes):
             size = share + (number < rest)
             command = [sys.executable, "-m", "bench.sim_switches", "--commands", "--port", str(OPENFLOW_PORT)]
-            command += ["--first", str(first), "--count", str(size), "--ports", str(ports), *options]
+            command += ["--first", str(first), "--count", str(size), "--ports", str(ports)]
             self._processes.append(
                 subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
             )
@@ -180,6 +181,15 @@ def wait_for(condition: Callable[[], object], what: str, timeout: float, tail: C
         if time.monotonic() > end:
             raise TimeoutError(f"not within {timeout:.0f} s: {what}\n{tail()}")
         time.sleep(0.05)
+
+
+def wait_for_quickly(condition: Callable[[], object], what: str, timeout: float) -> None:
+    """Poll every two milliseconds."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {timeout:.0f} s: {what}")
+        time.sleep(0.002)
 
 
 def quantile(values: Iterable[float], share: float) -> float:

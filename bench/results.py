@@ -25,6 +25,8 @@ class Result:
     met: bool = True
     rows: list[tuple[str, str, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    written: bool = False
+    """Whether its section is already in the file (a benchmark in a process of its own)."""
 
     def add(self, what: str, reference: str, measured: str, ratio: str = "") -> None:
         """One line of figures; printed at once."""

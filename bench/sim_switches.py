@@ -25,7 +25,7 @@ from typing import Any
 from bench.sim_switch import ECHO_REPLY, GENERIC, MULTIPART_REQUEST, PORT_DESC, Dropped, Faults, Make, SimSwitch
 
 READ = 1 << 18
-MOST_BATCHED = 64
+MOST_BATCHED = 4
 """Reads of one connection before the others get their turn."""
 
 

@@ -22,7 +22,7 @@ from os_ken.lib import hub
 from oslo_config import cfg
 from prometheus_client import CollectorRegistry
 
-from controller import config
+from controller import config, garbage
 from controller.api.wsgi import make_application
 from controller.db.feed import StoreFeed
 from controller.errors import ConfigurationError, IsthmusError
@@ -111,6 +111,8 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
     def start(self) -> None:
         """Start the parts; called by os-ken once every application exists."""
         super().start()
+        garbage.tune()
+        hub.spawn(garbage.collect_for_ever)
         _on_sigterm(self._close_parts)
         self._reconciler.start()
         self._southbound.start()

@@ -12,16 +12,25 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-STEPS = 128
-"""Things between two turns: about two milliseconds of the slowest loops."""
+SLICE = 0.001
+"""Seconds after which others have their turn."""
 
 
-def in_turns(items: Iterable[T], steps: int = STEPS) -> Iterator[T]:
-    """The same items; every so many others have their turn."""
-    left = steps
+class _Turn:
+    """When the present computation got its turn; one for the process, because computations call each other."""
+
+    began = 0.0
+
+
+def give_way() -> None:
+    """Let others have their turn if this one has lasted :data:`SLICE`."""
+    if time.monotonic() - _Turn.began > SLICE:
+        time.sleep(0)
+        _Turn.began = time.monotonic()
+
+
+def in_turns(items: Iterable[T]) -> Iterator[T]:
+    """The same items; every now and then others have their turn."""
     for item in items:
-        left -= 1
-        if not left:
-            left = steps
-            time.sleep(0)
+        give_way()
         yield item

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -143,12 +144,18 @@ def mac_text(value: int) -> str:
 
 def ipv4(text: str) -> int:
     """32-bit value of a dotted quad."""
-    return int(ipaddress.IPv4Address(text))
+    try:
+        return int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
+    except OSError as error:
+        raise ValueError(f"{text!r} is not an IPv4 address") from error
 
 
 def ipv6(text: str) -> int:
     """128-bit value of an IPv6 address."""
-    return int(ipaddress.IPv6Address(text))
+    try:
+        return int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
+    except OSError as error:
+        raise ValueError(f"{text!r} is not an IPv6 address") from error
 
 
 def link_local(mac_address: int) -> int:

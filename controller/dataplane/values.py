@@ -206,7 +206,7 @@ class Program:
     def digest(self) -> int:
         """The program hash: 64 bits, written to the ``stamp`` table."""
         digest = 0
-        for fragment in in_turns(self.fragments.values(), 16):
+        for fragment in in_turns(self.fragments.values()):
             digest ^= fragment.digest
         return digest
 

@@ -24,11 +24,13 @@ from controller.db.models import IpRow, PortRow, SubnetRow
 from controller.plugin.api import Body
 from controller.plugin.bodies import address_of, invalid
 from controller.plugin.faults import AllocationOnAutoAddressSubnet
-from typedrivers.intervals import Below, Interval, Pool, choose
+from typedrivers.intervals import Below, Interval, Pool, choose, stride
 from typedrivers.pools import TRIES
 
 AUTOMATIC_MODES = (constants.IPV6_SLAAC, constants.DHCPV6_STATELESS)
 PAGE = 1_000
+COMBED = 64
+"""Addresses per question while a nearly full subnet is searched."""
 HIGHEST = (
     select(IpRow.address)
     .where(IpRow.subnet_id == bindparam("subnet"), IpRow.address.between(bindparam("first"), bindparam("last")))
@@ -72,6 +74,20 @@ class UsedAddresses:
         wanted = IpRow.address.in_([self._address(number) for number in numbers])
         statement = select(IpRow.address).where(IpRow.subnet_id == self.subnet.id, wanted)
         return {int(address) for address in self.session.scalars(statement)}
+
+    def free_in_steps(self, first: int, last: int, step: int) -> int | None:
+        """A few dozen look-ups at a time."""
+        numbers: list[int] = []
+        while first <= last:
+            while first <= last and len(numbers) < COMBED:
+                numbers.append(first)
+                first += stride(first, step)
+            taken = self.among(numbers)
+            found = next((number for number in numbers if number not in taken), None)
+            if found is not None:
+                return found
+            numbers.clear()
+        return None
 
     def lowest_gap(self, interval: Interval) -> int | None:
         """Walks up the index, a page at a time, to the first address that is missing."""

@@ -37,7 +37,7 @@ ATTEMPTS = 64
 """How often the rest is tried again without what was refused; a switch may name one offender at a time."""
 
 
-PIECE = 2048
+PIECE = 1024
 """Messages wrapped and sent at once; while a switch takes them other sessions have their turn."""
 
 

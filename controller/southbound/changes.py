@@ -103,7 +103,7 @@ def instructions_of(program: Program, version: int) -> dict[int, bytes]:
     """Cookie -> the instructions as we encode them."""
     return {
         flow.cookie: _instructions(message)
-        for fragment in in_turns(program.fragments.values(), 16)
+        for fragment in in_turns(program.fragments.values())
         for flow, message in zip(fragment.flows, encode_fragment(fragment, version).flows, strict=True)
     }
 

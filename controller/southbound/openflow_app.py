@@ -34,6 +34,8 @@ BACKLOG = 4096
 UNANSWERED_ECHOES = 3
 """Echo requests without an answer after which a switch is held to be gone."""
 
+ECHO_REQUEST, ECHO_REPLY = 2, 3
+
 STATES = [HANDSHAKE_DISPATCHER, MAIN_DISPATCHER, DEAD_DISPATCHER]
 
 Datapath = Any
@@ -94,6 +96,10 @@ def _parse_with(parse: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def parser(datapath: Datapath, version: int, kind: int, length: int, xid: int, buffer: bytes) -> Any:
+        if kind == ECHO_REQUEST and length == len(buffer):
+            # Answered here and not through os-ken's queues, where an answer would wait its turn several times.
+            datapath.send(bytes((version, ECHO_REPLY)) + bytes(buffer[2:]))
+            return None
         deliver = _answers.get(datapath)
         try:
             if deliver is not None and deliver(kind, xid, bytes(buffer)):

@@ -87,7 +87,7 @@ def has_more(message: bytes) -> bool | None:
 
 def flow_entries(parts: Iterable[bytes]) -> list[FlowEntry]:
     """The entries of all parts of a flow dump."""
-    return [entry for part in in_turns(parts, 4) for entry in _entries(part)]
+    return [entry for part in in_turns(parts) for entry in _entries(part)]
 
 
 def _entries(part: bytes) -> list[FlowEntry]:

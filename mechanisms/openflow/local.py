@@ -45,9 +45,7 @@ def compile_local(view: SegmentView, here: Here, earlier: Local | None = None) -
     plugged = [(port, here.ports[port.id]) for port in view.live.get(here.node.id, ()) if port.id in here.ports]
     if not plugged and not fabric.carries(here, view.segment):
         return Local(None, NOTHING, ports.finish(), around.finish())
-    flows = tuple(
-        flow for port, ofport in in_turns(plugged, 16) for flow in _port_flows(port, ofport, view, here, ports)
-    )
+    flows = tuple(flow for port, ofport in in_turns(plugged) for flow in _port_flows(port, ofport, view, here, ports))
     ofports = tuple(ofport for _, ofport in plugged)
     inputs = (view.network.key, view.segment, view.carriers, ofports, here.node, here.uplinks, here.tunnels,
               fabric.inputs(here, view.segment))  # fmt: skip

@@ -60,7 +60,7 @@ class ProgramCompiler:
         yield rounds.own.get("own", (here.node.key, here.uplinks), lambda: _own(here))
         yield from fabric.fragments(intent, here)
         reached: list[Mapping[tuple[str, str], Node]] = []
-        for network_id in in_turns(sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)}), 4):
+        for network_id in in_turns(sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)})):
             views = self.views(intent, network_id)
             view = views.get(here.node.id) or fabric.passing(views, here)
             local = self._local(intent, view, here, rounds) if view is not None else None

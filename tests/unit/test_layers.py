@@ -13,7 +13,7 @@ PACKAGES = ("controller", "typedrivers", "mechanisms", "legacy_agent", "topology
 
 LAYERS: list[tuple[str, ...]] = [
     ("controller.config", "controller.model", "controller.errors", "controller.delta", "controller.local_links",
-     "controller.turns",
+     "controller.turns", "controller.garbage",
      "legacy_agent.host_plan"),
     ("typedrivers", "topology", "controller.dataplane", "controller.intent", "controller.db",
      "controller.plugin.context"),

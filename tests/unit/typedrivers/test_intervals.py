@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from controller.errors import ConfigurationError
 from typedrivers import intervals
-from typedrivers.intervals import Interval, Pool, choose, parse_range
+from typedrivers.intervals import Interval, Pool, choose, parse_range, stride
 
 LIMITS = Interval(1, 2**32 - 1)
 
@@ -29,8 +29,16 @@ class UsedSet:
         return max((number for number in self.numbers if number in interval), default=None)
 
     def among(self, numbers: Sequence[int]) -> set[int]:
-        self.asked += len(numbers)
         return self.numbers & set(numbers)
+
+    def free_in_steps(self, first: int, last: int, step: int) -> int | None:
+        number = first
+        while number <= last:
+            self.asked += 1
+            if not self.among([number]):
+                return number
+            number += stride(number, step)
+        return None
 
     def lowest_gap(self, interval: Interval) -> int | None:
         numbers = range(interval.first, interval.last + 1)
@@ -45,7 +53,6 @@ class AlmostFull(UsedSet):
         return interval.last
 
     def among(self, numbers: Sequence[int]) -> set[int]:
-        self.asked += len(numbers)
         return {number for number in numbers if not self.is_free(number)}
 
     def is_free(self, number: int) -> bool:
@@ -105,6 +112,23 @@ def test_a_large_pool_that_is_99_percent_full_is_not_walked_through() -> None:
         assert number is not None
         assert used.is_free(number)
         assert used.asked <= 1 + intervals.ROUNDS * intervals.SAMPLES
+
+
+class OneHole(AlmostFull):
+    """A pool of which one hundredth, in one place, is free."""
+
+    def is_free(self, number: int) -> bool:
+        return 9_000_000 <= number < 9_000_000 + 2**24 // 100
+
+
+def test_a_hole_in_a_large_pool_is_found_at_once() -> None:
+    pool, source = Pool((Interval(1, 2**24),)), random.Random(2)
+    for _ in range(200):
+        used = OneHole()
+        number = choose(pool, used, source.randrange)
+        assert number is not None
+        assert used.is_free(number)
+        assert used.asked <= 1 + 2 * intervals.SAMPLES
 
 
 def test_an_unused_pool_of_any_size_costs_one_question() -> None:
