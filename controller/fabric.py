@@ -80,6 +80,11 @@ class FabricControl:
         """What is plugged into a switch; its ports are probed from the first time on."""
         self._jobs.put(partial(self._take_observation, observation))
 
+    def host_seen(self, node_id: str, name: str, interfaces: Mapping[str, str], key: bytes) -> None:
+        """A legacy host with its uplinks by physical network; its agent's LLDP, whose digests are made with ``key``,
+        tells where it is cabled to."""
+        self._jobs.put(lambda now: self._topology.host(node_id, name, interfaces, key, now))
+
     def lost(self, node_id: str) -> None:
         """The session with a switch ended."""
         self._jobs.put(lambda now: self._topology.switch_lost(node_id, now))
@@ -104,6 +109,10 @@ class FabricControl:
                 mine = {each for each in network_ids if self._carried(intent, each)} if len(members) > 1 else set()
                 for member in members if mine else ():
                     found.setdefault(member, set()).update(mine)
+            everything = {each for network_ids in touched.values() for each in network_ids}
+            physical = {each for each in everything if self._carried(intent, each)}
+            for node_id in self._topology.between_clouds() if physical else ():
+                found.setdefault(node_id, set()).update(physical)
         return found
 
     def members(self, node_id: str) -> frozenset[str]:

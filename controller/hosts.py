@@ -50,6 +50,7 @@ class Hosts:
         board = self._reconciler.board
         self._reconciler.node_observed(facts, Observation(facts.id, attachments=self._attachments(report)))
         self._nodes.node_heartbeat(facts.id)
+        self._reconciler.host_announces(facts, _key(report))
         revision = report.applied_revision
         if revision > board.intent.revision:
             LOG.warning("host %s applied revision %d of another database; sending it the plan anew",
@@ -75,6 +76,13 @@ class Hosts:
                 return None
             self._ports[prefix] = port_id
         return port_id
+
+
+def _key(report: HostReport) -> bytes:
+    try:
+        return bytes.fromhex(report.announcement_key)
+    except ValueError:
+        raise ReportError("field 'announcement_key' must be hexadecimal digits") from None
 
 
 def _facts(report: HostReport) -> NodeFacts:

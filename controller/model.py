@@ -181,15 +181,15 @@ class FabricTree:
     """How broadcast of one physical network leaves a switch, and where what is not in the fabric is reached.
 
     ``links`` maps OpenFlow port of a tree link -> ids of the switches behind it. ``clouds`` are those of the ports
-    behind which there is an uplink in use. ``uplink`` tells whether the switch's own uplink is in use. ``exits``
-    counts the uplinks in use among all linked switches; with exactly one, ``exit`` are the ports towards it, the best
-    first (empty on the switch that has it). ``tags`` are the first and last VLAN id that links carry for the physical
+    behind which there is an uplink in use. ``uplinks`` are the switch's own ports in use that lead out of the fabric:
+    to a legacy cloud, or to a legacy host. ``exits`` counts these among all linked switches; with exactly one,
+    ``exit`` are the ports towards it, the best first (empty on the switch that has it). ``tags`` are the first and last VLAN id that links carry for the physical
     network; 0 stands for untagged frames, that is for its flat network.
     """
 
     links: Mapping[int, frozenset[str]] = field(default_factory=dict)
     clouds: frozenset[int] = frozenset()
-    uplink: bool = False
+    uplinks: tuple[int, ...] = ()
     exits: int = 0
     exit: tuple[int, ...] = ()
     tags: tuple[int, int] = (0, 4094)
@@ -204,13 +204,15 @@ class Fabric:
     """The links between OpenFlow switches as one switch sees them.
 
     ``links`` are its OpenFlow ports with a link, ``members`` the switches that links reach (itself among them),
-    ``next_hops`` maps each other member -> ports towards it, the best first, the rest for when that is down. ``trees``
+    ``next_hops`` maps each other member -> ports towards it, the best first, the rest for when that is down; ``hosts``
+    does so for legacy hosts that are cabled to a member (node id -> ports, here the one it is cabled to). ``trees``
     has an entry for each physical network that links carry.
     """
 
     links: tuple[int, ...] = ()
     members: frozenset[str] = frozenset()
     next_hops: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    hosts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     trees: Mapping[str, FabricTree] = field(default_factory=dict)
 
 

@@ -342,6 +342,11 @@ class Reconciler:
 
     # -- legacy hosts --------------------------------------------------------------------------------------------
 
+    def host_announces(self, facts: NodeFacts, key: bytes) -> None:
+        """A host's agent says by LLDP which switch port it hangs on, with digests made with ``key``."""
+        if self._fabric is not None and 0 < len(key) <= 64:
+            self._fabric.host_seen(facts.id, facts.host, facts.physical_networks, key)
+
     def host_applied(self, node_id: str, revision: int, errors: Mapping[str, str]) -> None:
         """A host's agent says that the plan of ``revision`` is in force, but for ``errors`` (network id -> reason)."""
         with self.board.changed:

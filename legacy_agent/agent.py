@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from controller.delta import difference
@@ -103,6 +103,8 @@ class Agent:
         self._retry = Backoff(largest=timing.retry_max)
         self._churn = Backoff(first=_SETTLE, largest=5.0, uniform=lambda _, most: most)
         self.stopped = threading.Event()
+        self.announcement_key = ""
+        """Key of the digest in LLDP frames, as hexadecimal digits; told to the controller with every report."""
 
     def accept(self, plan: HostPlan) -> None:
         """A plan has come."""
@@ -181,7 +183,7 @@ class Agent:
     def current_report(self) -> HostReport:
         """What there is to say now."""
         with self._lock:
-            return self._report
+            return replace(self._report, announcement_key=self.announcement_key)
 
     def _publish(self, plan: HostPlan | None, outcome: Outcome, host_facts: HostFacts) -> None:
         if plan is not None:

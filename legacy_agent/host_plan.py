@@ -94,6 +94,7 @@ class HostReport:
     ``applied_revision`` is the newest plan revision that is in force (0: none yet). ``devices`` maps the first eleven
     characters of a port id -> interface name of each tap that exists. ``errors`` maps network id -> reason, for what
     could not be realised. ``limits`` maps network type -> reason, for what this kernel cannot do.
+    ``announcement_key`` (hexadecimal) is the key of the digest in the agent's LLDP frames, made anew at every start.
     """
 
     host: str
@@ -107,6 +108,7 @@ class HostReport:
     limits: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+    announcement_key: str = field(default="", repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; :meth:`from_dict` is its inverse."""
@@ -130,6 +132,7 @@ class HostReport:
             devices=_string_map(data, "devices"),
             limits=_string_map(data, "limits"),
             errors=_string_map(data, "errors"),
+            announcement_key=_text(data, "announcement_key"),
             version=_text(data, "version"),
         )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import secrets
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from oslo_config import cfg
@@ -17,6 +19,7 @@ from stevedore import ExtensionManager
 from controller.config import load
 from controller.errors import ConfigurationError, DriverLoadError, IsthmusError
 from legacy_agent.agent import Agent, Timing
+from legacy_agent.announce import INTERVAL, announce
 from legacy_agent.drivers.api import AgentDriver, HostSettings
 from legacy_agent.facts import HostFacts
 from legacy_agent.netlink import events
@@ -49,6 +52,7 @@ def run(conf: cfg.ConfigOpts) -> None:
     drivers = load_drivers(conf.agent.drivers, settings)
     timing = Timing(conf.agent.audit_interval, conf.agent.report_interval, conf.agent.retry_max)
     agent = Agent(settings, drivers, _FactsReader(), timing, importlib.metadata.version("isthmus"))
+    agent.announcement_key = secrets.token_hex(32)
     finished = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: finished.set())
@@ -121,8 +125,18 @@ def _start(agent: Agent, conf: cfg.ConfigOpts, settings: HostSettings) -> thread
     for source in (events.open_route_events, events.open_nftables_events):
         _watch_events(source, agent)
     _thread("watch", watch.run)
+    _thread("announce", lambda: _announce(agent, settings))
     _thread("report", lambda: agent.report_loop(reporter))
     return _thread("worker", agent.work)
+
+
+def _announce(agent: Agent, settings: HostSettings) -> None:
+    failed: set[str] = set()
+    key = bytes.fromhex(agent.announcement_key)
+    while True:
+        announce(settings.host, sorted(set(settings.physical_interfaces.values())), time.time_ns(), key, failed)
+        if agent.stopped.wait(INTERVAL):
+            return
 
 
 def _watch_events(source: Callable[[], socket.socket], agent: Agent) -> None:

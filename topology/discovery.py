@@ -92,6 +92,11 @@ class Discovery:
         """Ordinary neighbours, ordered by the port they are seen at."""
         return sorted(self._strangers.values(), key=lambda stranger: stranger.end)
 
+    def stranger(self, end: End) -> lldp.Neighbour | None:
+        """The ordinary neighbour at a port."""
+        seen = self._strangers.get(end)
+        return seen.neighbour if seen is not None else None
+
     def one_way(self) -> list[tuple[End, End]]:
         """Directions (sender, receiver) in which probes are heard, but not back."""
         return sorted((heard.sender, end) for end, heard in self._heard.items() if not self._both_ways(end))

@@ -6,6 +6,7 @@ Time is an argument. Single-threaded: the controller guards it by a lock.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller.model import Fabric
@@ -13,6 +14,7 @@ from topology.discovery import Discovery, Pace, Probing
 from topology.events import EventLog
 from topology.graph import Paths, spanning_forest
 from topology.links import End, Link, PortState
+from topology.lldp import Announcement, Neighbour, genuine_announcement
 from topology.view import Tree, fabric_of
 
 NOTHING = Fabric()
@@ -20,6 +22,15 @@ NOTHING = Fabric()
 HANDOVER = 0.3
 """Seconds between taking parts of a tree out of use and using others in their place: never both at once, so that
 there is no loop while switches change one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A legacy host: node id, its uplink interfaces by physical network, and the key of its announcements."""
+
+    node_id: str
+    interfaces: Mapping[str, str]
+    key: bytes = field(default=b"", repr=False)
 
 
 class Topology:
@@ -36,12 +47,21 @@ class Topology:
         self._views: dict[str, Fabric] = {}
         self._trees: dict[str, Tree] = dict.fromkeys(self._tags, Tree())
         self._links: frozenset[Link] = frozenset()
+        self._hosts: dict[str, Host] = {}
+        self._attached: dict[End, tuple[str, str]] = {}
+        self._announced: dict[tuple[str, str], tuple[int, End]] = {}
+        self._placed: dict[str, End] = {}
         self._handover_at: float | None = None
         self._stale = False
 
     def view(self, node_id: str) -> Fabric:
         """What a switch sees."""
         return self._views.get(node_id, NOTHING)
+
+    def between_clouds(self) -> list[str]:
+        """The switches that may carry frames from one legacy cloud or host to another."""
+        return [node_id for node_id, view in self._views.items()
+                if any(tree.exits > 1 for tree in view.trees.values())]  # fmt: skip
 
     @property
     def trees(self) -> Mapping[str, Tree]:
@@ -73,10 +93,38 @@ class Topology:
             self._stale = True
         return self._settle(now)
 
+    def host(self, node_id: str, name: str, interfaces: Mapping[str, str], key: bytes, now: float) -> set[str]:
+        """A legacy host, by the name that its agent announces with ``key``; ``interfaces`` are its uplinks by physical
+        network."""
+        host = Host(node_id, dict(interfaces), key)
+        if self._hosts.get(name) != host:
+            self._hosts[name] = host
+            self._stale = True
+        return self._settle(now)
+
     def frame(self, end: End, data: bytes, now: float) -> set[str]:
         """An LLDP frame came in."""
         self.discovery.frame(end, data, now)
+        seen = self.discovery.stranger(end)
+        if seen is not None and seen.announcement is not None:
+            self._attach(end, seen, seen.announcement, now)
         return self._settle(now)
+
+    def _attach(self, end: End, seen: Neighbour, said: Announcement, now: float) -> None:
+        """An agent of ours may have spoken at a port: a frame that can be trusted places its host there."""
+        who = (seen.system_name, seen.port)
+        host, latest = self._hosts.get(seen.system_name), self._announced.get(who, (0, end))
+        if host is None or not host.key or (said.sequence, end) == latest:
+            return
+        if not genuine_announcement(said, host.key) or said.sequence <= latest[0]:
+            self.discovery.events.add(now, "forged", f"announcement of host '{seen.system_name}' at {end}")
+            return
+        self._announced[who] = (said.sequence, end)
+        if self._attached.get(end) != who:
+            self._attached = {other: its for other, its in self._attached.items() if its != who}
+            self._attached[end] = who
+            self._stale = True
+            self.discovery.events.add(now, "attached", f"host '{seen.system_name}' by its {seen.port} at {end}")
 
     def turn(self, now: float) -> tuple[list[Probing], set[str]]:
         """What is to be sent now, and the switches whose view changed by the passing of time."""
@@ -92,6 +140,7 @@ class Topology:
         self._links, self._stale = links, False
         measured, ends = self.paths.update(self._uplinks, links)
         self._plant(now)
+        self._place()
         changed = set()
         for node_id in self.paths.switches:
             old = self.view(node_id)
@@ -102,13 +151,12 @@ class Topology:
         return changed
 
     def _see(self, node_id: str, old: Fabric, measured: Collection[str] | None) -> Fabric:
-        return fabric_of(node_id, self.paths, self._trees, old, measured, self._tags)
+        return fabric_of(node_id, self.paths, self._trees, old, measured, self._tags, self._placed)
 
     def _plant(self, now: float) -> None:
         """Choose the trees; where something in use must give way to something new, only the first now."""
         for name in self._tags:
-            uplinks = [(End(node, mine[name]), name) for node, mine in self._uplinks.items()
-                       if name in mine and self._up.get(End(node, mine[name]), False)]  # fmt: skip
+            uplinks = self._ways_out(name)
             old = self._trees[name]
             wanted = Tree(*spanning_forest(self._links, uplinks, old.links, old.uplinks))
             usable = Tree(self._links, frozenset(end for end, _ in uplinks))
@@ -117,6 +165,27 @@ class Topology:
                 self._handover_at = now + HANDOVER
             elif self._handover_at is None or not wanted.without(old):
                 self._trees[name] = wanted
+
+    def _ways_out(self, name: str) -> list[tuple[End, str]]:
+        """The ports into a physical network with what is behind each: the network's one legacy cloud, or a legacy host
+        of ours that is cabled to the port itself, as its agent's LLDP tells."""
+        declared = {End(node, mine[name]): name for node, mine in self._uplinks.items() if name in mine}
+        linked = {end for each in self._links for end in each}
+        found = {}
+        for end, (host_name, interface) in self._attached.items():
+            host = self._hosts.get(host_name)
+            if host is not None and host.interfaces.get(name) == interface and end not in linked:
+                found[end] = host.node_id
+        return sorted((end, cloud) for end, cloud in {**declared, **found}.items() if self._up.get(end, False))
+
+    def _place(self) -> None:
+        """Where legacy hosts are, if they are at one port for all their physical networks."""
+        seen: dict[str, set[End]] = {}
+        for name, tree in self._trees.items():
+            for end, cloud in self._ways_out(name):
+                if end in tree.uplinks and cloud not in self._tags:
+                    seen.setdefault(cloud, set()).add(end)
+        self._placed = {node_id: next(iter(ends)) for node_id, ends in seen.items() if len(ends) == 1}
 
     def rows(self) -> list[dict[str, Any]]:
         """The links as the API shows them: two-way ones, then what is heard one way only."""

@@ -24,7 +24,8 @@ _END, _CHASSIS, _PORT, _TTL, _PORT_DESCRIPTION, _SYSTEM_NAME, _ORGANIZATION = 0,
 _CHASSIS_MAC, _CHASSIS_ADDRESS, _CHASSIS_LOCAL = 4, 5, 7
 _PORT_COMPONENT, _PORT_MAC, _PORT_ADDRESS = 2, 3, 4
 _OURS = bytes.fromhex("0a157101")
-"""A locally administered OUI and our subtype."""
+_AGENTS = bytes.fromhex("0a157102")
+"""A locally administered OUI with the subtypes of probes and of agents' announcements."""
 
 _PROBE = struct.Struct("!Q16s")
 _SWITCH = "dpid:"
@@ -45,8 +46,18 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """What an agent adds to its LLDP frames: ``said`` is what ``digest`` covers."""
+
+    sequence: int
+    said: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbour:
-    """What a frame tells about its sender; ``probe`` if it claims to be one of ours. ``ttl`` is in seconds."""
+    """What a frame tells about its sender; ``probe`` or ``announcement`` if it claims to be one of ours (unverified).
+    ``ttl`` is in seconds."""
 
     chassis: str
     port: str
@@ -54,6 +65,7 @@ class Neighbour:
     system_name: str = ""
     port_description: str = ""
     probe: Probe | None = None
+    announcement: Announcement | None = None
 
 
 def encode(probe: Probe, key: bytes, source: bytes) -> bytes:
@@ -74,6 +86,12 @@ def digest_of(probe: Probe, key: bytes) -> bytes:
 def genuine(probe: Probe, key: bytes) -> bool:
     """Whether the holder of ``key`` made the probe."""
     return hmac.compare_digest(digest_of(probe, key), probe.digest)
+
+
+def genuine_announcement(announcement: Announcement, key: bytes) -> bool:
+    """Whether the agent with that key made it."""
+    expected = blake2b(announcement.said, key=key, digest_size=16, person=b"isthmus-host").digest()
+    return hmac.compare_digest(expected, announcement.digest)
 
 
 def source_of(datapath_id: int, port: int) -> bytes:
@@ -99,6 +117,7 @@ def decode(frame: bytes) -> Neighbour:
         system_name=_text(rest.get(_SYSTEM_NAME, b"")),
         port_description=_text(rest.get(_PORT_DESCRIPTION, b"")),
         probe=_probe(chassis, port, units[3:]),
+        announcement=_announcement(rest.get(_SYSTEM_NAME, b""), port[1:], units[3:]),
     )
 
 
@@ -134,6 +153,14 @@ def _probe(chassis: bytes, port: bytes, units: list[tuple[int, bytes]]) -> Probe
         return None
     sequence, digest = _PROBE.unpack(mine[0])
     return Probe(datapath_id, int.from_bytes(port[1:], "big"), sequence, digest)
+
+
+def _announcement(name: bytes, port: bytes, units: list[tuple[int, bytes]]) -> Announcement | None:
+    mine = [value[4:] for kind, value in units if kind == _ORGANIZATION and value[:4] == _AGENTS]
+    if not mine or len(mine[0]) != _PROBE.size:
+        return None
+    sequence, digest = _PROBE.unpack(mine[0])
+    return Announcement(sequence, mine[0][:8] + name + b"\0" + port, digest)
 
 
 def _chassis_text(subtype: int, value: bytes) -> str:

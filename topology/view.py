@@ -54,7 +54,7 @@ def tree_of(node: str, tree: Tree, paths: Paths, tags: tuple[int, int]) -> Fabri
     return FabricTree(
         links=found,
         clouds=frozenset(port for port, nodes in found.items() if nodes & with_uplink),
-        uplink=node in with_uplink,
+        uplinks=tuple(end.port for end in entrances if end.node_id == node),
         exits=len(entrances),
         exit=exit_ports,
         tags=tags,
@@ -68,12 +68,17 @@ def fabric_of(
     old: Fabric,
     measured: Collection[str] | None,
     tags: Mapping[str, tuple[int, int]],
+    placed: Mapping[str, End],
 ) -> Fabric:
     """The view of one switch; ``old`` itself if nothing changed.
 
-    ``tags`` are VLAN ids by physical network, ``measured`` is as in :func:`next_hops_of`.
+    ``tags`` are VLAN ids by physical network, ``placed`` the ports that legacy hosts are cabled to by node id,
+    ``measured`` is as in :func:`next_hops_of`.
     """
     hops = next_hops_of(node, paths, old.next_hops, measured)
     seen = {name: tree_of(node, tree, paths, tags[name]) for name, tree in sorted(trees.items())}
-    new = replace(old, links=paths.ports(node), members=paths.component(node), next_hops=hops, trees=seen)
+    members = paths.component(node)
+    hosts = {host: (end.port,) if end.node_id == node else hops[end.node_id]
+             for host, end in sorted(placed.items()) if end.node_id in members}  # fmt: skip
+    new = replace(old, links=paths.ports(node), members=members, next_hops=hops, hosts=hosts, trees=seen)
     return old if new == old else new

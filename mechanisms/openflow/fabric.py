@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 
-from controller.dataplane.values import Action, Flow, Fragment, Group
+from controller.dataplane.values import Flow, Fragment, Group
 from controller.intent import Intent
 from controller.model import PHYSICAL_TYPES, Fabric, FabricTree, Segment
 from mechanisms.openflow import classify, deliver, flood, groups, hop, punt
@@ -31,25 +31,35 @@ def inputs(here: Here, segment: Segment) -> Hashable:
     tree = _tree(here, segment)
     if tree is None or here.fabric is None:
         return None
-    return (here.fabric.links, tuple(sorted(tree.links.items())), tree.clouds, tree.uplink, tree.exits, tree.exit)
+    return (here.fabric.links, tuple(sorted(tree.links.items())), tree.clouds, tree.uplinks, tree.exits, tree.exit)
 
 
 def networks(intent: Intent, here: Here) -> Iterator[str]:
     """Ids of networks that may have to pass through this switch."""
-    if here.fabric is not None and here.fabric.links:
+    if here.fabric is None:
+        return
+    if here.fabric.links:
         for member in here.fabric.members:
             yield from intent.networks_of(member)
+    joined = {name for name, tree in here.fabric.trees.items() if tree.exits > 1}
+    if joined:
+        yield from (key for key, network in intent.networks.items()
+                    if any(segment.physical_network in joined for segment in network.segments))  # fmt: skip
 
 
 def passing(views: Mapping[str, SegmentView], here: Here) -> SegmentView | None:
     """The network as this switch, which has no ports of it, must carry it for others; None if it need not."""
-    members = here.fabric.members if here.fabric is not None else frozenset()
-    carried = {view.segment.id: view for node_id, view in views.items()
-               if node_id in members and carries(here, view.segment)}  # fmt: skip
+    carried = {view.segment.id: view for node_id, view in views.items() if _passes(node_id, view.segment, here)}
     if not carried:
         return None
     network = next(iter(carried.values())).network
     return next(carried[segment.id] for segment in network.segments if segment.id in carried)
+
+
+def _passes(node_id: str, segment: Segment, here: Here) -> bool:
+    """Whether frames of a node may come by: it is a member, or it is outside and there are several ways out."""
+    tree = _tree(here, segment)
+    return tree is not None and here.fabric is not None and (tree.exits > 1 or node_id in here.fabric.members)
 
 
 def fragments(intent: Intent, here: Here) -> Iterator[Fragment]:
@@ -57,8 +67,8 @@ def fragments(intent: Intent, here: Here) -> Iterator[Fragment]:
     if here.fabric is None:
         return
     yield PUNTED
-    if here.fabric.links:
-        yield Fragment(("fabric",), tuple(_hops(intent, here.fabric)), tuple(_next_hops(intent, here)))
+    if here.fabric.links or here.fabric.hosts:
+        yield Fragment(("fabric",), tuple(_hops(intent, here.fabric)), tuple(_next_hops(intent, here.fabric)))
 
 
 def surroundings(
@@ -68,80 +78,69 @@ def surroundings(
     tree = _tree(here, view.segment)
     if tree is None or here.fabric is None:
         return (), ()
-    flows = (*_entrances(view, here, here.fabric, tree), *_ways(view, here, tree))
-    return flows, tuple(_broadcast(view, here, tree, ofports))
+    flows = (*_entrances(view, here.fabric, tree), *_ways(view, here, tree))
+    return flows, tuple(_broadcast(view, tree, ofports))
 
 
 def _tree(here: Here, segment: Segment) -> FabricTree | None:
-    if here.fabric is None or not here.fabric.links or segment.network_type not in PHYSICAL_TYPES:
+    name = segment.physical_network or ""
+    if here.fabric is None or segment.network_type not in PHYSICAL_TYPES:
         return None
-    tree = here.fabric.trees.get(segment.physical_network or "")
-    return tree if tree is not None and tree.carries(segment) else None
+    tree = here.fabric.trees.get(name)
+    if tree is None or not tree.carries(segment):
+        return None
+    beyond_uplink = set(tree.uplinks) - {here.uplinks.get(name)}
+    return tree if here.fabric.links or beyond_uplink else None
 
 
 def _hops(intent: Intent, fabric: Fabric) -> Iterator[Flow]:
-    for node_id in fabric.next_hops:
+    for node_id in (*fabric.next_hops, *fabric.hosts):
         if node_id in intent.nodes:
             yield hop.to_switch(intent.nodes[node_id])
 
 
-def _next_hops(intent: Intent, here: Here) -> Iterator[Group]:
-    fabric = here.fabric or Fabric()
-    for node_id, ofports in fabric.next_hops.items():
+def _next_hops(intent: Intent, fabric: Fabric) -> Iterator[Group]:
+    for node_id, ofports in (*fabric.next_hops.items(), *fabric.hosts.items()):
         node = intent.nodes.get(node_id)
-        usable = [ofport for ofport in ofports if ofport in fabric.links]
         if node is not None:
-            yield groups.by_ports(groups.link_hop_id(node.key), usable, f"node {node_id}")
+            yield groups.by_ports(groups.link_hop_id(node.key), ofports, f"node {node_id}")
     ids = groups.uplink_ids(fabric.trees)
     for name, tree in fabric.trees.items():
-        if tree.exit:
-            yield groups.by_ports(groups.exit_id(ids[name]), tree.exit, f"uplink into {name}")
+        if tree.exits == 1:
+            yield groups.by_ports(groups.exit_id(ids[name]), tree.exit or tree.uplinks, f"way out into {name}")
 
 
-def _entrances(view: SegmentView, here: Here, fabric: Fabric, tree: FabricTree) -> Iterator[Flow]:
+def _entrances(view: SegmentView, fabric: Fabric, tree: FabricTree) -> Iterator[Flow]:
     network, segment = view.network, view.segment
     for ofport in fabric.links:
         yield classify.link(ofport, network, segment, on_tree=ofport in tree.links)
-    uplink = _uplink(here, tree, segment)
-    if uplink is not None:
-        yield classify.uplink(uplink, network, segment)
+    for ofport in tree.uplinks:
+        yield classify.uplink(ofport, network, segment)
 
 
 def _ways(view: SegmentView, here: Here, tree: FabricTree) -> Iterator[Flow]:
     network, segment, name = view.network, view.segment, view.segment.physical_network or ""
     yield deliver.to_links(network, segment)
     yield flood.to_group(network, Source.LOCAL)
-    yield flood.to_group(network, Source.LINK, Source.LOCAL)
-    uplink = _uplink(here, tree, segment)
-    if uplink is not None:
-        yield flood.to_group(network, Source.UPLINK)
+    sources = (Source.LOCAL, Source.LINK, Source.UPLINK)[: 3 if tree.uplinks else 2]
+    for source in sources[1:]:
+        yield flood.to_group(network, source, Source.LOCAL)
     if tree.exits > 1:
-        yield hop.to_all(network, segment, Source.LOCAL, Source.LOCAL)
-        yield hop.to_all(network, segment, Source.LINK, Source.LOCAL)
-        if uplink is not None:
-            yield hop.to_all(network, segment, Source.UPLINK, Source.UPLINK)
-    elif tree.exit:
+        for source in sources:
+            yield hop.to_all(network, segment, source)
+    elif tree.exits == 1:
         yield hop.to_exit(network, segment, groups.exit_id(groups.uplink_ids(_names(here))[name]))
-    elif uplink is not None:
-        yield hop.to_exit(network, segment, groups.uplink_ids(here.uplinks)[name])
 
 
 def _names(here: Here) -> Mapping[str, FabricTree]:
     return here.fabric.trees if here.fabric is not None else {}
 
 
-def _broadcast(view: SegmentView, here: Here, tree: FabricTree, ofports: tuple[int, ...]) -> Iterator[Group]:
+def _broadcast(view: SegmentView, tree: FabricTree, ofports: tuple[int, ...]) -> Iterator[Group]:
     listeners = {node.id for node in view.carriers}
     inside = list(flood.to_ports(ofports))
     for ofport, behind in sorted(tree.links.items()):
         if ofport in tree.clouds or behind & listeners:
             inside.append(flood.to_uplink(ofport, view.segment))
-    uplink = _uplink(here, tree, view.segment)
-    outside: list[tuple[Action, ...]] = [] if uplink is None else [flood.to_uplink(uplink, view.segment)]
+    outside = [flood.to_uplink(ofport, view.segment) for ofport in tree.uplinks]
     yield flood.group(view.network, Source.LOCAL, [*inside, *outside])
-    if uplink is not None:
-        yield flood.group(view.network, Source.UPLINK, inside)
-
-
-def _uplink(here: Here, tree: FabricTree, segment: Segment) -> int | None:
-    return here.uplinks.get(segment.physical_network or "") if tree.uplink else None

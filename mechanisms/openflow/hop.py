@@ -25,10 +25,10 @@ def to_exit(network: Network, segment: Segment, group_id: int) -> Flow:
     return sentence.because(f"network {network.id}: {segment}").group(group_id).done()
 
 
-def to_all(network: Network, segment: Segment, source: Source, flood_source: Source) -> Flow:
+def to_all(network: Network, segment: Segment, source: Source) -> Flow:
     """A destination outside of the fabric, which has several uplinks: it may be behind any."""
     sentence = flow(HOP, OUTSIDE).match(network=network.key, source=source).because(f"network {network.id}: {segment}")
-    return _untag(sentence, segment).group(groups.flood_id(network.key, flood_source)).done()
+    return _untag(sentence, segment).group(groups.flood_id(network.key, Source.LOCAL)).done()
 
 
 def _untag(sentence: FlowBuilder, segment: Segment) -> FlowBuilder:

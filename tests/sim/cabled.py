@@ -14,6 +14,7 @@ from controller.dataplane.packet import Packet
 from controller.dataplane.values import Program
 from controller.intent import Intent
 from controller.model import Attachment, Network, Node, NodeKind, Observation, Port
+from legacy_agent.announce import announcement
 from legacy_agent.host_plan import HostPlan
 from mechanisms.manager import MechanismManager
 from tests.sim.fabric import Delivery, HostMachine
@@ -21,7 +22,7 @@ from tests.support.scenarios import State, host_node, intent_of, make_network, m
 from tests.unit.topology.cabling import Cabling, end
 from topology.links import End, PortState, Role
 
-TENANT_PORTS, UPLINK_PORT, PHYSNET = 100, 50, "physnet1"
+TENANT_PORTS, HOST_PORTS, UPLINK_PORT, PHYSNET = 100, 1000, 50, "physnet1"
 MOST_STEPS = 2000
 
 
@@ -37,12 +38,15 @@ class Cabled:
     )  # fmt: skip
     uplinks: Iterable[int] = ()
     hosts: Iterable[int] = ()
+    cabled_hosts: Mapping[int, int] = field(default_factory=dict)
+    """Host number -> number of the switch that it is cabled to, instead of to the cloud."""
     state: State = field(init=False)
     crossed: Counter[End] = field(init=False, default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.uplinks = frozenset(self.uplinks)
-        nodes = [switch_node(number) for number in self.switches] + [host_node(number) for number in self.hosts]
+        numbers = [*self.hosts, *self.cabled_hosts]
+        nodes = [switch_node(number) for number in self.switches] + [host_node(number) for number in numbers]
         ports = [make_port(network, 256 * network.key + node.key, node) for network in self.networks for node in nodes]
         self.state = State(*({item.id: item for item in items} for items in (self.networks, nodes, ports)))  # type: ignore[arg-type]
         self.bed = Cabling((PHYSNET,))
@@ -60,10 +64,27 @@ class Cabled:
         self.running: dict[str, Switch] = {}
         self.legacy: dict[str, HostMachine] = {}
         self.bed.connect()
+        self._announce()
         self.bed.run(0.6)
         self.install()
 
+    def _announce(self) -> None:
+        """The agents of cabled hosts say by LLDP who and where they are."""
+        for number in self.cabled_hosts:
+            node = host_node(number)
+            self.bed.topology.host(node.id, node.host, node.physical_networks, b"key", self.bed.now)
+            interface = node.physical_networks[PHYSNET]
+            said = announcement(node.host, interface, bytes(6), 1, b"key")
+            self.bed.topology.frame(self._socket(number), said, self.bed.now)
+
+    def _socket(self, number: int) -> End:
+        """The switch port that a host is cabled to."""
+        return end(self.cabled_hosts[number], HOST_PORTS + number)
+
     def _wire(self, node: Node) -> None:
+        for number, switch in self.cabled_hosts.items():
+            if switch == node.key:
+                self.bed.port(self._socket(number), Role.FREE)
         for ofport in self._tenants(node).values():
             self.bed.port(End(node.id, ofport), Role.TENANT)
         if node.key in frozenset(self.uplinks):
@@ -132,7 +153,11 @@ class Cabled:
         if node.kind is NodeKind.HOST:
             for sent in self.legacy[node.id].from_port(port.id, packet):
                 self._sort(sent, arrived, waiting)
-            waiting = deque(item for wire in list(waiting) for item in self._from_cloud(wire[1], node.id, arrived))
+            wires = list(waiting)
+            if node.key in self.cabled_hosts:
+                waiting = deque((self._socket(node.key), wire[1]) for wire in wires)
+            else:
+                waiting = deque(item for wire in wires for item in self._from_cloud(wire[1], node.id, arrived))
         else:
             waiting.append((End(node.id, self._tenants(node)[port.id]), packet))
         for _ in range(MOST_STEPS):
@@ -161,6 +186,10 @@ class Cabled:
             elif emission.port == UPLINK_PORT:
                 self.crossed[where] += 1
                 yield from self._from_cloud(leaving, at.node_id, arrived)
+            elif emission.port >= HOST_PORTS:
+                self.crossed[where] += 1
+                machine = self.legacy[host_node(emission.port - HOST_PORTS).id]
+                arrived += [item for item in machine.from_physical(PHYSNET, leaving) if isinstance(item, Delivery)]
             else:
                 self.crossed[where] += 1
                 yield self.bed.cables[where], leaving
@@ -171,7 +200,7 @@ class Cabled:
             if entrance.node_id != sender and entrance not in self.cut:
                 yield entrance, packet
         for node_id, machine in self.legacy.items():
-            if node_id != sender:
+            if node_id != sender and self.state.nodes[node_id].key not in self.cabled_hosts:
                 arrived += [item for item in machine.from_physical(PHYSNET, packet) if isinstance(item, Delivery)]
 
     def parts(self) -> list[set[int]]:
@@ -181,7 +210,10 @@ class Cabled:
         cloud = [number for number in sorted(frozenset(self.uplinks)) if end(number, UPLINK_PORT) not in self.cut]
         cloud += list(self.hosts)
         numbers = {node.id: node.key for node in self.state.nodes.values()}
+        edges = [pair for pair in edges if pair[0].node_id in numbers]
         pairs = [(numbers[one.node_id], numbers[other.node_id]) for one, other in edges]
+        pairs += [(number, switch) for number, switch in self.cabled_hosts.items()
+                  if self._socket(number) not in self.cut]  # fmt: skip
         for one, other in [*pairs, *itertools.pairwise(cloud)]:
             both = joined[one] | joined[other]
             for number in both:

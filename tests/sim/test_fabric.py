@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.dataplane.values import GroupType, Program
+from controller.intent import Change
 from controller.model import Port
 from tests.sim.cabled import UPLINK_PORT, Cabled, peers
 from tests.sim.test_traffic import datagram
@@ -81,6 +82,42 @@ def test_atlas_with_a_cloud_behind_two_switches(size: int) -> None:
             check(world)
 
 
+@pytest.mark.parametrize("size", range(1, 5))
+def test_legacy_hosts_cabled_to_switches_and_a_cloud_besides(size: int) -> None:
+    """Each host is a leaf of its own; the cloud is entered by one uplink only."""
+    for graph in (graph for graph in nx.graph_atlas_g() if len(graph) == size and nx.is_connected(graph)):
+        world = of_graph(graph, uplinks=(1, size), hosts=(20,), cabled_hosts={30: 1, 31: size, 32: size})
+        check(world)
+        for cable in [*world.links(), end(1, UPLINK_PORT), world._socket(31)]:
+            changed = world.fail(cable)
+            check_meanwhile(world)
+            world.install(changed | world.bed.run(1.0))
+            check(world)
+            world.install(world.mend(cable))
+        check(world)
+
+
+def test_frames_to_a_cabled_host_go_there_and_nowhere_else() -> None:
+    world = Cabled([1, 2, 3], [(1, 2), (2, 3)], cabled_hosts={30: 1, 31: 3})
+    hosted = {port.binding.node_id: port for port in world.state.ports.values()
+              if port.binding and port.network_id == world.networks[0].id}  # fmt: skip
+    one, other = hosted["host:lb30"], hosted["host:lb31"]
+    assert world.send(one, datagram(one, other)) == [other.id]
+    assert sum(world.crossed.values()) == 3
+
+
+def test_hosts_talk_through_switches_that_have_no_port_of_the_network() -> None:
+    world = Cabled([1, 2], [(1, 2)], cabled_hosts={30: 1, 31: 2})
+    world.intent.apply(Change.of(2, ports={port.id: None for port in world.state.ports.values()
+                                 if port.binding and port.binding.node_id.startswith("switch:")}))  # fmt: skip
+    world.install()
+    legacy = [port for port in world.state.ports.values() if port.binding and port.binding.node_id.startswith("host:")]
+    for one in legacy:
+        for other in legacy:
+            if one is not other:
+                assert (other.id in world.send(one, datagram(one, other))) == (one.network_id == other.network_id)
+
+
 @given(data=st.data())
 def test_any_cabling_and_any_sequence_of_failures(data: st.DataObject) -> None:
     """Parallel cables, islands, clouds: after each event only the switches whose view changed get a new program."""
@@ -88,7 +125,8 @@ def test_any_cabling_and_any_sequence_of_failures(data: st.DataObject) -> None:
     switch = st.integers(1, count)
     cables = data.draw(st.lists(st.tuples(switch, switch).filter(lambda pair: pair[0] != pair[1]), max_size=9))
     uplinks = data.draw(st.sets(switch, max_size=3))
-    world = Cabled(range(1, count + 1), cables, uplinks=uplinks, hosts=(20,))
+    cabled = data.draw(st.dictionaries(st.integers(30, 32), switch, max_size=2))
+    world = Cabled(range(1, count + 1), cables, uplinks=uplinks, hosts=(20,), cabled_hosts=cabled)
     check(world)
     breakable = [*world.links(), *(end(number, UPLINK_PORT) for number in sorted(uplinks))]
     if not breakable:
