@@ -75,22 +75,22 @@ class Bed:
     network: str
 
     def send(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON of a request that went well."""
+        """The answer to a request that went well."""
         request = Request.blank(f"/v2.0/{path}", method=method, headers={"X-Project-Id": "bench"})
         if body is not None:
             request.body, request.content_type = json.dumps(body).encode(), "application/json"
         response = request.get_response(self.application)
         if response.status_int >= 400:
             raise RuntimeError(f"{method} {path}: {response.status_int} {response.text}")
-        return response.json if response.body else None
+        return response
 
     def port(self) -> str:
         """A new port."""
-        return str(self.send("POST", "ports", {"port": {"network_id": self.network}})["port"]["id"])
+        return str(self.send("POST", "ports", {"port": {"network_id": self.network}}).json["port"]["id"])
 
     def fill(self, wanted: int) -> None:
         """Have so many ports."""
-        there = len(self.send("GET", "ports?fields=id")["ports"])
+        there = len(self.send("GET", "ports?fields=id").json["ports"])
         while there < wanted:
             some = min(500, wanted - there)
             self.send("POST", "ports", {"ports": [{"network_id": self.network}] * some})

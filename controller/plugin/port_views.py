@@ -18,6 +18,11 @@ from controller.plugin.bodies import standard
 
 CHUNK = 1000
 
+IPS, PAIRS = IpRow.__table__.c, PairRow.__table__.c
+IP_COLUMNS = (IPS.port_id, IPS.subnet_id, IPS.text)
+PAIR_COLUMNS = (PAIRS.port_id, PAIRS.mac_address, PAIRS.ip_address)
+"""Columns of tables, not attributes of objects: statements of these are not the mapper's business."""
+
 SELECTION: Any = select(
     PortRow.id, PortRow.description, PortRow.created_at, PortRow.updated_at, PortRow.revision_number, PortRow.tags,
     PortRow.name, PortRow.network_id, PortRow.project_id, PortRow.mac_address, PortRow.admin_state_up,
@@ -74,9 +79,8 @@ def bodies(session: Session, rows: Sequence[Any]) -> list[Body]:
 
 def _ips(session: Session, ids: list[str]) -> Mapping[str, list[Body]]:
     found: dict[str, list[Body]] = defaultdict(list)
-    columns = (IpRow.port_id, IpRow.subnet_id, IpRow.text)
     for part in _parts(ids):
-        chosen = select(*columns).where(IpRow.port_id.in_(part)).order_by(IpRow.port_id, IpRow.position)
+        chosen = select(*IP_COLUMNS).where(IPS.port_id.in_(part)).order_by(IPS.port_id, IPS.position)
         for port_id, subnet_id, text in session.execute(chosen):
             found[port_id].append({"subnet_id": subnet_id, "ip_address": text})
     return found
@@ -84,9 +88,8 @@ def _ips(session: Session, ids: list[str]) -> Mapping[str, list[Body]]:
 
 def _pairs(session: Session, ids: list[str]) -> Mapping[str, list[Body]]:
     found: dict[str, list[Body]] = defaultdict(list)
-    columns = (PairRow.port_id, PairRow.mac_address, PairRow.ip_address)
     for part in _parts(ids):
-        chosen = select(*columns).where(PairRow.port_id.in_(part)).order_by(PairRow.port_id, PairRow.position)
+        chosen = select(*PAIR_COLUMNS).where(PAIRS.port_id.in_(part)).order_by(PAIRS.port_id, PAIRS.position)
         for port_id, mac_address, ip_address in session.execute(chosen):
             found[port_id].append({"mac_address": mac_address, "ip_address": ip_address})
     return found
