@@ -179,7 +179,8 @@ NETWORK_OWN: Attributes = {
 }
 
 SUBNET_OWN: Attributes = {
-    "segment_id": _only_empty("segment_id", "subnets cannot be tied to one segment here"),
+    "segment_id": _only_empty("segment_id", "subnets cannot be tied to one segment here")
+    | {"is_visible": True, "validate": {"type:uuid_or_none": None}},
 }
 
 SUBNETPOOL_OWN: Attributes = {

@@ -12,7 +12,6 @@ from controller.db.models import IpRow, NetworkRow, PoolRow, SubnetRow
 from controller.plugin import visibility
 from controller.plugin.api import Body, Query
 from controller.plugin.context import RequestContext
-from controller.plugin.faults import NetworkIPAvailabilityNotFound
 from controller.plugin.subnet_rules import network_of
 from controller.plugin.use_cases import Computed
 
@@ -37,11 +36,8 @@ class Availability(Computed):
         return bodies
 
     def find(self, session: Session, context: RequestContext, network_id: str, lock: bool = False) -> Body:  # noqa: ARG002
-        """One network. Raises NetworkIPAvailabilityNotFound."""
-        chosen = NetworkRow.id == network_id, *visibility.networks(context)
-        row = session.scalars(select(NetworkRow).where(*chosen)).one_or_none()
-        if row is None:
-            raise NetworkIPAvailabilityNotFound(network_id=network_id)
+        """One network. Raises NetworkNotFound."""
+        row = visibility.find_network(session, context, network_id)
         return _bodies(session, [row], {4, 6})[0]
 
 

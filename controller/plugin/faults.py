@@ -80,7 +80,7 @@ class SubnetAllocationError(exceptions.BadRequest):  # type: ignore[misc]
     message = "Failed to allocate subnet: %(reason)s."
 
 
-class QuotaNotFound(exceptions.TenantQuotaNotFound):  # type: ignore[misc]
+class TenantQuotaNotFound(exceptions.TenantQuotaNotFound):  # type: ignore[misc]
     """404: the project has no limits of its own."""
 
     message = "Quota for project %(project_id)s could not be found: it has no limits of its own."
@@ -90,9 +90,3 @@ class PortBindingError(exceptions.PortBindingError, exceptions.Conflict):  # typ
     """409: no node on that host can realise the port."""
 
     message = "Binding for port %(port_id)s on host %(host)s could not be created or updated: %(reason)s."
-
-
-class NetworkIPAvailabilityNotFound(exceptions.NotFound):  # type: ignore[misc]
-    """404: no such network."""
-
-    message = "Network IP availability for network %(network_id)s could not be found."

@@ -18,7 +18,7 @@ from controller.db.models import NetworkRow, PortRow, QuotaRow, RbacRow, SubnetP
 from controller.db.transaction import Transaction
 from controller.plugin.api import Body, Query
 from controller.plugin.context import RequestContext
-from controller.plugin.faults import QuotaNotFound
+from controller.plugin.faults import TenantQuotaNotFound
 from controller.plugin.use_cases import Computed
 
 COUNTED: Mapping[str, Any] = {
@@ -102,10 +102,10 @@ class Quotas(Computed):
             raise InvalidQuotaValue(unders=under)
 
     def delete(self, transaction: Transaction, context: RequestContext, row: Body) -> None:  # noqa: ARG002
-        """Back to the defaults. Raises QuotaNotFound when the project has no limits of its own."""
+        """Back to the defaults. Raises TenantQuotaNotFound when the project has no limits of its own."""
         chosen = QuotaRow.project_id == row["project_id"]
         if not transaction.session.scalar(select(QuotaRow.project_id).where(chosen).limit(1)):
-            raise QuotaNotFound(project_id=row["project_id"])
+            raise TenantQuotaNotFound(project_id=row["project_id"])
         transaction.session.execute(delete(QuotaRow).where(chosen))
 
 

@@ -181,6 +181,7 @@ class Subnets(Stored):
             "ipv6_ra_mode": row.ipv6_ra_mode,
             "ipv6_address_mode": row.ipv6_address_mode,
             "subnetpool_id": row.subnetpool_id,
+            "segment_id": None,
         }
 
 

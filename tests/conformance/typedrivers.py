@@ -22,7 +22,8 @@ from controller.db.migrate import migrate
 from controller.db.session import Store
 from controller.model import Segment
 from tests.support.store import configuration, new_store
-from typedrivers.api import TypeDriver
+from typedrivers.api import RangedTypeDriver, TypeDriver
+from typedrivers.intervals import Interval, Pool
 from typedrivers.manager import TypeManager
 
 MOST = 10_000
@@ -101,6 +102,21 @@ class TypeDriverConformance:
             store.write(lambda write, gone=segment: driver.release(write.session, gone))
         again = self.take(store, driver, len(taken[::3]))
         assert {segment.isolation_key for segment in again} == {segment.isolation_key for segment in taken[::3]}
+
+    def test_ranges_made_at_run_time_if_it_has_ranges(self, store: Store, driver: TypeDriver) -> None:
+        if not isinstance(driver, RangedTypeDriver):
+            return
+        for place, pool in driver.ranges().items():
+            wanted = Pool((Interval(pool.intervals[0].first, pool.intervals[0].first + 1),))
+            taken = [store.write(lambda write, place=place, wanted=wanted: driver.allocate_within(
+                write.session, place, wanted)) for _ in range(3)]  # fmt: skip
+            assert taken[2] is None
+            first, second = (segment for segment in taken if segment is not None)
+            assert {first.segmentation_id, second.segmentation_id} == {wanted.at(0), wanted.at(1)}
+            with store.read() as session:
+                used = driver.used_within(session, place, wanted.intervals[0])
+            assert used == {segment.segmentation_id: segment.id for segment in (first, second)}
+            driver.validate(first)
 
     def test_releasing_twice_or_what_was_never_taken_is_harmless(self, store: Store, driver: TypeDriver) -> None:
         segment = self.segment(**self.case.reserved)
