@@ -19,16 +19,28 @@ from tests.support.sandbox import BED_DIRECTORY
 CONFIGURATION = """\
 [database]
 connection = sqlite:///{directory}/isthmus.sqlite
+[api]
+bind_host = 0.0.0.0
 [openflow]
 listen_host = 127.0.0.1
 [ml2]
 type_drivers = flat,vlan,vxlan
-mechanism_drivers = openflow
+mechanism_drivers = openflow,linuxbridge
 [ml2_type_vlan]
 network_vlan_ranges = physnet1:100:199
 [topology]
 physical_networks = physnet1
 hold_time = {hold}
+"""
+
+
+AGENT = """\
+[agent]
+host = {name}
+controller_url = http://192.168.200.1:9696
+report_interval = 1
+[linux_bridge]
+physical_interface_mappings = physnet1:eth1
 """
 
 
@@ -67,6 +79,7 @@ class FabricBed:
         self.api = Client("http://127.0.0.1:9696")
         self.vms: list[Vm] = []
         self.strangers: list[Vm] = []
+        self.hosts: dict[str, Program] = {}
         self._hold = hold
         self._program: Program | None = None
 
@@ -123,6 +136,36 @@ class FabricBed:
             netns.enslave(None, far, CLOUD)
             self.ovs.vsctl("add-port", f"s{number}", near, "--", "set", "Interface", near,
                            "external_ids:physical-network=physnet1")  # fmt: skip
+
+    def add_host(self, name: str, switch: int) -> None:
+        """A Linux host with an agent, cabled to a switch; nothing tells the controller where it is."""
+        if not self.hosts:
+            netns.bridge(None, "mgmt")
+            netns.add_address(None, "mgmt", "192.168.200.1/24")
+        netns.create(name)
+        netns.veth((None, f"{name}-m"), (name, "eth0"))
+        netns.enslave(None, f"{name}-m", "mgmt")
+        netns.add_address(name, "eth0", f"192.168.200.{10 + len(self.hosts)}/24")
+        netns.veth((None, f"{name}-s"), (name, "eth1"))
+        Path(f"/proc/sys/net/ipv6/conf/{name}-s/disable_ipv6").write_text("1")
+        self.ovs.vsctl("add-port", f"s{switch}", f"{name}-s")
+        configuration = self.directory / f"{name}.conf"
+        configuration.write_text(AGENT.format(name=name))
+        agent = str(Path(sys.executable).with_name("isthmus-agent"))
+        command = ["ip", "netns", "exec", name, agent, "--config-file", str(configuration)]
+        self.hosts[name] = Program(name, command, self.directory / f"{name}.log")
+        self.hosts[name].start()
+
+    def plug_into_host(self, host: str, network: str) -> Vm:
+        """A VM on a legacy host, by the name of its tap."""
+        port = self.api.create("port", network_id=network, **{"binding:host_id": host})
+        name = f"v{len(self.vms) + 1}"
+        vm = Vm(name, 0, network, port["id"], port["mac_address"], port["fixed_ips"][0]["ip_address"])
+        netns.create(name)
+        netns.veth((host, f"tap{vm.port_id[:11]}"), (name, "eth0"), vm.mac)
+        netns.add_address(name, "eth0", f"{vm.ip}/16")
+        self.vms.append(vm)
+        return vm
 
     def add_stranger(self, name: str, network: str, cidr: str) -> Vm:
         """A host in the cloud that nobody manages."""
