@@ -46,7 +46,8 @@ def page() -> str:
 
 
 _GROUPS = """Broadcast goes to one group per network and source class, a bucket per port, uplink or peer. A next hop is an indirect
-group, so that an endpoint or uplink that moves changes one group and no flow. Ids are made of stable keys: network key
+group, so that an endpoint or uplink that moves changes one group and no flow. Towards another switch by links it is a
+fast-failover group where there is an alternative, see [fabric.md](fabric.md). Ids are made of stable keys: network key
 and source class, transport and node key, hash of the physical network's name.
 """  # noqa: E501
 
