@@ -302,3 +302,78 @@ def test_the_openstack_command_as_a_member_and_a_reader(process: CLI) -> None:
     assert process("bob", "blue", "network list") == []
     process("bob", "blue", "network show mine", status=1)
     process("alice", "red", "network delete mine")
+
+
+def test_the_openstack_command_on_what_else_there_is(cli: CLI) -> None:
+    pool = cli("subnet pool create pool --pool-prefix 10.128.0.0/9 --default-prefix-length 24")
+    cli("subnet pool set --description nice --tag red pool")
+    assert cli("subnet pool show pool")["tags"] == ["red"]
+    cli("subnet pool unset --tag red pool")
+    assert [item["ID"] for item in cli("subnet pool list")] == [pool["id"]]
+    cli("network create n --tag a --tag b")
+    cli("network unset --tag a n")
+    assert cli("network show n")["tags"] == ["b"]
+    assert [item["Name"] for item in cli("network list --tags b")] == ["n"]
+    cut = cli("subnet create s --network n --subnet-pool pool")
+    assert cut["subnetpool_id"] == pool["id"]
+    rbac = cli("network rbac create --target-project red --action access_as_shared --type network n")
+    cli(f"network rbac set --target-project blue {rbac['id']}")
+    assert cli(f"network rbac show {rbac['id']}")["object_type"] == "network"
+    assert rbac["id"] in [item["ID"] for item in cli("network rbac list")]
+    cli(f"network rbac delete {rbac['id']}")
+    made = cli(
+        "network segment range create r --shared --network-type vlan --physical-network physnet1 "
+        "--minimum 3000 --maximum 3010"
+    )
+    cli("network segment range set --minimum 3000 --maximum 3020 r")
+    assert cli("network segment range show r")["maximum"] == 3020
+    assert made["id"] in [item["ID"] for item in cli("network segment range list")]
+    cli("network segment range delete r")
+    cli("quota set --networks 3 --ports 7 blue")
+    shown = {item["Resource"]: item["Limit"] for item in cli("quota show --network blue")}
+    assert (shown["networks"], shown["ports"]) == (3, 7)
+    cli("quota delete --network blue")
+    assert cli("ip availability show n")["network_name"] == "n"
+    assert cli("ip availability list")
+    assert isinstance(cli("availability zone list --network"), list)
+    cli("subnet delete s")
+    cli("subnet pool delete pool")
+    cli("network delete n")
+
+
+def test_sharing_with_one_project(as_user: Callable[[str, str], Connection], identity: Keystone) -> None:
+    alice, bob = as_user("alice", "red").network, as_user("bob", "blue").network
+    network = alice.create_network(name="between")
+    subnet = alice.create_subnet(network_id=network.id, ip_version=4, cidr="10.9.0.0/24")
+    with identity.connect("admin", "admin") as cloud:
+        project = cloud.identity.find_project("blue", ignore_missing=False).id
+    everybody = {"object_type": "network", "object_id": network.id, "target_project_id": "*"}
+    refused(lambda: alice.create_rbac_policy(action="access_as_shared", **everybody), 403)
+    policy = alice.create_rbac_policy(
+        object_type="network", object_id=network.id, action="access_as_shared", target_project_id=project
+    )
+    assert [item.id for item in bob.networks(name="between")] == [network.id]
+    assert bob.get_network(network.id).is_shared
+    assert [item.id for item in bob.subnets(network_id=network.id)] == [subnet.id]
+    refused(lambda: bob.update_network(network.id, name="mine"), 403)
+    port = bob.create_port(network_id=network.id)
+    refused(lambda: alice.delete_rbac_policy(policy.id, ignore_missing=False), 409)
+    bob.delete_port(port)
+    alice.delete_rbac_policy(policy.id, ignore_missing=False)
+    assert not list(bob.networks(name="between"))
+    alice.delete_network(network)
+
+
+def test_quotas_are_the_administrators(as_user: Callable[[str, str], Connection]) -> None:
+    admin, alice = as_user("admin", "admin").network, as_user("alice", "red").network
+    network = alice.create_network(name="limited")
+    project = network.project_id
+    assert alice.put(f"/quotas/{project}", json={"quota": {"port": 99}}, raise_exc=False).status_code == 403
+    assert alice.get(f"/quotas/{project}").json()["quota"]["port"]
+    assert alice.get("/quotas/another", raise_exc=False).status_code == 404
+    admin.put(f"/quotas/{project}", json={"quota": {"port": 1}})
+    port = alice.create_port(network_id=network.id)
+    refused(lambda: alice.create_port(network_id=network.id), 409)
+    admin.delete(f"/quotas/{project}")
+    alice.delete_port(port)
+    alice.delete_network(network)
