@@ -85,8 +85,9 @@ TOPOLOGY = [
     cfg.FloatOpt("probe_interval", default=2.0, min=0.1,
                  help="Seconds between two LLDP probes of a port; longer where probe_rate asks for it."),
     cfg.FloatOpt("probe_rate", default=1000.0, min=1.0, help="LLDP probes per second at most, over all ports."),
-    cfg.FloatOpt("hold_time", default=3.0, min=0.0,
-                 help="Seconds after the start in which switches keep their programs, until links are found again."),
+    cfg.FloatOpt("hold_time", default=15.0, min=0.0,
+                 help="Seconds after the start in which switches keep their programs until all known ones are back, so "
+                      "that their links can be found again."),
     cfg.StrOpt("secret", secret=True,
                help="Key of the digest in LLDP probes (default: a new one at every start)."),
 ]  # fmt: skip

@@ -40,7 +40,7 @@ class Touch(Protocol):
 
 
 class FabricControl:
-    """Guards a :class:`Topology`; a :class:`controller.switches.SwitchPorts`. ``hold`` is in seconds."""
+    """Guards a :class:`Topology`; a :class:`controller.switches.SwitchPorts`. ``hold``: see :meth:`expect`."""
 
     def __init__(
         self, topology: Topology, events: EventLog, hold: float, spawn: Spawn,
@@ -53,6 +53,7 @@ class FabricControl:
         self._ports: dict[str, Mapping[int, PortView]] = {}
         self._observations: dict[str, Observation] = {}
         self._since: dict[str, float] = {}
+        self._missing: set[str] = set()
         self._stopped = threading.Event()
         self._send: Send = lambda _node, _port, _frame: False
         self._touch: Touch = lambda _nodes: 0
@@ -85,6 +86,11 @@ class FabricControl:
         tells where it is cabled to."""
         self._jobs.put(lambda now: self._topology.host(node_id, name, interfaces, key, now))
 
+    def expect(self, node_ids: Iterable[str]) -> None:
+        """The switches that are known from before: until they are back (``hold`` seconds at most), nobody's program
+        changes, because the links to those that are missing are not known."""
+        self._missing = set(node_ids)
+
     def lost(self, node_id: str) -> None:
         """The session with a switch ended."""
         self._jobs.put(lambda now: self._topology.switch_lost(node_id, now))
@@ -95,10 +101,15 @@ class FabricControl:
         """What a switch sees of the fabric; None while it is too early to know its links."""
         with self._lock:
             now = self._clock()
-            since = self._since.get(node_id)
-            if since is None or now < self._open_at or now < since + YOUNG:
-                return None
-            return self._topology.view(node_id)
+            return None if self._too_early(node_id, now) else self._topology.view(node_id)
+
+    def _too_early(self, node_id: str, now: float) -> bool:
+        """Whether links of a switch may not be known yet: it is young, or the controller is and others are missing."""
+        if node_id not in self._since or now < self._since[node_id] + YOUNG:
+            return True
+        if now < self._open_at:
+            self._missing = {each for each in self._missing if now < self._since.get(each, now) + YOUNG}
+        return now < self._open_at and bool(self._missing)
 
     def passing(self, intent: Intent, touched: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
         """Switches that carry networks of ``touched`` for others: node id -> network ids."""

@@ -83,6 +83,9 @@ class Reconciler:
             len(self.board.intent.nodes),
         )
         self.board.touch({node.id: None for node in self.board.intent.nodes.values()})
+        if self._fabric is not None:
+            nodes = self.board.intent.nodes.values()
+            self._fabric.expect(node.id for node in nodes if node.kind is NodeKind.SWITCH)
         self._compile_hosts()
         self._feed.subscribe(lambda _revision: self._news.set())
         for loop in (self._follow_feed, self._watch_liveness):

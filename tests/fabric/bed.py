@@ -72,7 +72,7 @@ def uplink(number: int) -> str:
 class FabricBed:
     """Switches 1..n of one Open vSwitch; cables are pairs of them."""
 
-    def __init__(self, switches: int, cables: Iterable[tuple[int, int]], hold: float = 2.0) -> None:
+    def __init__(self, switches: int, cables: Iterable[tuple[int, int]], hold: float = 15.0) -> None:
         self.directory = BED_DIRECTORY / "fabric"
         self.ovs = SwitchBed(self.directory)
         self.switches, self.cables = range(1, switches + 1), list(cables)

@@ -42,7 +42,7 @@ class MininetBed:
         directory = BED_DIRECTORY / topology.replace(",", "-")
         directory.mkdir(parents=True)
         configuration = directory / "isthmus.conf"
-        text = CONFIGURATION.format(directory=directory, hold=2.0)
+        text = CONFIGURATION.format(directory=directory, hold=15.0)
         configuration.write_text(f"{text}[ovsdb]\nenabled = false\n")
         launcher = str(Path(sys.executable).with_name("osken-manager"))
         command = [launcher, "--config-file", str(configuration), "controller.app"]

@@ -101,6 +101,22 @@ def test_nothing_is_probed_before_it_is_known_what_is_plugged_in() -> None:
         assert bed.control.view(ONE) is None
 
 
+def test_nobody_changes_while_a_known_switch_is_missing() -> None:
+    with Bed(hold=3.0) as bed:
+        bed.control.expect([ONE, TWO, THREE])
+        bed.tell(ONE, (1, 7), tenants=(7,))
+        bed.tell(TWO, (1, 2))
+        time.sleep(1.3)
+        assert bed.control.view(ONE) is None
+        bed.tell(THREE, (1, 7), tenants=(7,))
+        eventually(lambda: bed.control.view(ONE) is not None)
+        assert bed.control.members(ONE) == {ONE, TWO, THREE}
+    with Bed(hold=1.5) as bed:
+        bed.control.expect([ONE, TWO, THREE])
+        bed.tell(ONE, (1, 7), tenants=(7,))
+        eventually(lambda: bed.control.view(ONE) is not None)
+
+
 def test_a_switch_keeps_its_program_until_links_had_time_to_be_found() -> None:
     with Bed(hold=0.3) as bed:
         line(bed)
