@@ -65,11 +65,13 @@ class Reconciler:
         if fabric is not None:
             self.board.transit = fabric.members
         self._events = Mailbox("node events", spawn)
-        self._statuses = StatusWriter(self.board, nodes, spawn)
+        self._statuses = StatusWriter(self.board, nodes, spawn, pace.agent_down_time)
         self._loops: set[str] = set()
         self._news = threading.Event()
         self._stopped = threading.Event()
         self._following = threading.RLock()
+        self._followed = 0
+        """The revision up to which the feed was read; later than the intent's when only statuses changed since."""
 
     def start(self) -> None:
         """Load the intent and start to follow it."""
@@ -118,13 +120,17 @@ class Reconciler:
     def catch_up(self) -> None:
         """Take over every committed change; after it the intent is as new as the store was at the call."""
         with self._following:
+            newest = self._feed.latest()
+            if newest == self._followed:
+                return
             try:
-                changes = self._feed.since(self.board.intent.revision)
+                changes = self._feed.since(max(self._followed, self.board.intent.revision))
             except FeedExpired as error:
                 LOG.warning("%s", error)
                 changes = [self._everything()]
             for change in changes:
                 self._take_over(change)
+            self._followed = newest
 
     def _everything(self) -> Change:
         """The difference between the intent and the whole store, as one change."""
@@ -187,15 +193,18 @@ class Reconciler:
 
     def node_observed(self, facts: NodeFacts, observation: Observation) -> None:
         """Record facts and endpoints of a node and ask it to follow. Runs in the caller's thread."""
-        self._nodes.node_seen(facts)
+        news = self._nodes.node_seen(facts) != self.board.intent.nodes.get(facts.id)
         state = self.board.state(facts.id)
         before = state.told.attachments if state.told else {}
         for port_id in observation.attachments.keys() - before.keys():
             if not self._is_bound(port_id, facts):
                 self._nodes.port_plugged(port_id, facts.id)
+                news = True
         for port_id in before.keys() - observation.attachments.keys():
             self._nodes.port_unplugged(port_id, facts.id)
-        self.catch_up()
+            news = True
+        if news:
+            self.catch_up()
         self._observe(state, observation)
         if facts.kind is NodeKind.SWITCH:
             self._start_loop(facts.id)

@@ -14,6 +14,9 @@ from legacy_agent.host_plan import device_name
 
 ACTIVE, BUILD, DOWN = "ACTIVE", "BUILD", "DOWN"
 
+WAITING = "waiting"
+"""How the reason begins when nothing went wrong."""
+
 SHOWN = 5
 """Reasons that are written out."""
 
@@ -161,7 +164,7 @@ def _plug_hint(port: Port, node: Node) -> str:
 
 def _joined(reasons: list[str]) -> str:
     """Failures first; of very many reasons the first few and the number of the others."""
-    ordered = sorted(reasons, key=lambda reason: reason.startswith("waiting "))
+    ordered = sorted(reasons, key=lambda reason: reason.startswith(WAITING))
     more = [f"and {len(ordered) - SHOWN} more"] if len(ordered) > SHOWN else []
     return "; ".join([*ordered[:SHOWN], *more])
 
@@ -174,4 +177,4 @@ def waits_for(node: Node, key: WaitKey, state: NodeState | None) -> str:
         return f"node {node.host}: {state.network_errors[key.network_id]}"
     if state.covers(key.tick):
         return ""
-    return f"node {node.host}: {state.error}" if state.error else f"waiting for node {node.host} to acknowledge"
+    return f"node {node.host}: {state.error}" if state.error else f"{WAITING} for node {node.host} to acknowledge"

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from controller.model import Port
 from controller.node_state import Board
 from controller.plugin.api import Nodes
-from controller.status import ACTIVE, BUILD, Asked, Look, PortStatus, WaitKey, waits_for
+from controller.status import ACTIVE, BUILD, WAITING, Asked, Look, PortStatus, WaitKey, waits_for
 from controller.switches import Spawn
 
 LOG = logging.getLogger(__name__)
@@ -53,7 +53,10 @@ class Group:
 class StatusWriter:
     """Decides and records port statuses in a thread of its own."""
 
-    def __init__(self, board: Board, nodes: Nodes, spawn: Spawn) -> None:
+    def __init__(self, board: Board, nodes: Nodes, spawn: Spawn, start_patience: float = PATIENCE) -> None:
+        """``start_patience``: the :data:`PATIENCE` with ports whose intent is as it was at the start: what the store
+        says of them is true until their nodes had time to come back."""
+        self._start_patience = max(PATIENCE, start_patience)
         self._board, self._nodes, self._spawn = board, nodes, spawn
         self._due: set[str] = set()
         self._later: dict[str, float] = {}
@@ -202,7 +205,9 @@ class StatusWriter:
             return False
         if port_id in self._active:
             return False
-        first = self._building.setdefault(port_id, now + PATIENCE)
+        unchanged = self._asked.get(port_id, AT_START).everywhere == AT_START.everywhere
+        unchanged = unchanged and status.reason.startswith(WAITING)  # a failure is told soon
+        first = self._building.setdefault(port_id, now + (self._start_patience if unchanged else PATIENCE))
         if now >= first:
             return False
         self._later[port_id] = first
