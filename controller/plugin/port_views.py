@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
 from controller.db.models import BindingRow, IpRow, PairRow, PortRow
@@ -31,6 +31,17 @@ SELECTION: Any = select(
     BindingRow.vnic_type, BindingRow.profile, BindingRow.vif_type, BindingRow.vif_details,
 ).join(BindingRow, BindingRow.port_id == PortRow.id)  # fmt: skip
 """What is read of a port and its binding; columns have the names that the objects' attributes have."""
+
+ONE: Any = (
+    SELECTION.add_columns(
+        IPS.subnet_id, IPS.text, PAIRS.mac_address.label("pair_mac"), PAIRS.ip_address.label("pair_ip")
+    )
+    .outerjoin(IpRow, IPS.port_id == PortRow.id)
+    .outerjoin(PairRow, PAIRS.port_id == PortRow.id)
+    .where(PortRow.id == bindparam("port"))
+    .order_by(IPS.position, PAIRS.position)
+)
+"""One port in one statement: a row for every pair of its addresses and address pairs, which are few."""
 
 
 def state(row: Any, binding: Any, ips: Sequence[Body], pairs: Sequence[Body]) -> Body:
@@ -75,6 +86,18 @@ def bodies(session: Session, rows: Sequence[Any]) -> list[Body]:
     ids = [row.id for row in rows]
     ips, pairs = _ips(session, ids), _pairs(session, ids)
     return [{**state(row, row, ips.get(row.id, []), pairs.get(row.id, [])), **standard(row)} for row in rows]
+
+
+def find(session: Session, port_id: str, conditions: Sequence[ColumnElement[bool]]) -> Body | None:
+    """One port as the API shows it; None when there is none that fulfils the conditions."""
+    rows = session.execute(ONE.where(*conditions) if conditions else ONE, {"port": port_id}).all()
+    if not rows:
+        return None
+    ips = dict.fromkeys((row.subnet_id, row.text) for row in rows if row.subnet_id)
+    pairs = dict.fromkeys((row.pair_mac, row.pair_ip) for row in rows if row.pair_mac)
+    shown_ips = [{"subnet_id": subnet_id, "ip_address": text} for subnet_id, text in ips]
+    shown_pairs = [{"mac_address": mac, "ip_address": ip} for mac, ip in pairs]
+    return {**state(rows[0], rows[0], shown_ips, shown_pairs), **standard(rows[0])}
 
 
 def _ips(session: Session, ids: list[str]) -> Mapping[str, list[Body]]:
