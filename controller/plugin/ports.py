@@ -153,11 +153,10 @@ class Ports(Stored):
 
     def show(self, session: Session, context: RequestContext, resource_id: str) -> Body:
         """One as the API shows it. Raises PortNotFound."""
-        statement = port_views.SELECTION.where(PortRow.id == resource_id, *self.visible(context))
-        row = session.execute(statement).one_or_none()
-        if row is None:
+        found = port_views.find(session, resource_id, self.visible(context))
+        if found is None:
             raise faults.PortNotFound(port_id=resource_id)
-        return port_views.bodies(session, [row])[0]
+        return found
 
     def list(self, session: Session, context: RequestContext, query: Query) -> list[Body]:
         """A page of what the caller sees and asks for."""
