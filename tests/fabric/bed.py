@@ -227,9 +227,16 @@ class FabricBed:
         """Pull a cable, or put it back: the link of one end goes down, so the other loses its carrier."""
         netns.set_link(None, device(one, other), up=up)
 
-    def matrix(self) -> list[str]:
+    def block_cable(self, one: int, other: int, blocked: bool) -> None:
+        """Let a cable swallow everything, or not any more; its ports stay up."""
+        for name in (device(one, other), device(other, one)):
+            verb = ["add", "dev", name, "root", "handle", "77:", "tbf", "rate", "8bit", "burst", "1", "limit", "1"]
+            command = ["tc", "qdisc", *(verb if blocked else ["del", "dev", name, "root"])]
+            subprocess.run(command, check=True)
+
+    def matrix(self, among: list[Vm] | None = None) -> list[str]:
         """Every pair of VMs: what is wrong. Same network: one answer, no duplicate; else silence."""
-        everybody = self.vms + self.strangers
+        everybody = self.vms + self.strangers if among is None else among
         pairs = [(one, other) for one in everybody for other in everybody if one is not other]
         with ThreadPoolExecutor(16) as pool:
             return [fault for fault in pool.map(lambda pair: self._pair(*pair), pairs) if fault]

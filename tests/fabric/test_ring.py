@@ -96,6 +96,38 @@ def test_forged_and_replayed_lldp_of_a_tenant_makes_no_link(bed: FabricBed) -> N
 
 
 @pytest.mark.timeout(120)
+def test_a_cable_that_dies_silently_is_found_by_its_missing_probes(bed: FabricBed) -> None:
+    """Both ports stay up; nothing comes through in either direction."""
+    before = totals(bed)
+    bed.block_cable(2, 3, True)
+    bed.wait_for_links(len(CABLES) - 1, 20)
+    bed.wait_in_sync()
+    assert bed.matrix() == []
+    bed.block_cable(2, 3, False)
+    bed.wait_for_links(len(CABLES))
+    assert totals(bed)["silent"] > before.get("silent", 0)
+
+
+@pytest.mark.timeout(120)
+def test_a_switch_dies_and_comes_back(bed: FabricBed) -> None:
+    """Its cables lose their carrier; the others go around it."""
+    around = [vm for vm in bed.vms if vm.switch != 3]
+    streams = [Stream(red(bed)[2], red(bed)[4].ip, 4.0), Stream(red(bed)[1], red(bed)[5].ip, 4.0)]
+    time.sleep(1.0)
+    for other in (2, 4):
+        bed.set_cable(3, other, up=False)
+    bed.ovs.disconnect("s3")
+    assert max(stream.lost() for stream in streams) < 200
+    assert bed.matrix(around) == []
+    for other in (2, 4):
+        bed.set_cable(3, other, up=True)
+    bed.ovs.connect("s3")
+    bed.wait_for_links(len(CABLES), 30)
+    bed.wait_in_sync()
+    assert bed.matrix() == []
+
+
+@pytest.mark.timeout(120)
 def test_restart_of_the_controller_loses_nothing(bed: FabricBed) -> None:
     stream = Stream(red(bed)[2], red(bed)[5].ip, 12.0)
     time.sleep(0.5)
