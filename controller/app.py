@@ -23,6 +23,7 @@ from oslo_config import cfg
 from prometheus_client import CollectorRegistry
 
 from controller import config, garbage
+from controller.api.standalone import settle
 from controller.api.wsgi import make_application
 from controller.db.feed import StoreFeed
 from controller.errors import ConfigurationError, IsthmusError
@@ -114,6 +115,7 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         garbage.tune()
         hub.spawn(garbage.collect_for_ever)
         _on_sigterm(self._close_parts)
+        settle()
         self._reconciler.start()
         self._southbound.start()
         if self._fabric is not None:
