@@ -25,6 +25,7 @@ from typing import Any
 from webob import Request
 
 from controller import config
+from controller.api.standalone import settle
 from controller.api.wsgi import make_application
 from controller.db.session import Store
 from controller.model import NodeFacts, NodeKind
@@ -109,7 +110,9 @@ def bed(url: str, directory: Path) -> Bed:
     network = plugin.create(ADMIN, "network", {"name": "bench", "project_id": "bench"})["id"]
     subnet = {"network_id": network, "ip_version": 4, "cidr": "10.64.0.0/12", "project_id": "bench"}
     plugin.create(ADMIN, "subnet", subnet)
-    return Bed(make_application(conf, plugin, FakeIsthmus()), store, network)
+    application = make_application(conf, plugin, FakeIsthmus())
+    settle()
+    return Bed(application, store, network)
 
 
 def measure(name: str, times: int, action: Callable[[], object], profiled: str | None) -> None:
