@@ -76,9 +76,10 @@ class Sharing:
     def set_everybody(self, session: Session, row: Shareable, action: str, wanted: bool) -> None:
         """Have a policy for everybody, or none. Raises InvalidSharedSetting when others use what would be closed."""
         chosen = (RbacRow.object_id == row.id, RbacRow.target_project == EVERYBODY, RbacRow.action == action)
+        if wanted == (session.scalar(select(RbacRow.id).where(*chosen)) is not None):
+            return
         if wanted:
-            if not session.scalar(select(RbacRow.id).where(*chosen)):
-                self.add(session, row, row.project_id, EVERYBODY, action)
+            self.add(session, row, row.project_id, EVERYBODY, action)
             return
         if action == AS_SHARED and isinstance(row, NetworkRow) and stranded(session, row, EVERYBODY):
             raise InvalidSharedSetting(network=row.name or row.id)

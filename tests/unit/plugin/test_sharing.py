@@ -113,3 +113,10 @@ def test_a_policy_moves_the_revision_of_what_it_is_about(world: World) -> None:
     network = world.network(project_id="alice")
     share(world, "network", network, "bob")
     assert world.get("network", network)["revision_number"] == network["revision_number"] + 1
+
+
+def test_not_sharing_what_was_not_shared_is_no_change(world: World) -> None:
+    network = world.network(project_id="alice")
+    world.port(network, project_id="bob")
+    before = world.get("network", network)
+    assert world.update("network", network, shared=False, **{"router:external": False}) == before
