@@ -52,6 +52,7 @@ class Topology:
         self._announced: dict[tuple[str, str], tuple[int, End]] = {}
         self._placed: dict[str, End] = {}
         self._handover_at: float | None = None
+        self._replanted: set[str] = set()
         self._stale = False
 
     def view(self, node_id: str) -> Fabric:
@@ -108,7 +109,8 @@ class Topology:
         seen = self.discovery.stranger(end)
         if seen is not None and seen.announcement is not None:
             self._attach(end, seen, seen.announcement, now)
-        return self._settle(now)
+        # New links are no hurry: those of one turn are taken together. What is gone is taken at once.
+        return set() if self._links <= self.discovery.links and not self._stale else self._settle(now)
 
     def _attach(self, end: End, seen: Neighbour, said: Announcement, now: float) -> None:
         """An agent of ours may have spoken at a port: a frame that can be trusted places its host there."""
@@ -139,7 +141,9 @@ class Topology:
             return set()
         self._links, self._stale = links, False
         measured, ends = self.paths.update(self._uplinks, links)
+        before = {name: tree.links for name, tree in self._trees.items()}
         self._plant(now)
+        self._replanted = {name for name, tree in self._trees.items() if tree.links != before[name]}
         self._place()
         changed = set()
         for node_id in self.paths.switches:
@@ -151,7 +155,7 @@ class Topology:
         return changed
 
     def _see(self, node_id: str, old: Fabric, measured: Collection[str] | None) -> Fabric:
-        return fabric_of(node_id, self.paths, self._trees, old, measured, self._tags, self._placed)
+        return fabric_of(node_id, self.paths, self._trees, old, measured, self._tags, self._placed, self._replanted)
 
     def _plant(self, now: float) -> None:
         """Choose the trees; where something in use must give way to something new, only the first now."""

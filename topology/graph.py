@@ -6,6 +6,7 @@ networkx stays in this module. What leaves it are the values of :mod:`topology.l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 
 import networkx as nx
@@ -176,6 +177,7 @@ def _far(each: Link, node: str) -> End:
     return each.b if each.a.node_id == node else each.a
 
 
+@lru_cache(maxsize=1 << 17)
 def _rank(target: str, near: End) -> bytes:
     """Highest random weight: each destination has its own order of ports, whatever other ports there are."""
     return blake2b(f"{target} {near.node_id} {near.port}".encode(), digest_size=8).digest()

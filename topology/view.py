@@ -42,10 +42,13 @@ def next_hops_of(
             for target in sorted(members)}  # fmt: skip
 
 
-def tree_of(node: str, tree: Tree, paths: Paths, tags: tuple[int, int]) -> FabricTree:
-    """One physical network's tree as a switch sees it."""
+def tree_of(
+    node: str, tree: Tree, paths: Paths, tags: tuple[int, int], known: Mapping[int, frozenset[str]] | None
+) -> FabricTree:
+    """One physical network's tree as a switch sees it; ``known``: what is behind its ports, if the links of the tree
+    are what they were."""
     members = paths.component(node)
-    found = behind(tree.links, node)
+    found = behind(tree.links, node) if known is None else known
     entrances = sorted(end for end in tree.uplinks if end.node_id in members)
     with_uplink = {end.node_id for end in entrances}
     exit_ports: tuple[int, ...] = ()
@@ -69,14 +72,16 @@ def fabric_of(
     measured: Collection[str] | None,
     tags: Mapping[str, tuple[int, int]],
     placed: Mapping[str, End],
+    replanted: Collection[str],
 ) -> Fabric:
     """The view of one switch; ``old`` itself if nothing changed.
 
     ``tags`` are VLAN ids by physical network, ``placed`` the ports that legacy hosts are cabled to by node id,
-    ``measured`` is as in :func:`next_hops_of`.
+    ``measured`` is as in :func:`next_hops_of`; ``replanted`` are the physical networks whose tree links changed.
     """
     hops = next_hops_of(node, paths, old.next_hops, measured)
-    seen = {name: tree_of(node, tree, paths, tags[name]) for name, tree in sorted(trees.items())}
+    known = {name: tree.links for name, tree in old.trees.items() if name not in replanted}
+    seen = {name: tree_of(node, tree, paths, tags[name], known.get(name)) for name, tree in sorted(trees.items())}
     members = paths.component(node)
     hosts = {host: (end.port,) if end.node_id == node else hops[end.node_id]
              for host, end in sorted(placed.items()) if end.node_id in members}  # fmt: skip
