@@ -92,8 +92,8 @@ class Used(Protocol):
 
 SMALL = 2_048
 """A pool this small is searched from its lower end, which is cheaper than guessing."""
-SAMPLES = 512
-ROUNDS = 4
+SAMPLES = 256
+ROUNDS = 8
 
 Below = Callable[[int], int]
 """``below(n)``: a random number from 0 to n - 1."""
@@ -103,10 +103,10 @@ def choose(pool: Pool, used: Used, below: Below, ordered: bool = True) -> int | 
     """A free number of the pool, None when there is none.
 
     First the one after the highest in use. When the end is reached, a small pool is searched from below, and a large
-    one is combed from a random number on, in about :data:`SAMPLES` steps: a hole of a five-hundredth
-    of the pool is found for certain, and if 1 % are free here and there, all rounds miss them with a probability below
-    1e-8. What remains, a large pool with hardly any free number, is walked
-    through. ``ordered=False`` skips the first step: whoever just lost a number to somebody else chooses elsewhere.
+    one is combed from a random number on, in about :data:`SAMPLES` steps: a hole of a two-hundredth of the pool is
+    found for certain, and if 1 % are free here and there, all rounds miss them with a probability below 1e-8. What
+    remains, a large pool with hardly any free number, is walked through. ``ordered=False`` skips the first step:
+    whoever just lost a number to somebody else chooses elsewhere.
     """
     if ordered:
         for interval in pool.intervals:

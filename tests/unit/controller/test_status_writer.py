@@ -1,0 +1,61 @@
+"""Statuses are decided per node that acknowledges, written many at a time, and BUILD only if it lasts."""
+
+from __future__ import annotations
+
+import time
+
+from controller import status_writer
+from tests.unit.controller.test_reconciler import seen
+from tests.unit.controller.world import SWITCH_A, SWITCH_B, World, eventually, facts, port
+
+P1, P2 = (f"{number}" * 8 + "-0000-0000-0000-000000000000" for number in (1, 2))
+
+
+def two_switches(world: World) -> None:
+    world.store.commit(ports={P1: port(P1, SWITCH_A), P2: port(P2, SWITCH_B)})
+    world.reconciler.switch_ready(facts(SWITCH_A), seen(SWITCH_A, P1))
+    world.reconciler.switch_ready(facts(SWITCH_B), seen(SWITCH_B, P2))
+    eventually(lambda: (world.status(P1), world.status(P2)) == ("ACTIVE", "ACTIVE"))
+
+
+def test_a_peer_that_fails_holds_the_port_back_and_is_named_until_it_is_well() -> None:
+    with World() as world:
+        two_switches(world)
+        world.switches.broken.add(SWITCH_B)
+        world.store.commit(ports={P1: port(P1, SWITCH_A, revision=2)})
+        eventually(lambda: "table 4 is full" in world.reason(P1))
+        assert world.status(P1) == "BUILD"
+        world.switches.broken.clear()
+        eventually(lambda: world.status(P1) == "ACTIVE")
+
+
+def test_a_short_build_is_not_written() -> None:
+    with World() as world:
+        two_switches(world)
+        written: list[str] = []
+        record = world.store.set_port_statuses
+
+        def note(statuses: dict[str, tuple[str, str]]) -> None:
+            written.extend(status for status, _ in statuses.values())
+            record(statuses)
+
+        world.store.set_port_statuses = note  # type: ignore[method-assign]
+        third = "3" * 8 + "-0000-0000-0000-000000000000"
+        world.store.commit(ports={third: port(third, SWITCH_A)})
+        world.reconciler.switch_ready(facts(SWITCH_A), seen(SWITCH_A, P1, third))
+        eventually(lambda: world.status(third) == "ACTIVE")
+        time.sleep(2 * status_writer.PATIENCE)
+        assert "BUILD" not in written
+
+
+def test_a_peer_that_never_answers_is_named_in_time() -> None:
+    with World() as world:
+        two_switches(world)
+        world.switches.blocked.add(SWITCH_B)
+        try:
+            world.store.commit(ports={P1: port(P1, SWITCH_A, revision=2)})
+            eventually(lambda: world.status(P1) == "BUILD")
+            assert "waiting for node" in world.reason(P1)
+        finally:
+            world.switches.blocked.clear()
+        eventually(lambda: world.status(P1) == "ACTIVE")
