@@ -14,7 +14,6 @@ from controller.errors import IsthmusError
 from mechanisms.manager import MechanismManager
 from typedrivers.manager import TypeManager
 
-
 READ_BY_LIBRARIES = frozenset({"keystone_authtoken", "oslo_policy"})
 
 
