@@ -90,7 +90,7 @@ def bodies(session: Session, rows: Sequence[Any]) -> list[Body]:
 
 def find(session: Session, port_id: str, conditions: Sequence[ColumnElement[bool]]) -> Body | None:
     """One port as the API shows it; None when there is none that fulfils the conditions."""
-    rows = session.execute(ONE.where(*conditions) if conditions else ONE, {"port": port_id}).all()
+    rows: Sequence[Any] = session.execute(ONE.where(*conditions) if conditions else ONE, {"port": port_id}).all()
     if not rows:
         return None
     ips = dict.fromkeys((row.subnet_id, row.text) for row in rows if row.subnet_id)
