@@ -57,8 +57,8 @@ API = [
     cfg.HostAddressOpt("bind_host", default="127.0.0.1", help="Address of the northbound API."),
     cfg.PortOpt("bind_port", default=9696, help="Port of the northbound API."),
     cfg.StrOpt("auth_strategy", default="noauth", choices=("noauth", "keystone"), deprecated_group="DEFAULT",
-               help="Who may call the API: everybody as administrator (noauth), or whoever has a token of the Keystone "
-                    "that [keystone_authtoken] names."),
+               help="Who may call the API: everybody as administrator (noauth), or whoever has a token of the "
+                    "Keystone that [keystone_authtoken] names."),
     cfg.StrOpt("tls_cert", help="PEM file with the API's certificate and those between it and the root: serve https."),
     cfg.StrOpt("tls_key", help="PEM file with the certificate's private key (default: it is in tls_cert)."),
     cfg.IntOpt("max_body_size", default=8 << 20, min=1024, help="Largest accepted request body in bytes."),
