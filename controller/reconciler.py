@@ -227,7 +227,7 @@ class Reconciler:
                 self._fabric.observed(observation)
             if came_back or old != observation:
                 tick = self.board.touch({state.node_id: None} if state.is_switch else {})
-                seen = observation.attachments.keys() | (old.attachments.keys() if old else set())
+                seen = _moved(old, observation)
                 self._statuses.plugged(seen if not came_back else self._ports_of(state.node_id) | seen, tick)
 
     def node_lost(self, node_id: str) -> None:
@@ -422,3 +422,12 @@ class Reconciler:
     def _silent(self, state: NodeState) -> None:
         if self.board.clock() - state.last_seen > self._pace.agent_down_time:
             self.node_lost(state.node_id)
+
+
+def _moved(old: Observation | None, new: Observation) -> set[str]:
+    """The ports whose endpoints changed; all there are when the node's ways out did."""
+    before = old.attachments if old is not None else {}
+    ports = before.keys() | new.attachments.keys()
+    if old is None or (old.uplinks, old.tunnel_ports) != (new.uplinks, new.tunnel_ports):
+        return set(ports)
+    return {port_id for port_id in ports if before.get(port_id) != new.attachments.get(port_id)}

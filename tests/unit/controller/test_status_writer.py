@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import pytest
 
 from controller import status_writer
 from tests.unit.controller.test_reconciler import seen
@@ -29,7 +29,7 @@ def test_a_peer_that_fails_holds_the_port_back_and_is_named_until_it_is_well() -
         eventually(lambda: world.status(P1) == "ACTIVE")
 
 
-def test_a_short_build_is_not_written() -> None:
+def test_a_short_build_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     with World() as world:
         two_switches(world)
         written: list[str] = []
@@ -39,12 +39,12 @@ def test_a_short_build_is_not_written() -> None:
             written.extend(status for status, _ in statuses.values())
             record(statuses)
 
+        monkeypatch.setattr(status_writer, "PATIENCE", 30.0)
         world.store.set_port_statuses = note  # type: ignore[method-assign]
         third = "3" * 8 + "-0000-0000-0000-000000000000"
         world.store.commit(ports={third: port(third, SWITCH_A)})
         world.reconciler.switch_ready(facts(SWITCH_A), seen(SWITCH_A, P1, third))
         eventually(lambda: world.status(third) == "ACTIVE")
-        time.sleep(2 * status_writer.PATIENCE)
         assert "BUILD" not in written
 
 
