@@ -140,7 +140,7 @@ class Topology:
         if links == self._links and not self._stale:
             return set()
         self._links, self._stale = links, False
-        measured, ends = self.paths.update(self._uplinks, links)
+        affected, ends = self.paths.update(self._uplinks, links)
         before = {name: tree.links for name, tree in self._trees.items()}
         self._plant(now)
         self._replanted = {name for name, tree in self._trees.items() if tree.links != before[name]}
@@ -148,7 +148,7 @@ class Topology:
         changed = set()
         for node_id in self.paths.switches:
             old = self.view(node_id)
-            new = self._see(node_id, old, None if node_id in ends else measured)
+            new = self._see(node_id, old, None if node_id in ends else affected.get(node_id, ()))
             if new is not old:
                 self._views[node_id] = new
                 changed.add(node_id)

@@ -29,22 +29,22 @@ class Paths:
         self._distances: dict[str, dict[str, int]] = {}
         self.recomputed = 0
         """Destinations whose distances were computed anew, since the start: what link events cost."""
-        self._measured: set[str] = set()
+        self._affected: dict[str, set[str]] = {}
 
     @property
     def switches(self) -> list[str]:
         """All switches, ordered."""
         return sorted(self._graph)
 
-    def update(self, switches: Iterable[str], links: Iterable[Link]) -> tuple[set[str], set[str]]:
+    def update(self, switches: Iterable[str], links: Iterable[Link]) -> tuple[dict[str, set[str]], set[str]]:
         """Make the graph consist of these switches and links (between different switches).
 
-        Returns the destinations whose distances, and the switches whose links may have changed: the next hops of all
-        other pairs are what they were.
+        Returns, by switch, the destinations to which the distance of it or of a neighbour changed, and the switches
+        whose links may have changed: the next hops of all other pairs are what they were.
         """
         wanted, nodes = set(links), set(switches)
         nodes |= {end.node_id for each in wanted for end in each}
-        self._measured = set()
+        self._affected = {}
         ends = {end.node_id for each in wanted ^ self._edges() for end in each} | (nodes ^ set(self._graph))
         for node in nodes - set(self._graph):
             self._graph.add_node(node)
@@ -56,7 +56,7 @@ class Paths:
             del self._distances[node]
         for new in sorted(wanted - self._edges()):
             self._add(new)
-        return self._measured, ends
+        return self._affected, ends
 
     def component(self, node: str) -> frozenset[str]:
         """The switches that a switch reaches, itself among them."""
@@ -120,8 +120,11 @@ class Paths:
 
     def _measure(self, target: str) -> None:
         self.recomputed += 1
-        self._measured.add(target)
-        self._distances[target] = dict(nx.single_source_shortest_path_length(self._graph, target))
+        old = self._distances[target]
+        new = self._distances[target] = dict(nx.single_source_shortest_path_length(self._graph, target))
+        for node in {node for node, _ in old.items() ^ new.items()}:
+            for near in (node, *self._graph[node]) if node in self._graph else ():
+                self._affected.setdefault(near, set()).add(target)
 
 
 def spanning_forest(
