@@ -21,7 +21,7 @@ CLUSTER, NETWORKS, PORTS = 100, 10, 120
 
 BAR = "handshakes of all 1,000 in under 3 s; the second run at least 20 times cheaper (CPU)"
 
-STOCK = '''
+STOCK = """
 from os_ken.base import app_manager
 from os_ken.controller import ofp_event
 from os_ken.controller.handler import MAIN_DISPATCHER, set_ev_cls
@@ -33,7 +33,7 @@ class Stock(app_manager.OSKenApp):
     @set_ev_cls(ofp_event.EventOFPStateChange, MAIN_DISPATCHER)
     def introduced(self, event):
         pass
-'''
+"""
 
 
 def layout(switches: int) -> scale.Layout:

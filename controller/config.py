@@ -56,9 +56,14 @@ DATABASE = [
 API = [
     cfg.HostAddressOpt("bind_host", default="127.0.0.1", help="Address of the northbound API."),
     cfg.PortOpt("bind_port", default=9696, help="Port of the northbound API."),
-    cfg.StrOpt("auth_strategy", default="noauth", choices=("noauth", "keystone"), deprecated_group="DEFAULT",
-               help="Who may call the API: everybody as administrator (noauth), or whoever has a token of the "
-                    "Keystone that [keystone_authtoken] names."),
+    cfg.StrOpt(
+        "auth_strategy",
+        default="noauth",
+        choices=("noauth", "keystone"),
+        deprecated_group="DEFAULT",
+        help="Who may call the API: everybody as administrator (noauth), or whoever has a token of the "
+        "Keystone that [keystone_authtoken] names.",
+    ),
     cfg.StrOpt("tls_cert", help="PEM file with the API's certificate and those between it and the root: serve https."),
     cfg.StrOpt("tls_key", help="PEM file with the certificate's private key (default: it is in tls_cert)."),
     cfg.IntOpt("max_body_size", default=8 << 20, min=1024, help="Largest accepted request body in bytes."),
@@ -86,8 +91,8 @@ TOPOLOGY = [
                  help="Seconds between two LLDP probes of a port; longer where probe_rate asks for it."),
     cfg.FloatOpt("probe_rate", default=1000.0, min=1.0, help="LLDP probes per second at most, over all ports."),
     cfg.FloatOpt("hold_time", default=15.0, min=0.0,
-                 help="Seconds after the start in which switches keep their programs until all known ones are back, so "
-                      "that their links can be found again."),
+                 help="Seconds after the start in which switches keep their programs until all known ones are back, "
+                      "so that their links can be found again."),
     cfg.StrOpt("secret", secret=True,
                help="Key of the digest in LLDP probes (default: a new one at every start)."),
 ]  # fmt: skip

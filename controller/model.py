@@ -183,8 +183,8 @@ class FabricTree:
     ``links`` maps OpenFlow port of a tree link -> ids of the switches behind it. ``clouds`` are those of the ports
     behind which there is an uplink in use. ``uplinks`` are the switch's own ports in use that lead out of the fabric:
     to a legacy cloud, or to a legacy host. ``exits`` counts these among all linked switches; with exactly one,
-    ``exit`` are the ports towards it, the best first (empty on the switch that has it). ``tags`` are the first and last VLAN id that links carry for the physical
-    network; 0 stands for untagged frames, that is for its flat network.
+    ``exit`` are the ports towards it, the best first (empty on the switch that has it). ``tags`` are the first and
+    last VLAN id that links carry for the physical network; 0 stands for untagged frames, that is for its flat network.
     """
 
     links: Mapping[int, frozenset[str]] = field(default_factory=dict)

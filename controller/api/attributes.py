@@ -278,9 +278,7 @@ AGENT = ResourceType(
     _merge("agents", agent, agent_sort_key, availability_zone, own=AGENT_OWN),
     writes=frozenset({"update", "delete"}),
 )
-RBAC_POLICY = ResourceType(
-    "rbac_policy", "rbac_policies", _merge("rbac_policies", own=RBAC), path="rbac-policies"
-)
+RBAC_POLICY = ResourceType("rbac_policy", "rbac_policies", _merge("rbac_policies", own=RBAC), path="rbac-policies")
 AVAILABILITY_ZONE = ResourceType(
     "availability_zone",
     "availability_zones",

@@ -36,9 +36,7 @@ def agent_id(node_id: str) -> str:
 class Agents(Computed):
     """The agent resource; ``down_after`` is the silence after which a node is held to be down."""
 
-    def __init__(
-        self, binder: Binder, zones: ZoneMap, down_after: timedelta, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, binder: Binder, zones: ZoneMap, down_after: timedelta, clock: Callable[[], datetime]) -> None:
         self._binder, self._zones, self._down_after, self._clock = binder, zones, down_after, clock
 
     def find(self, session: Session, context: RequestContext, wanted: str, lock: bool = False) -> NodeRow:

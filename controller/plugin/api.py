@@ -55,9 +55,7 @@ class Resources(Protocol):
     ) -> Body:
         """``if_match``: the revision_number the caller expects; another is a 412 (RevisionNumberConstraintFailed)."""
 
-    def delete(
-        self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None
-    ) -> None:
+    def delete(self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None) -> None:
         """``if_match`` as in :meth:`update`, in the same transaction."""
 
 

@@ -108,9 +108,7 @@ class Plugin:
 
         return self._store.write(work)
 
-    def delete(
-        self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None
-    ) -> None:
+    def delete(self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None) -> None:
         """Delete one resource. Raises its NotFound or InUse, and RevisionNumberConstraintFailed as :meth:`update`."""
         cases = self._resources[resource]
 

@@ -75,9 +75,7 @@ class FakeResources:
         item["revision_number"] += 1
         return item
 
-    def delete(
-        self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None
-    ) -> None:
+    def delete(self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None) -> None:
         item = self.get(context, resource, resource_id)
         if if_match is not None and if_match != item["revision_number"]:
             raise RevisionNumberConstraintFailed(expected=if_match, current=item["revision_number"])
