@@ -3,10 +3,10 @@ VENV    ?= .venv
 PYTHON  ?= python3
 PY      := $(VENV)/bin/python
 PYTEST  := $(PY) -m pytest -q
-SANDBOX := $(PY) -m tests.support.sandbox
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 
 APT := openvswitch-switch user-mode-linux iproute2 kmod procps postgresql python3-venv
+APT_TEST := mininet
 
 .PHONY: help
 help:  ## list the targets
@@ -21,8 +21,9 @@ $(VENV)/installed: setup.py pyproject.toml
 .PHONY: venv
 venv: $(VENV)/installed  ## the Python environment alone
 
-.PHONY: apt
-apt:  ## the Debian packages that are missing
+.PHONY: apt apt-test
+apt-test: APT += $(APT_TEST)
+apt apt-test:  ## the Debian packages that are missing (apt-test: also what only tests need)
 	@missing=""; for p in $(APT); do \
 	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; \
@@ -47,18 +48,22 @@ api: apt venv  ## the store on SQLite and PostgreSQL, the API with a real client
 
 .PHONY: ovs
 ovs: apt venv  ## real Open vSwitch
-	$(SUDO) $(SANDBOX) $(PYTEST) tests/ovs
+	$(SUDO) $(PYTEST) tests/ovs
 
 .PHONY: kernel
 kernel: apt venv  ## the legacy agent on real kernels
-	$(SUDO) $(SANDBOX) $(PYTEST) tests/kernel
+	$(SUDO) $(PYTEST) tests/kernel
 
 .PHONY: matrix
 matrix: apt venv  ## the main job on real traffic: controller, agents, switches and hosts together
-	$(SUDO) $(SANDBOX) $(PYTEST) tests/matrix
+	$(SUDO) $(PYTEST) tests/matrix
+
+.PHONY: fabric
+fabric: apt-test venv  ## OpenFlow switches cabled to each other: rings, clouds, hosts, Mininet
+	$(SUDO) $(PYTEST) tests/fabric
 
 .PHONY: test
-test: lint unit sim api ovs kernel matrix  ## everything
+test: lint unit sim api ovs kernel matrix fabric  ## everything
 
 .PHONY: lint
 lint: venv  ## ruff and mypy
@@ -69,6 +74,8 @@ lint: venv  ## ruff and mypy
 .PHONY: bench
 bench: apt venv  ## ratios against named references
 	$(SUDO) $(PY) -m bench.program_sync
+	$(SUDO) $(PY) -m bench.all
+	$(SUDO) $(PY) -m bench.restarts
 
 .PHONY: docs
 docs: venv  ## generate docs/pipeline.md from the declared tables

@@ -11,4 +11,4 @@ from tests.support.sandboxed import run_in_sandbox
 
 def pytest_configure(config: pytest.Config) -> None:
     """When this directory is named on the command line."""
-    run_in_sandbox(config, Path(__file__).parent)
+    run_in_sandbox(config, Path(__file__).parent, per_file=True)

@@ -61,19 +61,23 @@ class Child:
 
 
 class Parent:
-    """Outside: sends every test of one directory to a child."""
+    """Outside: sends every test of one directory to a child; with ``per_file`` every file has a child of its own."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, per_file: bool) -> None:
+        self._directory, self._per_file = directory, per_file
         self._child: Child | None = None
+        self._place: Path | None = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
         """Replay instead of run."""
         if self._directory not in item.path.parents:
             return None
-        if self._child is None:
-            self._child = Child([other for other in item.session.items if self._directory in other.path.parents])
+        place = item.path if self._per_file else self._directory
+        if self._child is None or place != self._place:
+            self.pytest_sessionfinish()
+            self._place = place
+            self._child = Child([other for other in item.session.items if place in (other.path, *other.path.parents)])
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         self._child.replay(item)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -100,9 +104,10 @@ class Reporter:
         self._stream.flush()
 
 
-def run_in_sandbox(config: pytest.Config, directory: Path) -> None:
-    """Make the tests under ``directory`` run in a sandbox; for the ``conftest.py`` there."""
+def run_in_sandbox(config: pytest.Config, directory: Path, per_file: bool = False) -> None:
+    """Make the tests under ``directory`` run in a sandbox, or each file in one of its own; for the ``conftest.py``
+    there."""
     if not sandbox.inside():
-        config.pluginmanager.register(Parent(directory))
+        config.pluginmanager.register(Parent(directory, per_file))
     elif descriptor := os.environ.pop(_REPORTS, ""):
         config.pluginmanager.register(Reporter(config, int(descriptor)))
