@@ -27,7 +27,7 @@ def as_dot(switches: Sequence[Row], links: Sequence[Row], neighbours: Sequence[R
     for row in neighbours:
         name = row["system_name"] or row["chassis"]
         lines.append(f"  {_quoted(name)} [shape=ellipse];")
-        lines.append(f"  {_quoted(row['switch'])} -- {_quoted(name)} [taillabel=\"{row['port']}\", style=dotted];")
+        lines.append(f'  {_quoted(row["switch"])} -- {_quoted(name)} [taillabel="{row["port"]}", style=dotted];')
     return "\n".join([*lines, "}"])
 
 
