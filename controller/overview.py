@@ -7,13 +7,14 @@ from typing import Any
 
 from neutron_lib.exceptions import PortNotFound
 
+from controller.compiler import Compiler
 from controller.dataplane.values import Program
 from controller.errors import UnknownNode
 from controller.fabric import FabricControl
 from controller.hosts import Hosts
 from controller.model import PHYSICAL_TYPES, Node, NodeKind, Observation
 from controller.node_state import NodeState
-from controller.reconciler import Compiler, Reconciler
+from controller.reconciler import Reconciler
 from controller.status import nodes_to_know, with_transit
 from controller.switches import Switches
 from legacy_agent.host_plan import HostPlan, HostReport

@@ -13,34 +13,26 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
 
+from controller.compiler import Compiler
 from controller.dataplane.values import Program
 from controller.errors import FeedExpired, IsthmusError
 from controller.fabric import FabricControl
-from controller.intent import Change, Intent
+from controller.host_plans import HostPlans
+from controller.intent import Change
 from controller.local_links import linked
 from controller.mailbox import Mailbox
-from controller.model import Node, NodeFacts, NodeKind, Observation, Port
+from controller.model import NodeFacts, NodeKind, Observation, Port
 from controller.node_state import Board, NodeState, Work
 from controller.plugin.api import Feed, Nodes
 from controller.status import PortStatus
 from controller.status_writer import StatusWriter
 from controller.switches import Rejection, Spawn, Switches
-from legacy_agent.host_plan import HostPlan
 
 LOG = logging.getLogger(__name__)
 
 FIRST_RETRY = 0.2
 """Seconds before the first retry after a failed apply; doubled each time."""
-
-
-class Compiler(Protocol):
-    """What compiles a node's plan; the mechanism manager."""
-
-    def compile(
-        self, intent: Intent, node: Node, observation: Observation, changed_networks: frozenset[str] | None = None
-    ) -> Program | HostPlan: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +58,7 @@ class Reconciler:
             self.board.transit = fabric.members
         self._events = Mailbox("node events", spawn)
         self._statuses = StatusWriter(self.board, nodes, spawn, pace.agent_down_time)
+        self._host_plans = HostPlans(self.board, compiler, self._statuses.node_changed)
         self._loops: set[str] = set()
         self._news = threading.Event()
         self._stopped = threading.Event()
@@ -88,7 +81,7 @@ class Reconciler:
         if self._fabric is not None:
             nodes = self.board.intent.nodes.values()
             self._fabric.expect(node.id for node in nodes if node.kind is NodeKind.SWITCH)
-        self._compile_hosts()
+        self._host_plans.compile()
         self._feed.subscribe(lambda _revision: self._news.set())
         for loop in (self._follow_feed, self._watch_liveness):
             self._spawn(loop)
@@ -152,7 +145,7 @@ class Reconciler:
             self._statuses.changed(moved, tick)
             for network_id in change.networks:
                 self._statuses.changed(self.board.intent.bound_ports(network_id), tick)
-        self._compile_hosts(touched.nodes)
+        self._host_plans.compile(touched.nodes)
 
     def _with_transit(self, touched: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:
         """The touched nodes and those that carry the same networks for them over links."""
@@ -360,46 +353,8 @@ class Reconciler:
             self._fabric.host_seen(facts.id, facts.host, facts.physical_networks, key)
 
     def host_applied(self, node_id: str, revision: int, errors: Mapping[str, str]) -> None:
-        """A host's agent says that the plan of ``revision`` is in force, but for ``errors`` (network id -> reason)."""
-        with self.board.changed:
-            state = self.board.state(node_id)
-            news = (state.applied_revision, dict(state.network_errors)) != (revision, dict(errors))
-            state.applied_revision, state.network_errors = revision, dict(errors)
-            self._settle_host(state)
-        if news:
-            self._statuses.node_changed(node_id)
-
-    def _settle_host(self, state: NodeState) -> None:
-        plan = state.host_plan
-        if plan is not None and plan.revision <= state.applied_revision <= self.board.intent.revision:
-            self.board.acknowledge(state.node_id, state.host_plan_tick, state.applied_revision)
-            self._statuses.node_changed(state.node_id)
-
-    def _compile_hosts(self, touched: Mapping[str, object] | None = None) -> None:
-        """Compile plans of touched hosts (None: of all) and publish those that changed; watchers wake up."""
-        with self.board.changed:
-            nodes = self.board.intent.nodes
-            for node_id in list(nodes if touched is None else touched):
-                node = nodes.get(node_id)
-                if node is not None and node.kind is NodeKind.HOST:
-                    self._compile_host(node)
-
-    def _compile_host(self, node: Node) -> None:
-        work = self.board.take(node.id)
-        state = self.board.state(node.id)
-        try:
-            plan = self._compiler.compile(self.board.intent, node, Observation(node.id), work.networks)
-        except Exception as error:
-            LOG.exception("cannot compile the plan of %s", node.id)
-            self.board.give_back(node.id, work, f"cannot compile its plan: {error}")
-            return
-        if not isinstance(plan, HostPlan):
-            raise IsthmusError(f"node {node.id} is a legacy host but its plan is no host plan")
-        if state.host_plan is None or state.host_plan.digest != plan.digest:
-            state.host_plan = plan
-        state.host_plan_tick = work.tick
-        self._settle_host(state)
-        state.tell()
+        """See :meth:`controller.host_plans.HostPlans.applied`."""
+        self._host_plans.applied(node_id, revision, errors)
 
     def _watch_liveness(self) -> None:
         """Notice hosts whose agents fell silent; record that connected switches are alive."""

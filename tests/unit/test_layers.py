@@ -20,7 +20,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("mechanisms",),
     ("controller.reconciler", "controller.node_state", "controller.status", "controller.status_writer",
      "controller.mailbox", "controller.switches", "controller.fabric", "controller.hosts", "controller.overview",
-     "controller.plugin"),
+     "controller.plugin", "controller.compiler", "controller.host_plans"),
     ("controller.api", "controller.southbound", "controller.metrics"),
     ("controller.app", "controller.main", "controller.cli"),
 ]  # fmt: skip
