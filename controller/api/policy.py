@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from functools import cache
 from typing import Any
 
 from neutron_lib.exceptions import NotAuthorized
@@ -90,13 +91,19 @@ class Target(dict[str, Any]):
             return default
 
 
+@cache
+def _defaults() -> dict[str, oslo_policy.RuleDefault]:
+    return {name: oslo_policy.RuleDefault(name, check) for name, check in RULES.items()}
+
+
 class Policy:
     """The rules of the configuration: ours, and over them the file ``[oslo_policy] policy_file`` if it exists."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._enforcer = oslo_policy.Enforcer(conf)
         self._enforcer.suppress_deprecation_warnings = True
-        self._enforcer.register_defaults([oslo_policy.RuleDefault(name, check) for name, check in RULES.items()])
+        # Registering copies every rule deeply, for deprecations that we do not have; parsed once, they are shared.
+        self._enforcer.registered_rules.update(_defaults())
         self._lock = threading.Lock()
         self._keys: dict[str, frozenset[str] | None] = {}
         self._loaded = float("-inf")
