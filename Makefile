@@ -5,7 +5,7 @@ PY      := $(VENV)/bin/python
 PYTEST  := $(PY) -m pytest -q
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 
-APT := openvswitch-switch user-mode-linux iproute2 kmod procps postgresql python3-venv
+APT := openvswitch-switch user-mode-linux iproute2 kmod procps iputils-ping nftables postgresql python3-venv
 APT_TEST := mininet
 
 .PHONY: help
