@@ -36,7 +36,7 @@ demo: apt venv  ## a small data centre in namespaces: the whole main job, live (
 
 .PHONY: unit
 unit: venv  ## unit tests: seconds, Python only
-	$(PYTEST) -n auto tests/unit
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTEST) -p xdist.plugin -p pytest_timeout -n auto --dist loadfile tests/unit
 
 .PHONY: sim
 sim: venv  ## whole traffic matrices through the in-memory switch, and the driver conformance suites
@@ -44,7 +44,7 @@ sim: venv  ## whole traffic matrices through the in-memory switch, and the drive
 
 .PHONY: api
 api: apt venv  ## the store on SQLite and PostgreSQL, the API with a real client
-	$(PYTEST) tests/db tests/api
+	$(PYTEST) -n 3 tests/db tests/api
 
 .PHONY: ovs
 ovs: apt venv  ## real Open vSwitch
