@@ -52,7 +52,11 @@ class Rejected(SwitchError):
 class Applier:
     """What one session knows of its switch's tables. Not thread-safe: the session serialises."""
 
-    def __init__(self, exchange: Exchange, bundles: bool) -> None:
+    def __init__(
+        self, exchange: Exchange, bundles: bool, sent: Callable[[int, int, int], None] = lambda *_: None
+    ) -> None:
+        """``sent`` hears how many flows were added, flows removed and groups changed, taken by the switch or not."""
+        self._sent = sent
         self.installed: Program | None = None
         """What the switch holds by its own acknowledgement in this session; None: it must be read first."""
         self._exchange = exchange
@@ -118,6 +122,7 @@ class Applier:
     def _carry_out(self, todo: Work, digest: int) -> list[ErrorMessage]:
         """Send it all and return what the switch refused of it. Raises :class:`SwitchError` for other trouble."""
         self._exchange.take_errors()
+        self._sent(todo.flows_added, todo.flows_removed, todo.groups_changed)
         steps = [step for step in todo.steps if step]
         if self._bundles:
             messages = [message for step in steps for message in step]

@@ -51,6 +51,11 @@ class FrameSender:
         self._waiting: queue.Queue[bytes | None] = queue.Queue(WAITING)
         self._started = False
 
+    @property
+    def waiting(self) -> int:
+        """How many buffers wait."""
+        return self._waiting.qsize()
+
     def put(self, buffer: bytes) -> bool:
         """Send later; False if too much waits already. Never blocks."""
         if not self._started:

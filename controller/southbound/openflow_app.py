@@ -8,7 +8,9 @@ run before the applications are started (the constructor of :class:`controller.s
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -25,6 +27,8 @@ from os_ken.controller.handler import (
 from os_ken.lib import hub
 from os_ken.ofproto import ofproto_parser, ofproto_v1_3, ofproto_v1_3_parser, ofproto_v1_4, ofproto_v1_4_parser
 from oslo_config import cfg
+
+from controller.measures import UNREADABLE, Measures
 
 LOG = logging.getLogger(__name__)
 
@@ -75,7 +79,27 @@ class _DeepBacklogServer(hub.StreamServer):  # type: ignore[misc]
         self.server.listen(BACKLOG)
 
 
-def configure(conf: cfg.ConfigOpts) -> None:
+class _TimedDatapath(controller.Datapath):  # type: ignore[misc]
+    """os-ken's connection, which tells how long the answers to its echo requests take."""
+
+    def __init__(self, measures: Measures, *args: Any) -> None:
+        self._measures = measures
+        self._asked: dict[int, float] = {}
+        super().__init__(*args)
+
+    def send_msg(self, msg: Any, close_socket: bool = False) -> Any:
+        if msg.cls_msg_type == ECHO_REQUEST:
+            self._asked[msg.xid] = time.monotonic()
+        return super().send_msg(msg, close_socket=close_socket)
+
+    def acknowledge_echo_reply(self, xid: int) -> None:
+        asked = self._asked.pop(xid, None)
+        if asked is not None:
+            self._measures.echo(time.monotonic() - asked)
+        super().acknowledge_echo_reply(xid)
+
+
+def configure(conf: cfg.ConfigOpts, measures: Measures) -> None:
     """Give os-ken the address, deadlines and message parsers of ours. To be called before applications start."""
     own = os_ken_cfg.CONF
     own.set_override("ofp_listen_host", str(conf.openflow.listen_host))
@@ -84,11 +108,12 @@ def configure(conf: cfg.ConfigOpts) -> None:
     own.set_override("maximum_unreplied_echo_requests", UNANSWERED_ECHOES)
     own.set_override("socket_timeout", conf.openflow.request_timeout)
     controller.StreamServer = _DeepBacklogServer
+    controller.Datapath = partial(_TimedDatapath, measures)
     for protocol, parser in ((ofproto_v1_3, ofproto_v1_3_parser), (ofproto_v1_4, ofproto_v1_4_parser)):
-        ofproto_parser.register_msg_parser(protocol.OFP_VERSION)(_parse_with(parser.msg_parser))
+        ofproto_parser.register_msg_parser(protocol.OFP_VERSION)(_parse_with(parser.msg_parser, measures))
 
 
-def _parse_with(parse: Callable[..., Any]) -> Callable[..., Any]:
+def _parse_with(parse: Callable[..., Any], measures: Measures) -> Callable[..., Any]:
     """os-ken's parser of one version behind a first look at the bytes.
 
     Before a peer has introduced itself, a message that cannot be read ends the connection; later it is only dropped,
@@ -106,6 +131,7 @@ def _parse_with(parse: Callable[..., Any]) -> Callable[..., Any]:
                 return None
             return parse(datapath, version, kind, length, xid, buffer)
         except Exception as problem:
+            measures.error(UNREADABLE)
             LOG.warning("message of type %d from %s cannot be read: %r", kind, datapath.address, problem)
             if datapath.state in (HANDSHAKE_DISPATCHER, CONFIG_DISPATCHER):
                 datapath.close()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
 
 from controller.dataplane.values import Program
 from controller.errors import SwitchGone
+from controller.measures import ADOPTED, PROGRAMMED, SILENT, UNCHANGED, Measures
 from controller.model import switch_node_id
 from controller.southbound import frames, openflow_app
 from controller.southbound.ovsdb import Replicas, remote_for
@@ -38,8 +39,10 @@ class Southbound:
         events: SwitchEvents,
         fabric: SwitchPorts | None = None,
         linked_networks: Iterable[str] = (),
+        measures: Measures | None = None,
     ) -> None:
-        openflow_app.configure(conf)
+        self._measures = measures or Measures()
+        openflow_app.configure(conf, self._measures)
         self._conf = conf
         self._events = events
         self._settings = Settings(
@@ -49,6 +52,7 @@ class Southbound:
             ovsdb_remote=self._ovsdb_remote,
             uplinks=conf.openflow.uplinks,
             linked_networks=tuple(linked_networks),
+            measures=self._measures,
         )
         self._fabric = fabric
         self._senders: dict[str, frames.FrameSender] = {}
@@ -69,11 +73,11 @@ class Southbound:
 
     def apply(self, node_id: str, program: Program) -> Applied:
         """Make the switch hold exactly ``program``; see :class:`controller.switches.Switches`."""
-        return self._session(node_id).apply(program)
+        return self._measures.synced(lambda: self._session(node_id).apply(program), _outcome)
 
     def audit(self, node_id: str, program: Program) -> Applied:
         """Read everything back, repair what differs; see :class:`controller.switches.Switches`."""
-        return self._session(node_id).audit(program)
+        return self._measures.audited(lambda: self._session(node_id).audit(program), _outcome)
 
     def state(self, node_id: str) -> SwitchState | None:
         """The state of the switch's latest session."""
@@ -83,6 +87,15 @@ class Southbound:
     def states(self) -> Sequence[SwitchState]:
         """The states of all switches that ever connected."""
         return [session.state() for _, session in sorted(self._sessions.items())]
+
+    def queues(self) -> Mapping[str, int]:
+        """How much waits, over all switches: buffers and frames to be sent, and peers that said nothing yet."""
+        sending = [session.datapath.send_q for session in self._sessions.values() if session.is_open]
+        return {
+            "switch_buffers": sum(queue.qsize() for queue in sending if queue is not None),
+            "switch_frames": sum(sender.waiting for sender in list(self._senders.values())),
+            "unknown_peers": len(self._strangers),
+        }
 
     def send_frame(self, node_id: str, port: int, frame: bytes) -> bool:
         """Have a switch send a frame out of a port; False if it is away or takes nothing. Never blocks."""
@@ -103,12 +116,14 @@ class Southbound:
         session = Session(datapath, self._settings, self._events, old.bridge if old is not None else None)
         openflow_app.take_answers(datapath, self._listener(session))
         self._sessions[node_id] = session
+        self._measures.session("began")
         if self._fabric is not None:
             self._stop_sending(node_id)
             self._senders[node_id] = frames.FrameSender(datapath.send, node_id)
             self._fabric.ports_seen(node_id, session.ports)
         if old is not None and old.is_open:
             LOG.warning("%s connected again from %s; the older session ends", node_id, datapath.address)
+            self._measures.session("replaced")
             old.end(f"replaced by a connection from {datapath.address[0]}:{datapath.address[1]}")
             self._events.switch_lost(node_id)
         LOG.info("%s connected from %s", node_id, datapath.address)
@@ -119,6 +134,7 @@ class Southbound:
         self._strangers.pop(datapath, None)
         session = self._session_of(datapath)
         if session is not None:
+            self._measures.session("ended")
             session.end(session.state().last_error or "the connection was closed")
             self._stop_sending(session.node_id)
             self._events.switch_lost(session.node_id)
@@ -174,5 +190,12 @@ class Southbound:
             for datapath, since in list(self._strangers.items()):
                 if since < oldest:
                     LOG.warning("peer %s did not introduce itself as an OpenFlow switch; closed", datapath.address)
+                    self._measures.error(SILENT)
                     self._strangers.pop(datapath, None)
                     datapath.close()
+
+
+def _outcome(applied: Applied) -> str:
+    if applied.adopted:
+        return ADOPTED
+    return PROGRAMMED if applied.flows_added or applied.flows_removed or applied.groups_changed else UNCHANGED

@@ -17,6 +17,7 @@ from typing import Any
 
 from controller.dataplane.values import Program
 from controller.errors import IsthmusError, SwitchError, SwitchGone
+from controller.measures import Measures
 from controller.model import NodeFacts, Observation, PortView, switch_node_id
 from controller.southbound import wire
 from controller.southbound.applying import Applier, Rejected
@@ -49,6 +50,7 @@ class Settings:
     ovsdb_remote: Callable[[int, str], str | None]
     uplinks: Mapping[str, str] = field(default_factory=dict)
     linked_networks: tuple[str, ...] = ()
+    measures: Measures = field(default_factory=Measures)
 
 
 class Session:
@@ -188,7 +190,7 @@ class Session:
         if bundles:
             found.add("bundles")
         self._make = Make(frozenset(found), tables, stamp.TABLE + 1, self._settings.uplinks)
-        self._applier = Applier(self.exchange, bundles)
+        self._applier = Applier(self.exchange, bundles, self._settings.measures.sent)
 
     def _await_bridge(self) -> None:
         """Wait before clear: nothing is reported, so nothing is compiled, before it is known what the switch is."""
