@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -79,24 +78,26 @@ class _DeepBacklogServer(hub.StreamServer):  # type: ignore[misc]
         self.server.listen(BACKLOG)
 
 
-class _TimedDatapath(controller.Datapath):  # type: ignore[misc]
-    """os-ken's connection, which tells how long the answers to its echo requests take."""
+_send_msg, _acknowledge = controller.Datapath.send_msg, controller.Datapath.acknowledge_echo_reply
 
-    def __init__(self, measures: Measures, *args: Any) -> None:
-        self._measures = measures
-        self._asked: dict[int, float] = {}
-        super().__init__(*args)
 
-    def send_msg(self, msg: Any, close_socket: bool = False) -> Any:
+def _time_echoes(measures: Measures) -> None:
+    """Have os-ken's connections tell how long the answers to their echo requests take."""
+    asked: WeakKeyDictionary[Any, dict[int, float]] = WeakKeyDictionary()
+
+    def send_msg(datapath: Datapath, msg: Any, close_socket: bool = False) -> Any:
         if msg.cls_msg_type == ECHO_REQUEST:
-            self._asked[msg.xid] = time.monotonic()
-        return super().send_msg(msg, close_socket=close_socket)
+            asked.setdefault(datapath, {})[msg.xid] = time.monotonic()
+        return _send_msg(datapath, msg, close_socket=close_socket)
 
-    def acknowledge_echo_reply(self, xid: int) -> None:
-        asked = self._asked.pop(xid, None)
-        if asked is not None:
-            self._measures.echo(time.monotonic() - asked)
-        super().acknowledge_echo_reply(xid)
+    def acknowledge_echo_reply(datapath: Datapath, xid: int) -> None:
+        began = asked.get(datapath, {}).pop(xid, None)
+        if began is not None:
+            measures.echo(time.monotonic() - began)
+        _acknowledge(datapath, xid)
+
+    controller.Datapath.send_msg = send_msg
+    controller.Datapath.acknowledge_echo_reply = acknowledge_echo_reply
 
 
 def configure(conf: cfg.ConfigOpts, measures: Measures) -> None:
@@ -108,7 +109,7 @@ def configure(conf: cfg.ConfigOpts, measures: Measures) -> None:
     own.set_override("maximum_unreplied_echo_requests", UNANSWERED_ECHOES)
     own.set_override("socket_timeout", conf.openflow.request_timeout)
     controller.StreamServer = _DeepBacklogServer
-    controller.Datapath = partial(_TimedDatapath, measures)
+    _time_echoes(measures)
     for protocol, parser in ((ofproto_v1_3, ofproto_v1_3_parser), (ofproto_v1_4, ofproto_v1_4_parser)):
         ofproto_parser.register_msg_parser(protocol.OFP_VERSION)(_parse_with(parser.msg_parser, measures))
 
