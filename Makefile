@@ -44,7 +44,7 @@ sim: venv  ## whole traffic matrices through the in-memory switch, and the drive
 
 .PHONY: api
 api: apt venv  ## the store on SQLite and PostgreSQL, the API with a real client
-	$(PYTEST) -n 3 tests/db tests/api
+	$(PYTEST) -n 3 --dist loadgroup tests/db tests/api
 
 .PHONY: ovs
 ovs: apt venv  ## real Open vSwitch

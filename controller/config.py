@@ -124,6 +124,16 @@ AGENT = [
     cfg.FloatOpt("retry_max", default=30.0, min=0.1, help="Largest back-off of the agent in seconds."),
 ]  # fmt: skip
 
+AUTH = [
+    cfg.StrOpt("auth_type", help="How the agent gets its tokens, e.g. password or v3applicationcredential; further "
+               "options are that keystoneauth plugin's (auth_url, username ...). Default: no token."),
+    cfg.StrOpt("cafile", help="PEM file of the authorities that sign the controller's and Keystone's certificates."),
+    cfg.StrOpt("certfile", help="PEM file with the certificate that the agent shows."),
+    cfg.StrOpt("keyfile", help="PEM file with its private key (default: it is in certfile)."),
+    cfg.BoolOpt("insecure", default=False, help="Trust any certificate."),
+    cfg.FloatOpt("timeout", default=10.0, min=0.1, help="Seconds that Keystone has to answer the agent."),
+]  # fmt: skip
+
 LINUX_BRIDGE = [
     cfg.ListOpt("physical_interface_mappings", default=[], help="<physical network>:<interface> pairs of this host."),
 ]
@@ -168,6 +178,7 @@ GROUPS: dict[str, Sequence[cfg.Opt]] = {
     "topology": TOPOLOGY,
     "ovsdb": OVSDB,
     "agent": AGENT,
+    "auth": AUTH,
     "linux_bridge": LINUX_BRIDGE,
     "vxlan": AGENT_VXLAN,
 }

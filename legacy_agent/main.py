@@ -18,6 +18,7 @@ from stevedore import ExtensionManager
 
 from controller.config import load
 from controller.errors import ConfigurationError, DriverLoadError, IsthmusError
+from controller.identity import Credentials, from_configuration
 from legacy_agent.agent import Agent, Timing
 from legacy_agent.announce import INTERVAL, announce
 from legacy_agent.drivers.api import AgentDriver, HostSettings
@@ -53,10 +54,11 @@ def run(conf: cfg.ConfigOpts) -> None:
     timing = Timing(conf.agent.audit_interval, conf.agent.report_interval, conf.agent.retry_max)
     agent = Agent(settings, drivers, _FactsReader(), timing, importlib.metadata.version("isthmus"))
     agent.announcement_key = secrets.token_hex(32)
+    credentials = from_configuration(conf)
     finished = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: finished.set())
-    worker = _start(agent, conf, settings)
+    worker = _start(agent, conf, settings, credentials)
     LOG.info("agent of host %s started, controller %s, drivers %s", settings.host, conf.agent.controller_url,
              ", ".join(drivers))  # fmt: skip
     finished.wait()
@@ -116,12 +118,12 @@ class _FactsReader:
         return HostFacts(frozenset(self._links.links()), frozenset(text for texts in addresses for text in texts))
 
 
-def _start(agent: Agent, conf: cfg.ConfigOpts, settings: HostSettings) -> threading.Thread:
+def _start(agent: Agent, conf: cfg.ConfigOpts, settings: HostSettings, credentials: Credentials) -> threading.Thread:
     """Start the threads, all daemons: none may hold up the end. Returns the worker."""
     url = conf.agent.controller_url
-    watch = PlanWatch(ControllerClient(url, settings.host), agent, agent.stopped, conf.agent.plan_timeout,
+    watch = PlanWatch(ControllerClient(url, settings.host, credentials), agent, agent.stopped, conf.agent.plan_timeout,
                       Backoff(largest=conf.agent.retry_max))  # fmt: skip
-    reporter = ControllerClient(url, settings.host)
+    reporter = ControllerClient(url, settings.host, credentials)
     for source in (events.open_route_events, events.open_nftables_events):
         _watch_events(source, agent)
     _thread("watch", watch.run)

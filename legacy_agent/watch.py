@@ -17,6 +17,7 @@ from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from controller.errors import ConfigurationError, IsthmusError, UnknownNode
+from controller.identity import Credentials, NoToken
 from legacy_agent.host_plan import HostPlan, HostReport
 
 LOG = logging.getLogger(__name__)
@@ -33,12 +34,14 @@ class ControllerGone(IsthmusError):
 class ControllerClient:
     """One connection to the controller, made anew when it breaks."""
 
-    def __init__(self, base_url: str, host: str) -> None:
+    def __init__(self, base_url: str, host: str, credentials: Credentials | None = None) -> None:
+        """``credentials`` may be shared by the clients of several threads."""
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(f"[agent] controller_url must look like http://controller:9696, not {base_url!r}")
         self._url = base_url
-        self._factory = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._credentials = credentials or Credentials()
+        self._encrypted = parts.scheme == "https"
         self._address = (parts.hostname, parts.port)
         self._path = f"{parts.path.rstrip('/')}/v2.0/isthmus/hosts/{quote(host, safe='')}"
         self._connection: http.client.HTTPConnection | None = None
@@ -74,22 +77,38 @@ class ControllerClient:
             self._connection = None
 
     def _exchange(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:
+        """One request; repeated once with a new token when the old one is refused."""
+        status, answer = self._ask(method, path, body, timeout)
+        if status == 401 and self._credentials.renew():
+            return self._ask(method, path, body, timeout)
+        return status, answer
+
+    def _ask(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:
         headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
         try:
+            headers |= self._credentials.headers()
             if self._connection is None:
-                self._connection = self._factory(*self._address, timeout=timeout)
+                self._connection = self._connect(timeout)
             if self._connection.sock is not None:
                 self._connection.sock.settimeout(timeout)
             self._connection.request(method, path, body, headers)
             response = self._connection.getresponse()
             return response.status, response.read()
+        except NoToken as error:
+            raise ControllerGone(str(error)) from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise ControllerGone(f"no answer from {self._url}: {error!r}") from error
 
+    def _connect(self, timeout: float) -> http.client.HTTPConnection:
+        if self._encrypted:
+            return http.client.HTTPSConnection(*self._address, timeout=timeout, context=self._credentials.tls)
+        return http.client.HTTPConnection(*self._address, timeout=timeout)
+
     def _unexpected(self, status: int, body: bytes) -> ControllerGone:
         self.close()
-        return ControllerGone(f"{self._url} answered {status}: {body[:200].decode(errors='replace')}")
+        hint = "; the agent's credentials belong into [auth]" if status == 401 else ""
+        return ControllerGone(f"{self._url} answered {status}: {body[:200].decode(errors='replace')}{hint}")
 
 
 @dataclass

@@ -27,6 +27,7 @@ BASE: Mapping[str, str] = {
     "context_is_admin": "role:admin",
     "context_is_advsvc": "role:advsvc",
     "service_api": "role:service",
+    "isthmus_agent": "role:isthmus-agent",
     "admin_only": "rule:context_is_admin",
     "regular_user": "",
     "owner": "project_id:%(project_id)s",
@@ -128,7 +129,7 @@ def _administration() -> Iterator[tuple[str, str]]:
 
 
 def _isthmus() -> Iterator[tuple[str, str]]:
-    yield "isthmus:agent", _ADMIN_OR_SERVICE
+    yield "isthmus:agent", any_of(ADMIN, SERVICE, "rule:isthmus_agent")
     yield "isthmus:get_status", ADMIN
     yield "isthmus:get_metrics", any_of(ADMIN, SERVICE, "role:reader")
 

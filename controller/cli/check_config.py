@@ -9,7 +9,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from controller import config
+from controller import config, identity
 from controller.errors import IsthmusError
 from mechanisms.manager import MechanismManager
 from typedrivers.manager import TypeManager
@@ -40,7 +40,7 @@ def unknown_options(path: str) -> list[str]:
     for group in parser.sections():
         if group in READ_BY_LIBRARIES:
             continue
-        known = _names(group)
+        known = _names(group) | (_names_of_plugin(parser) if group == identity.GROUP else set())
         if not known:
             found.append(f"[{group}] is not read by Isthmus")
         else:
@@ -53,6 +53,15 @@ def _names(group: str) -> set[str]:
     for option in config.GROUPS.get(group, ()):
         names |= {option.dest} | {deprecated.name for deprecated in option.deprecated_opts if deprecated.name}
     return names
+
+
+def _names_of_plugin(parser: RawConfigParser) -> set[str]:
+    """What the authentication plugin reads that the file names."""
+    try:
+        name = parser.get(identity.GROUP, "auth_type", fallback="")
+        return {option.dest for option in identity.plugin_options(name)} if name else set()
+    except IsthmusError:
+        return set()
 
 
 def _bad_values(conf: cfg.ConfigOpts) -> Iterator[str]:
@@ -70,6 +79,7 @@ def _bad_drivers(conf: cfg.ConfigOpts) -> Iterator[str]:
     makers: tuple[Callable[[], object], ...] = (
         lambda: TypeManager.load(conf),
         lambda: MechanismManager.load(conf.ml2.mechanism_drivers),
+        lambda: identity.from_configuration(conf),
     )
     for make in makers:
         try:

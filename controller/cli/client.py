@@ -9,6 +9,8 @@ import urllib.request
 from http.client import HTTPException
 from typing import Any
 
+from controller.identity import Credentials, NoToken
+
 MARGIN = 10.0
 """Seconds that an answer may take beyond what the request itself waits for."""
 
@@ -20,27 +22,46 @@ class ClientError(Exception):
 class Client:
     """GET requests below one base URL, e.g. ``http://127.0.0.1:9696``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, credentials: Credentials | None = None) -> None:
+        """``credentials`` are shown only to an API that asks for them."""
         self._url = url.rstrip("/")
+        self._credentials = credentials or Credentials()
+        self._headers: dict[str, str] = {}
         if urllib.parse.urlsplit(self._url).scheme not in ("http", "https"):
             raise ClientError(f"'{url}' is no http:// or https:// URL (--url or ISTHMUS_URL)")
 
     def get(self, path: str, waits: float = 0.0, accept: tuple[int, ...] = ()) -> Any:
         """The JSON answer to ``GET path``. ``waits``: seconds the server itself may wait; ``accept``: further statuses
         whose body is an answer too. Raises :class:`ClientError`."""
+        status, reason, content = self._ask(path, waits)
+        if status == 401:
+            self._headers = self._token()
+            status, reason, content = self._ask(path, waits)
+        if status == 200:
+            return _parsed(content, f"{self._url} does not answer as the Isthmus API does")
+        if status in accept:
+            return _parsed(content, "the answer is no JSON")
+        raise ClientError(f"{_fault(content) or reason} (HTTP {status})")
+
+    def _ask(self, path: str, waits: float) -> tuple[int, str, bytes]:
+        request = urllib.request.Request(self._url + path, headers=self._headers)
         try:
-            with urllib.request.urlopen(self._url + path, timeout=waits + MARGIN) as response:
-                return json.load(response)
+            with urllib.request.urlopen(request, timeout=waits + MARGIN, context=self._credentials.tls) as response:
+                return int(response.status), str(response.reason), response.read()
         except urllib.error.HTTPError as error:
-            content = error.read()
-            if error.code in accept:
-                return _parsed(content)
-            raise ClientError(f"{_fault(content) or error.reason} (HTTP {error.code})") from error
+            return error.code, str(error.reason), error.read()
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise ClientError(f"no answer from {self._url}: {reason}; is the controller running?") from error
-        except ValueError as error:
-            raise ClientError(f"{self._url} does not answer as the Isthmus API does") from error
+
+    def _token(self) -> dict[str, str]:
+        try:
+            headers = self._credentials.headers()
+        except NoToken as error:
+            raise ClientError(str(error)) from error
+        if not headers:
+            raise ClientError("the API wants a token: set OS_CLOUD, or OS_AUTH_URL and its like (HTTP 401)")
+        return headers
 
 
 def quoted(word: str) -> str:
@@ -48,11 +69,11 @@ def quoted(word: str) -> str:
     return urllib.parse.quote(word, safe=":")
 
 
-def _parsed(content: bytes) -> Any:
+def _parsed(content: bytes, otherwise: str) -> Any:
     try:
         return json.loads(content)
     except ValueError as error:
-        raise ClientError("the answer is no JSON") from error
+        raise ClientError(otherwise) from error
 
 
 def _fault(content: bytes) -> str:

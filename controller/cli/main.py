@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 
+from controller.cli import cloud
 from controller.cli.check_config import problems, unknown_options
 from controller.cli.check_store import findings
 from controller.cli.client import Client, ClientError, quoted
@@ -161,8 +162,14 @@ def check(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="isthmus", description="Ask a running Isthmus controller.")
-    parser.add_argument("--url", default=os.environ.get("ISTHMUS_URL", DEFAULT_URL),
-                        help=f"base URL of the API (default: ISTHMUS_URL or {DEFAULT_URL})")  # fmt: skip
+    parser.add_argument("--url", default=os.environ.get("ISTHMUS_URL"),
+                        help="base URL of the API (default: ISTHMUS_URL, else the cloud's network endpoint, else "
+                        f"{DEFAULT_URL})")  # fmt: skip
+    parser.add_argument(
+        "--os-cloud",
+        metavar="NAME",
+        help="the cloud of clouds.yaml to authenticate with (default: OS_CLOUD or other OS_* variables)",
+    )
     parser.add_argument("--json", action="store_true", help="print the API's answer as JSON")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     commands.add_parser("status", help="is all well?").set_defaults(run=status)
@@ -199,7 +206,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _client(options: argparse.Namespace) -> Client:
-    return Client(options.url)
+    found = cloud.find(options.os_cloud)
+    if found is None:
+        return Client(options.url or DEFAULT_URL)
+    return Client(options.url or found.url(), found.credentials())
 
 
 def _text(options: argparse.Namespace, value: object, text: str) -> str:

@@ -13,7 +13,7 @@ from controller.api.attributes import RESOURCE_TYPES
 from controller.api.wsgi import Application
 from controller.plugin.context import system_context
 from controller.plugin.plugin import Plugin
-from tests.api.conftest import HOST, SWITCH
+from tests.api.world import HOST, SWITCH
 
 NOWHERE = "00000000-0000-0000-0000-000000000000"
 

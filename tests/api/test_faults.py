@@ -17,7 +17,7 @@ from controller.plugin.audit import audit
 from controller.plugin.context import system_context
 from controller.plugin.plugin import Plugin, open_store
 from mechanisms.manager import MechanismManager
-from tests.api.conftest import CONFIGURATION, HOST
+from tests.api.world import CONFIGURATION, HOST
 from tests.support import postgres
 from tests.support.storm import Faults, failing, storm
 from tests.unit.api.fakes import FakeIsthmus

@@ -10,7 +10,7 @@ from openstack.network.v2._proxy import Proxy
 
 from controller.api.extensions import EXTENSIONS
 from controller.plugin.plugin import Plugin
-from tests.api.conftest import HOST, SWITCH
+from tests.api.world import HOST, SWITCH
 
 NOWHERE = "00000000-0000-0000-0000-000000000000"
 

@@ -10,7 +10,7 @@ from openstack import exceptions
 from openstack.network.v2._proxy import Proxy
 
 from controller.plugin.plugin import Plugin
-from tests.api.conftest import HOST, SWITCH
+from tests.api.world import HOST, SWITCH
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from controller.api.wsgi import Application
 from controller.plugin.context import RequestContext
 from controller.plugin.plugin import Plugin
-from tests.api.conftest import HOST, SWITCH
+from tests.api.world import HOST, SWITCH
 
 CHECKS = [
     not_a_server_error,

@@ -9,7 +9,7 @@ import pytest
 from webob import Request, Response
 
 from controller.api import wsgi
-from tests.api.conftest import CONFIGURATION
+from tests.api.world import CONFIGURATION
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from controller import config, identity
+from legacy_agent.host_plan import HostReport
+from legacy_agent.watch import ControllerClient, ControllerGone
 from tests.api.test_launch import arguments, configuration, running
 
 
@@ -32,6 +35,16 @@ def ask(port: int, context: ssl.SSLContext) -> dict[str, object]:
     url = f"https://127.0.0.1:{port}/v2.0/isthmus/health"
     with urllib.request.urlopen(url, timeout=5, context=context) as answer:
         return dict(json.load(answer))
+
+
+def agent_reports(port: int, certificate: Path, path: Path) -> None:
+    """An agent that trusts the certificate gets through, another one does not."""
+    path.write_text(f"[auth]\ncafile = {certificate}\n")
+    url = f"https://127.0.0.1:{port}"
+    conf = config.load(["--config-file", str(path)])
+    ControllerClient(url, "rack7", identity.from_configuration(conf)).report(HostReport("rack7"))
+    with pytest.raises(ControllerGone, match="CERTIFICATE"):
+        ControllerClient(url, "rack7").report(HostReport("rack7"))
 
 
 @pytest.mark.parametrize("command", ["osken-manager", "isthmus-controller"])
@@ -58,6 +71,7 @@ def test_https(command: str, certificate: Path, tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", port)) as plain:
             plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert ask(port, trusting)
+        agent_reports(port, certificate, tmp_path / "agent.conf")
     assert f"https://127.0.0.1:{port}" in log.read_text()
     assert "Traceback" not in log.read_text()
 
