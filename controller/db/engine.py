@@ -91,6 +91,7 @@ def _postgresql(url: URL) -> Engine:
         raise ConfigurationError(
             f"[database] connection: the driver {error.name} is not installed; pip install 'isthmus[postgresql]'"
         ) from error
+    event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "begin", _begin_postgresql)
     event.listen(engine, "checkin", _remember_use)
     event.listen(engine, "checkout", _try_idle)
@@ -114,11 +115,15 @@ def _try_idle(connection: Any, record: Any, _proxy: Any) -> None:
         raise DisconnectionError from error
 
 
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}s'")
+    connection.commit()
+
+
 def _begin_postgresql(connection: Connection) -> None:
-    """Readers see one state of the database; writers see what others committed, and meet them at constraints."""
+    """Readers see one state of the database; writers see what others committed, and meet them at constraints. The
+    driver says so in the BEGIN that it sends anyway."""
     writes = connection.get_execution_options().get("isthmus_write", False)
-    connection.exec_driver_sql(
-        f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'"
-        if writes
-        else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-    )
+    raw: Any = connection.connection.dbapi_connection
+    raw.set_session(isolation_level="READ COMMITTED" if writes else "REPEATABLE READ", readonly=not writes)

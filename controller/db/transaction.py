@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from controller.db.models import (
+    CablePlanRow,
     FeedRow,
     FeedState,
     NetworkRow,
@@ -18,14 +19,15 @@ from controller.db.models import (
     Standard,
     SubnetPoolRow,
     SubnetRow,
+    SwitchRow,
 )
+from controller.db.record import INTENT, STATUS, record
 
-INTENT, STATUS = "intent", "status"
+__all__ = ["INTENT", "STATUS", "Transaction", "prune"]
 
 KEPT_REVISIONS = 100_000
 KEPT_TIME = timedelta(hours=24)
 PRUNE_EVERY = 1_000
-CHUNK = 500
 
 RESOURCES: dict[type, str] = {
     NetworkRow: "network",
@@ -35,6 +37,8 @@ RESOURCES: dict[type, str] = {
     SubnetPoolRow: "subnetpool",
     SegmentRangeRow: "segment_range",
     NodeRow: "node",
+    SwitchRow: "switch",
+    CablePlanRow: "cables",
 }
 
 
@@ -60,12 +64,12 @@ class Transaction:
             row.revision_number += 1
         self.touch(row, kind)
 
-    def deleted(self, row: Standard | NodeRow) -> None:
+    def deleted(self, row: Standard | NodeRow | SwitchRow | CablePlanRow) -> None:
         """Remove a resource."""
         self.session.delete(row)
         self.touch(row)
 
-    def touch(self, row: Standard | NodeRow, kind: str = INTENT) -> None:
+    def touch(self, row: Standard | NodeRow | SwitchRow | CablePlanRow, kind: str = INTENT) -> None:
         """Name an object in the change feed."""
         self.touch_id(RESOURCES[type(row)], row.id, kind)
 
@@ -80,14 +84,7 @@ class Transaction:
         self.session.flush()
         if not self._touched:
             return None
-        statement = update(FeedState).values(revision=FeedState.revision + 1).returning(FeedState.revision)
-        revision = int(self.session.execute(statement).scalar_one())
-        self._stamp_ports(revision)
-        rows = [
-            {"revision": revision, "resource": resource, "object_id": object_id, "kind": kind, "at": self.now}
-            for (resource, object_id), kind in self._touched.items()
-        ]
-        self.session.execute(insert(FeedRow), rows)
+        revision = record(self.session.connection(), self._touched, self.now)
         if revision % PRUNE_EVERY == 0:
             prune(self.session, revision - KEPT_REVISIONS, self.now - KEPT_TIME)
         return revision
@@ -97,15 +94,6 @@ class Transaction:
         columns = (FeedRow.resource, FeedRow.object_id, FeedRow.at)
         there = {tuple(row) for row in session.execute(select(*columns).where(FeedRow.revision == revision))}
         return there == {(resource, object_id, self.now) for resource, object_id in self._touched}
-
-    def _stamp_ports(self, revision: int) -> None:
-        ports = [
-            object_id for (resource, object_id), kind in self._touched.items() if resource == "port" and kind == INTENT
-        ]
-        for start in range(0, len(ports), CHUNK):
-            chosen = PortRow.id.in_(ports[start : start + CHUNK])
-            statement = update(PortRow).where(chosen).values(intent_revision=revision)
-            self.session.execute(statement, execution_options={"synchronize_session": False})
 
 
 def prune(session: Session, revision: int, before: datetime) -> int:
