@@ -20,7 +20,7 @@ from os_ken import cfg as os_ken_cfg
 from os_ken.base import app_manager
 from os_ken.lib import hub
 from oslo_config import cfg
-from prometheus_client import CollectorRegistry
+from prometheus_client import ProcessCollector
 
 from controller import config, garbage
 from controller.api.standalone import settle
@@ -29,7 +29,8 @@ from controller.db.feed import StoreFeed
 from controller.errors import ConfigurationError, IsthmusError
 from controller.fabric import FabricControl
 from controller.hosts import Hosts
-from controller.metrics import BoardCollector
+from controller.measures import Measures
+from controller.metrics import StateCollector
 from controller.overview import Overview
 from controller.plugin.plugin import Plugin, open_store
 from controller.reconciler import Pace, Reconciler
@@ -93,17 +94,19 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         relay = _Relay()
         linked = tags.parse(conf.topology.physical_networks)
         self._fabric = _fabric(conf, linked) if linked else None
-        self._southbound = Southbound(conf, relay, self._fabric, linked)
+        self._measures = Measures()
+        self._southbound = Southbound(conf, relay, self._fabric, linked, self._measures)
         sessions.connect(self._southbound)
         pace = Pace(conf.openflow.retry_max, conf.openflow.audit_interval, conf.agent.agent_down_time)
         feed = StoreFeed(self._store, conf.arp_responder)
         self._reconciler = Reconciler(feed, plugin, mechanisms, self._southbound, pace, hub.spawn,
-                                      fabric=self._fabric)  # fmt: skip
+                                      fabric=self._fabric, measures=self._measures)  # fmt: skip
         relay.target = self._reconciler
         overview = Overview(self._reconciler, Hosts(self._reconciler, plugin), self._southbound, mechanisms,
                             self._fabric)  # fmt: skip
-        registry = CollectorRegistry()
-        registry.register(BoardCollector(self._reconciler.board))
+        registry = self._measures.registry
+        ProcessCollector(registry=registry)
+        registry.register(StateCollector(self._reconciler, self._southbound.queues))
         self._application = make_application(conf, plugin, overview, registry)
         self._api = _listen(str(conf.api.bind_host), conf.api.bind_port)
         if conf.api.tls_cert:
@@ -113,7 +116,8 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         """Start the parts; called by os-ken once every application exists."""
         super().start()
         garbage.tune()
-        hub.spawn(garbage.collect_for_ever)
+        hub.spawn(garbage.collect_for_ever, self._measures.collected)
+        hub.spawn(self._measures.watch_lag)
         _on_sigterm(self._close_parts)
         settle()
         self._reconciler.start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 
 YOUNG, MIDDLE, OLD = 10_000, 10, 1_000
 """Net new objects until the youngest are looked at; then how many such rounds until the next generation is."""
@@ -23,8 +24,10 @@ def tune() -> None:
     gc.set_threshold(YOUNG, MIDDLE, OLD)
 
 
-def collect_for_ever() -> None:
-    """A full collection every now and then, for a thread of its own."""
+def collect_for_ever(paused: Callable[[float], None] = lambda _seconds: None) -> None:
+    """A full collection every now and then, for a thread of its own; ``paused`` hears how many seconds it took."""
     while True:
         time.sleep(PERIOD)
+        began = time.monotonic()
         gc.collect()
+        paused(time.monotonic() - began)

@@ -32,6 +32,11 @@ class Mailbox:
         self._stopped.set()
         self._jobs.put(None)
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return self._jobs.qsize()
+
     def put(self, job: Job) -> None:
         """Add a job."""
         self._jobs.put(job)

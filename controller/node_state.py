@@ -42,6 +42,10 @@ class NodeState:
     applied_revision: int = 0
     last_seen: float = float("-inf")
     attempts: int = 0
+    waiting_since: float | None = None
+    """When the oldest change was asked that is not in force yet; None: all is."""
+    newer_since: float | None = None
+    """When the oldest change was asked that nobody has begun to bring into force."""
 
     @property
     def pending(self) -> bool:
@@ -110,9 +114,12 @@ class Board:
         """Ask nodes to follow: node id -> networks concerned (None: everything). Returns the tick."""
         with self.changed:
             self._tick += 1
+            now = self.clock()
             for node_id, networks in nodes.items():
                 state = self.state(node_id)
                 state.asked = self._tick
+                state.waiting_since = now if state.waiting_since is None else state.waiting_since
+                state.newer_since = now if state.newer_since is None else state.newer_since
                 if networks is None:
                     state.stale_networks = None
                 elif state.stale_networks is not None:
@@ -125,7 +132,7 @@ class Board:
         with self.changed:
             state = self.state(node_id)
             networks = None if state.stale_networks is None else frozenset(state.stale_networks)
-            state.stale_networks = set()
+            state.stale_networks, state.newer_since = set(), None
             return Work(state.asked, networks)
 
     def give_back(self, node_id: str, work: Work, error: str) -> None:
@@ -145,6 +152,7 @@ class Board:
         with self.changed:
             state = self.state(node_id)
             state.acknowledged = max(state.acknowledged, tick)
+            state.waiting_since = state.newer_since if state.pending else None
             state.acknowledged_revision = max(state.acknowledged_revision, revision)
             state.error, state.attempts = "", 0
             self.changed.notify_all()

@@ -22,6 +22,7 @@ from controller.host_plans import HostPlans
 from controller.intent import Change
 from controller.local_links import linked
 from controller.mailbox import Mailbox
+from controller.measures import Measures
 from controller.model import NodeFacts, NodeKind, Observation, Port
 from controller.node_state import Board, NodeState, Work
 from controller.plugin.api import Feed, Nodes
@@ -44,13 +45,25 @@ class Pace:
     agent_down_time: float = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class FeedProgress:
+    """The newest revision that is known to be committed, the newest that the intent has, and how many seconds ago the
+    feed was last read."""
+
+    committed: int
+    taken_over: int
+    silence: float
+
+
 class Reconciler:
     """Makes every node follow the intent. :meth:`start` starts the threads; :meth:`stop` ends them."""
 
     def __init__(
         self, feed: Feed, nodes: Nodes, compiler: Compiler, switches: Switches, pace: Pace,
         spawn: Spawn, clock: Callable[[], float] = time.monotonic, fabric: FabricControl | None = None,
+        measures: Measures | None = None, wall_clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
+        self._measures, self._wall_clock = measures or Measures(), wall_clock
         self.board = Board(clock)
         self._feed, self._nodes, self._compiler, self._switches = feed, nodes, compiler, switches
         self._pace, self._spawn, self._fabric = pace, spawn, fabric
@@ -65,6 +78,8 @@ class Reconciler:
         self._following = threading.RLock()
         self._followed = 0
         """The revision up to which the feed was read; later than the intent's when only statuses changed since."""
+        self._committed = 0
+        self._feed_read_at = float("-inf")
 
     def start(self) -> None:
         """Load the intent and start to follow it."""
@@ -82,7 +97,8 @@ class Reconciler:
             nodes = self.board.intent.nodes.values()
             self._fabric.expect(node.id for node in nodes if node.kind is NodeKind.SWITCH)
         self._host_plans.compile()
-        self._feed.subscribe(lambda _revision: self._news.set())
+        self._feed_read_at = self.board.clock()
+        self._feed.subscribe(self._hear)
         for loop in (self._follow_feed, self._watch_liveness):
             self._spawn(loop)
         self._events.start()
@@ -110,10 +126,25 @@ class Reconciler:
                 LOG.exception("cannot read the change feed; trying again in a second")
                 self._stopped.wait(1.0)
 
+    def _hear(self, revision: int) -> None:
+        self._committed = max(self._committed, revision)
+        self._news.set()
+
+    def feed_progress(self) -> FeedProgress:
+        """How far the intent is behind the store, by what is known here."""
+        followed = max(self._followed, self.board.intent.revision)
+        return FeedProgress(max(self._committed, followed), followed, self.board.clock() - self._feed_read_at)
+
+    def queues(self) -> Mapping[str, int]:
+        """How much waits: what nodes told, and ports whose status is to be decided."""
+        return {"node_events": self._events.waiting, "port_statuses": self._statuses.waiting}
+
     def catch_up(self) -> None:
         """Take over every committed change; after it the intent is as new as the store was at the call."""
         with self._following:
             newest = self._feed.latest()
+            self._feed_read_at = self.board.clock()
+            self._committed = max(self._committed, newest)
             if newest == self._followed:
                 return
             try:
@@ -301,7 +332,8 @@ class Reconciler:
             observation = self.seen(state)
             if node is None or observation is None:
                 return None
-            plan = self._compiler.compile(self.board.intent, node, observation, work.networks)
+            with self._measures.compiling():
+                plan = self._compiler.compile(self.board.intent, node, observation, work.networks)
         if not isinstance(plan, Program):
             raise IsthmusError(f"node {state.node_id} is a switch but its plan is no OpenFlow program")
         return plan

@@ -81,6 +81,11 @@ class StatusWriter:
         self._stopped.set()
         self._wake.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many ports are to be decided."""
+        return len(self._due)
+
     def changed(self, ports: Iterable[str], tick: int) -> None:
         """These ports' intent changed; nodes were asked at ``tick``."""
         self._changed(ports, Asked(tick, tick))
