@@ -19,6 +19,9 @@ LOG = logging.getLogger(__name__)
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
 """The database is away, or writers met more often than the store tries again."""
 
+RETRY_AFTER = 2
+"""Seconds after which a client may try again when the database was away; the store looks for it at every request."""
+
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (exceptions.NoNetworkAvailable, 409),
     (ReportError, 400),
@@ -59,6 +62,8 @@ def fault_response(error: Exception, request_id: str) -> Response:
     if isinstance(error, exc.HTTPException):
         kept = ((name, error.wsgi_response.headers.get(name)) for name in KEPT_HEADERS)
         response.headers.update({name: value for name, value in kept if value})
+    if isinstance(error, UNAVAILABLE):
+        response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
 
 

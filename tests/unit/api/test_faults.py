@@ -6,6 +6,7 @@ import logging
 
 import pytest
 from neutron_lib import exceptions
+from sqlalchemy.exc import OperationalError
 
 from controller import config
 from controller.api.auth import warn_if_exposed
@@ -75,3 +76,12 @@ def test_if_match(api: Api) -> None:
 def test_noauth_beyond_loopback_is_warned_about(host: str, exposed: bool, caplog: pytest.LogCaptureFixture) -> None:
     assert warn_if_exposed(config.load().api.auth_strategy, host) is exposed
     assert ("everybody who reaches" in caplog.text) is exposed
+
+
+def test_a_database_that_is_away_says_when_to_come_back(api: Api) -> None:
+    api.resources.error = OperationalError("SELECT 1", {}, Exception("connection refused"))
+    response = api.get("/v2.0/networks")
+    fault(response, 503, "ServiceUnavailable")
+    assert int(response.headers["Retry-After"]) > 0
+    api.resources.error = exceptions.NetworkNotFound(net_id="x")
+    assert "Retry-After" not in api.get("/v2.0/networks").headers
