@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from controller.model import Network, Node, Port, Segment
+from controller.model import Cable, DeclaredSwitch, Network, Node, Port, Segment
 
 EMPTY: Mapping[str, Port] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One committed revision: the objects it touched, as they are now. Keys are ids, None means deleted."""
+    """One committed revision: the objects it touched, as they are now. Keys are ids, None means deleted. ``cables`` is
+    the whole cable plan, if that was touched."""
 
     revision: int
     networks: Mapping[str, Network | None]
     ports: Mapping[str, Port | None]
     nodes: Mapping[str, Node | None]
+    switches: Mapping[str, DeclaredSwitch | None] = field(default_factory=dict)
+    cables: tuple[Cable, ...] | None = None
 
     @classmethod
     def of(
@@ -31,9 +34,11 @@ class Change:
         networks: Mapping[str, Network | None] | None = None,
         ports: Mapping[str, Port | None] | None = None,
         nodes: Mapping[str, Node | None] | None = None,
+        switches: Mapping[str, DeclaredSwitch | None] | None = None,
+        cables: tuple[Cable, ...] | None = None,
     ) -> Change:
         """A change with empty mappings for what is not given."""
-        return cls(revision, networks or {}, ports or {}, nodes or {})
+        return cls(revision, networks or {}, ports or {}, nodes or {}, switches or {}, cables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class Intent:
         self.networks: dict[str, Network] = {}
         self.ports: dict[str, Port] = {}
         self.nodes: dict[str, Node] = {}
+        self.switches: dict[str, DeclaredSwitch] = {}
+        self.cables: tuple[Cable, ...] = ()
         self._bound: dict[str, dict[str, Port]] = defaultdict(dict)
         self._carriers: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
         self._carried: dict[str, dict[str, int]] = defaultdict(dict)
@@ -133,6 +140,10 @@ class Intent:
             self._replace_node(node_id, node, touched)
         for port_id, port in change.ports.items():
             self._replace_port(port_id, port, touched)
+        self.switches.update({key: said for key, said in change.switches.items() if said is not None})
+        for key in [key for key, said in change.switches.items() if said is None]:
+            self.switches.pop(key, None)
+        self.cables = self.cables if change.cables is None else change.cables
         self.revision = max(self.revision, change.revision)
         return Touched(self.revision, {node: frozenset(networks) for node, networks in touched.items()})
 

@@ -224,7 +224,8 @@ class Observation:
     ``tunnel_ports`` network type -> OpenFlow port number (both empty for hosts, whose agent resolves names itself).
     ``switch_ports`` are the OpenFlow ports by number of a switch that has no other way to say what is plugged in:
     ports of the API name them by ``local_link_information``. ``fabric`` is None where no links between switches are
-    looked for.
+    looked for. ``standby_uplinks`` are further ports into physical networks of which another port is in use: nothing
+    goes through them, and they are no links.
     """
 
     node_id: str
@@ -233,6 +234,42 @@ class Observation:
     tunnel_ports: Mapping[str, int] = field(default_factory=dict)
     switch_ports: Mapping[int, PortView] = field(default_factory=dict)
     fabric: Fabric | None = None
+    standby_uplinks: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSwitch:
+    """What an operator says of a switch that has no OVSDB to ask. Ports are named by name or number.
+
+    ``name`` is what ``binding:host_id`` says (empty: the datapath id). ``uplinks`` maps physical network -> ports into
+    it, the preferred one first. ``tunnel_ports`` maps network type -> the port whose packets are encapsulated with
+    ``tunnel_ip`` as source and the remote address of each flow.
+    """
+
+    node_id: str
+    name: str = ""
+    uplinks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tunnel_ip: str | None = None
+    tunnel_ports: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Plug:
+    """One end of a planned cable: a switch by datapath id or name, and a port of it by name or number."""
+
+    switch: str
+    port: str
+
+    def __str__(self) -> str:
+        return f"{self.switch} port {self.port}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cable:
+    """A cable that should be there."""
+
+    a: Plug
+    b: Plug
 
 
 def switch_node_id(datapath_id: int) -> str:

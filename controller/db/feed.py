@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from controller.db import values
-from controller.db.models import FeedRow, FeedState
+from controller.db.models import PLAN, FeedRow, FeedState
 from controller.db.session import Store
 from controller.db.transaction import INTENT
 from controller.errors import FeedExpired
@@ -19,7 +19,7 @@ from controller.model import Network, Node, Port
 
 V = TypeVar("V", Network, Port, Node)
 
-FOLLOWED = ("network", "port", "node")
+FOLLOWED = ("network", "port", "node", "switch", "cables")
 """What plans depend on; subnets and status are in the feed, but no intent."""
 
 
@@ -47,7 +47,9 @@ class StoreFeed:
             networks = {item.id: item for item in values.networks(session, None, self._arp_responder)}
             nodes = {item.id: item for item in values.nodes(session)}
             ports = {item.id: item for item in values.ports(session)}
-        intent.apply(Change.of(revision, networks, ports, nodes))
+            switches = {item.node_id: item for item in values.switches(session)}
+            cables = values.cables(session)
+        intent.apply(Change.of(revision, networks, ports, nodes, switches, cables))
         return intent
 
     def since(self, revision: int) -> list[Change]:
@@ -67,11 +69,13 @@ class StoreFeed:
         for change in touched.values():
             for resource, names in change.items():
                 ids[resource].update(names)
-        network_ids, port_ids, node_ids = (sorted(ids[resource]) for resource in FOLLOWED)
+        network_ids, port_ids, node_ids, switch_ids, plans = (sorted(ids[resource]) for resource in FOLLOWED)
         return {
             "network": {item.id: item for item in values.networks(session, network_ids, self._arp_responder)},
             "port": {item.id: item for item in values.ports(session, port_ids)},
             "node": {item.id: item for item in values.nodes(session, node_ids)},
+            "switch": {item.node_id: item for item in values.switches(session, switch_ids)},
+            "cables": {PLAN: values.cables(session)} if plans else {},
         }
 
 
@@ -93,7 +97,7 @@ def _touched(session: Session, revision: int) -> dict[int, dict[str, list[str]]]
 
 
 def _change(revision: int, ids: Mapping[str, list[str]], current: Mapping[str, Mapping[str, Any]]) -> Change:
-    networks, ports, nodes = (
+    networks, ports, nodes, switches, plans = (
         {object_id: current[resource].get(object_id) for object_id in ids.get(resource, ())} for resource in FOLLOWED
     )
-    return Change.of(revision, networks, ports, nodes)
+    return Change.of(revision, networks, ports, nodes, switches, plans.get(PLAN))

@@ -278,6 +278,33 @@ class NodeRow(Base):
     lost: Mapped[bool] = mapped_column(default=False)
 
 
+class SwitchRow(Base):
+    """What an operator says of a switch without OVSDB; ``id`` is its node id. ``admin_state_up`` is given to the node
+    when it appears; once it has, the node's own counts."""
+
+    __tablename__ = "declared_switches"
+
+    id: Mapped[str] = mapped_column(NODE_ID, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), index=True)
+    uplinks: Mapped[dict[str, list[str]]] = mapped_column(JSON)
+    tunnel_ip: Mapped[str | None] = mapped_column(String(64))
+    tunnel_ports: Mapped[dict[str, str]] = mapped_column(JSON)
+    admin_state_up: Mapped[bool]
+
+
+class CablePlanRow(Base):
+    """The cable plan: one row, or none while there is no plan. A cable is ``[[switch, port], [switch, port]]``."""
+
+    __tablename__ = "cable_plans"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    cables: Mapped[list[list[list[str]]]] = mapped_column(JSON)
+
+
+PLAN = "plan"
+"""The id of the one row of :class:`CablePlanRow`, also in the change feed."""
+
+
 class FeedState(Base):
     """One row: the newest revision, and the newest revision whose entries were pruned.
 

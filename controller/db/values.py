@@ -10,8 +10,31 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from controller.db.models import BindingRow, IpRow, NetworkRow, NodeRow, PairRow, PortRow, SegmentRow
-from controller.model import AddressPair, Binding, Network, Node, NodeFacts, NodeKind, Port, Segment
+from controller.db.models import (
+    PLAN,
+    BindingRow,
+    CablePlanRow,
+    IpRow,
+    NetworkRow,
+    NodeRow,
+    PairRow,
+    PortRow,
+    SegmentRow,
+    SwitchRow,
+)
+from controller.model import (
+    AddressPair,
+    Binding,
+    Cable,
+    DeclaredSwitch,
+    Network,
+    Node,
+    NodeFacts,
+    NodeKind,
+    Plug,
+    Port,
+    Segment,
+)
 
 CHUNK = 500
 """Ids per query: well below the databases' limits on parameters."""
@@ -117,6 +140,24 @@ def nodes(session: Session, ids: Sequence[str] | None = None) -> Iterable[Node]:
     """These nodes, or all."""
     for condition in _chosen(NodeRow.id, ids):
         yield from map(node_value, session.scalars(select(NodeRow).where(*condition)))
+
+
+def switch_value(row: SwitchRow) -> DeclaredSwitch:
+    """What is said of a switch."""
+    uplinks = {name: tuple(ports) for name, ports in row.uplinks.items()}
+    return DeclaredSwitch(row.id, row.name, uplinks, row.tunnel_ip, dict(row.tunnel_ports))
+
+
+def switches(session: Session, ids: Sequence[str] | None = None) -> Iterable[DeclaredSwitch]:
+    """What is said of these switches, or of all."""
+    for condition in _chosen(SwitchRow.id, ids):
+        yield from map(switch_value, session.scalars(select(SwitchRow).where(*condition)))
+
+
+def cables(session: Session) -> tuple[Cable, ...]:
+    """The stored cable plan; nothing without one."""
+    row = session.get(CablePlanRow, PLAN)
+    return () if row is None else tuple(Cable(Plug(*a), Plug(*b)) for a, b in row.cables)
 
 
 PORT_COLUMNS = (
