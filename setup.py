@@ -24,12 +24,14 @@ setup(
         "netaddr>=1.0",
         "networkx>=3.0",
         "neutron-lib>=3.8",
+        "orjson>=3.9",
         "os-ken>=3.1.1,<4",
         "openstacksdk>=3.0",
         "oslo.config>=9.0",
         "oslo.policy>=4.0",
         "ovsdbapp>=2.3",
         "prometheus-client>=0.20",
+        "PyYAML>=6.0",
         "pyroute2>=0.7.12",
         "SQLAlchemy>=2.0",
         "stevedore>=5.0",
@@ -70,10 +72,12 @@ setup(
         "isthmus.mechanism_drivers": [
             "openflow = mechanisms.openflow.driver:OpenFlowMechanismDriver",
             "linuxbridge = mechanisms.linuxbridge:LinuxBridgeMechanismDriver",
+            "openvswitch = mechanisms.openvswitch:OpenVSwitchMechanismDriver",
             "fake = mechanisms.fake:FakeMechanismDriver",
         ],
         "isthmus.agent_drivers": [
             "linuxbridge = legacy_agent.drivers.linuxbridge:LinuxBridgeAgentDriver",
+            "openvswitch = legacy_agent.drivers.openvswitch:OpenVSwitchAgentDriver",
         ],
     },
 )

@@ -73,13 +73,24 @@ class Router:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes = tuple(routes)
+        self._known: dict[tuple[int, str], list[Route]] = {}
+        """Routes by how many parts they have and by the third one, which names the collection ("": whatever it is)."""
+        for route in self._routes:
+            self._known.setdefault(_place(route.template), []).append(route)
 
     def find(self, path: str) -> tuple[Route, Mapping[str, str]]:
         """The route of a path with its variables. Raises 404."""
         normal = "/" + path.strip("/")
         if "\x00" not in normal:
-            for route in self._routes:
+            parts, third = _place(normal)
+            for route in (*self._known.get((parts, third), ()), *self._known.get((parts, ""), ())):
                 variables = route.match(normal)
                 if variables is not None:
                     return route, variables
         raise exc.HTTPNotFound("The resource could not be found.")
+
+
+def _place(path: str) -> tuple[int, str]:
+    parts = path.split("/")
+    third = parts[2] if len(parts) > 2 else ""
+    return len(parts), "" if third.startswith("{") else third

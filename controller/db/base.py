@@ -52,3 +52,13 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+class TimeText(TypeDecorator[str]):
+    """A :class:`UtcTime` that is only shown, as text of the form that the API has."""
+
+    impl = DateTime()
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else f"{value.isoformat()[:19]}Z"

@@ -123,7 +123,15 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
 
 def _begin_postgresql(connection: Connection) -> None:
     """Readers see one state of the database; writers see what others committed, and meet them at constraints. The
-    driver says so in the BEGIN that it sends anyway."""
-    writes = connection.get_execution_options().get("isthmus_write", False)
+    driver says so in the BEGIN that it sends anyway; who reads with a single statement needs none, and no end."""
+    options = connection.get_execution_options()
     raw: Any = connection.connection.dbapi_connection
-    raw.set_session(isolation_level="READ COMMITTED" if writes else "REPEATABLE READ", readonly=not writes)
+    if raw.autocommit:
+        raw.autocommit = False
+    if options.get("isthmus_single", False):
+        raw.set_session(isolation_level="DEFAULT", readonly="DEFAULT")
+        raw.autocommit = True
+    elif options.get("isthmus_write", False):
+        raw.set_session(isolation_level="READ COMMITTED", readonly=False)
+    else:
+        raw.set_session(isolation_level="REPEATABLE READ", readonly=True)

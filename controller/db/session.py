@@ -54,6 +54,7 @@ class Store:
         self.engine: Engine = create(url)
         self.clock = clock
         self._writer = self.engine.execution_options(isthmus_write=True)
+        self._single = self.engine.execution_options(isthmus_single=True)
         self._max_retries = max_retries
         self._pause = pause
         self._serial = threading.Lock()
@@ -69,11 +70,12 @@ class Store:
         with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
             yield session
 
-    def fetch(self, work: Callable[[Session], T]) -> T:
-        """What ``work`` reads from one state of the database; read again when the connection was lost on the way."""
+    def fetch(self, work: Callable[[Session], T], at_once: bool = False) -> T:
+        """What ``work`` reads from one state of the database; read again when the connection was lost on the way.
+        ``at_once``: it does so with a single statement, for which a transaction would be two questions more."""
         for attempt in range(self._max_retries + 1):
             try:
-                with self.read() as session:
+                with Session(self._single if at_once else self.engine, autoflush=False) as session:
                     return work(session)
             except DBAPIError as error:
                 if attempt == self._max_retries or not is_conflict(error):

@@ -43,7 +43,10 @@ def page(
     statement = statement.order_by(*(column.asc() if ascending else column.desc() for column, ascending in sorts))
     if query.limit is not None:
         statement = statement.limit(query.limit)
-    rows = list(session.scalars(statement) if listing.selection is None else session.execute(statement))
+    if listing.selection is None:
+        rows: list[Any] = list(session.scalars(statement))
+    else:
+        rows = list(session.connection().execute(statement))
     return rows[::-1] if query.page_reverse else rows
 
 

@@ -79,7 +79,7 @@ class Plugin:
     def get(self, context: RequestContext, resource: str, resource_id: str) -> Body:
         """One resource. Raises its NotFound."""
         cases = self._resources[resource]
-        return self._store.fetch(lambda session: cases.show(session, context, resource_id))
+        return self._store.fetch(lambda session: cases.show(session, context, resource_id), cases.shown_at_once)
 
     def list(self, context: RequestContext, resource: str, query: Query) -> list[Body]:
         """The resources that the caller sees and asks for."""

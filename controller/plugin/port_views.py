@@ -1,123 +1,131 @@
 """Ports as the API shows them: one shape for objects that were just written, and for rows that are only read.
 
-Reading takes columns instead of objects: a list of a thousand ports then costs a tenth of what the objects would.
+Reading takes columns instead of objects, in the order of the names that the API has for them: a list of a thousand
+ports then costs a twentieth of what the objects would.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, Select, Table, bindparam, select, type_coerce
 from sqlalchemy.orm import Session
 
+from controller.db.among import among
+from controller.db.base import TimeText
 from controller.db.models import BindingRow, IpRow, PairRow, PortRow
 from controller.plugin.api import Body
 from controller.plugin.bodies import standard
 
-CHUNK = 1000
+PORTS, BINDINGS, IPS, PAIRS = (cast(Table, model.__table__) for model in (PortRow, BindingRow, IpRow, PairRow))
+"""Tables, not objects: statements about these are not the mapper's business."""
 
-IPS, PAIRS = IpRow.__table__.c, PairRow.__table__.c
-IP_COLUMNS = (IPS.port_id, IPS.subnet_id, IPS.text)
-PAIR_COLUMNS = (PAIRS.port_id, PAIRS.mac_address, PAIRS.ip_address)
-"""Columns of tables, not attributes of objects: statements of these are not the mapper's business."""
+PORT_COLUMNS = (
+    "description", "tags", "name", "network_id", "project_id", "mac_address", "admin_state_up", "device_id",
+    "device_owner", "status", "status_reason", "port_security_enabled", "data_plane_status", "propagate_uplink_status",
+    "extra_dhcp_opts",
+)  # fmt: skip
+BINDING_COLUMNS = {
+    "binding:host_id": "host",
+    "binding:vnic_type": "vnic_type",
+    "binding:profile": "profile",
+    "binding:vif_type": "vif_type",
+    "binding:vif_details": "vif_details",
+}
+"""Attribute -> column of the binding."""
 
-SELECTION: Any = select(
-    PortRow.id, PortRow.description, PortRow.created_at, PortRow.updated_at, PortRow.revision_number, PortRow.tags,
-    PortRow.name, PortRow.network_id, PortRow.project_id, PortRow.mac_address, PortRow.admin_state_up,
-    PortRow.device_id, PortRow.device_owner, PortRow.status, PortRow.status_reason, PortRow.port_security_enabled,
-    PortRow.data_plane_status, PortRow.propagate_uplink_status, PortRow.extra_dhcp_opts, BindingRow.host,
-    BindingRow.vnic_type, BindingRow.profile, BindingRow.vif_type, BindingRow.vif_details,
-).join(BindingRow, BindingRow.port_id == PortRow.id)  # fmt: skip
-"""What is read of a port and its binding; columns have the names that the objects' attributes have."""
+COLUMNS: Mapping[str, Any] = {
+    "id": PORTS.c.id,
+    "revision_number": PORTS.c.revision_number,
+    **{name: type_coerce(PORTS.c[name], TimeText()) for name in ("created_at", "updated_at")},
+    **{name: PORTS.c[name] for name in PORT_COLUMNS},
+    **{name: BINDINGS.c[column] for name, column in BINDING_COLUMNS.items()},
+}
+"""What is read of a port and its binding to show it, by the name it is shown under."""
+NAMES = tuple(COLUMNS)
 
-ONE: Any = (
-    SELECTION.add_columns(
-        IPS.subnet_id, IPS.text, PAIRS.mac_address.label("pair_mac"), PAIRS.ip_address.label("pair_ip")
-    )
-    .outerjoin(IpRow, IPS.port_id == PortRow.id)
-    .outerjoin(PairRow, PAIRS.port_id == PortRow.id)
-    .where(PortRow.id == bindparam("port"))
-    .order_by(IPS.position, PAIRS.position)
+SELECTION: Select[Any] = select(*COLUMNS.values()).join_from(PORTS, BINDINGS, BINDINGS.c.port_id == PORTS.c.id)
+ONE = (
+    SELECTION.add_columns(IPS.c.subnet_id, IPS.c.text, PAIRS.c.mac_address, PAIRS.c.ip_address)
+    .outerjoin(IPS, IPS.c.port_id == PORTS.c.id)
+    .outerjoin(PAIRS, PAIRS.c.port_id == PORTS.c.id)
+    .where(PORTS.c.id == bindparam("port"))
+    .order_by(IPS.c.position, PAIRS.c.position)
 )
 """One port in one statement: a row for every pair of its addresses and address pairs, which are few."""
 
-
-def state(row: Any, binding: Any, ips: Sequence[Body], pairs: Sequence[Body]) -> Body:
-    """What a port shows besides the standard attributes. ``row`` and ``binding`` are objects, or one row of both."""
-    return {
-        "description": row.description,
-        "tags": row.tags,
-        "name": row.name,
-        "network_id": row.network_id,
-        "project_id": row.project_id,
-        "tenant_id": row.project_id,
-        "mac_address": row.mac_address,
-        "admin_state_up": row.admin_state_up,
-        "device_id": row.device_id,
-        "device_owner": row.device_owner,
-        "status": row.status,
-        "status_reason": row.status_reason,
-        "port_security_enabled": row.port_security_enabled,
-        "fixed_ips": ips,
-        "allowed_address_pairs": pairs,
-        "security_groups": [],
-        "data_plane_status": row.data_plane_status,
-        "propagate_uplink_status": row.propagate_uplink_status,
-        "extra_dhcp_opts": row.extra_dhcp_opts,
-        "binding:host_id": binding.host,
-        "binding:vnic_type": binding.vnic_type,
-        "binding:profile": binding.profile,
-        "binding:vif_type": binding.vif_type,
-        "binding:vif_details": binding.vif_details,
-    }
+IPS_OF = (
+    select(IPS.c.port_id, IPS.c.subnet_id, IPS.c.text)
+    .where(among(IPS.c.port_id, "ports"))
+    .order_by(IPS.c.port_id, IPS.c.position)
+)
+PAIRS_OF = (
+    select(PAIRS.c.port_id, PAIRS.c.mac_address, PAIRS.c.ip_address)
+    .where(among(PAIRS.c.port_id, "ports"))
+    .order_by(PAIRS.c.port_id, PAIRS.c.position)
+)
 
 
 def state_of(port: PortRow) -> Body:
-    """The same of an object."""
-    ips = [{"subnet_id": ip.subnet_id, "ip_address": str(ip.address)} for ip in port.ips]
-    pairs = [{"mac_address": pair.mac_address, "ip_address": pair.ip_address} for pair in port.pairs]
-    return state(port, port.binding, ips, pairs)
+    """What a port shows besides the standard attributes."""
+    binding = port.binding
+    body = {name: getattr(port, name) for name in PORT_COLUMNS}
+    for name, column in BINDING_COLUMNS.items():
+        body[name] = getattr(binding, column)
+    body["tenant_id"] = port.project_id
+    body["fixed_ips"] = [_ip(ip.subnet_id, str(ip.address)) for ip in port.ips]
+    body["allowed_address_pairs"] = [_pair(pair.mac_address, pair.ip_address) for pair in port.pairs]
+    body["security_groups"] = []
+    return body
 
 
-def bodies(session: Session, rows: Sequence[Any]) -> list[Body]:
+def body_of(port: PortRow) -> Body:
+    """All that a port shows."""
+    return {**state_of(port), **standard(port)}
+
+
+def bodies(session: Session, rows: Sequence[Sequence[Any]]) -> list[Body]:
     """Rows of :data:`SELECTION` as the API shows ports."""
-    ids = [row.id for row in rows]
-    ips, pairs = _ips(session, ids), _pairs(session, ids)
-    return [{**state(row, row, ips.get(row.id, []), pairs.get(row.id, [])), **standard(row)} for row in rows]
+    found = {row[0]: dict(zip(NAMES, row, strict=True)) for row in rows}
+    ips, pairs = defaultdict(list), defaultdict(list)
+    if found:
+        connection, chosen = session.connection(), {"ports": list(found)}
+        for port_id, subnet_id, text in connection.execute(IPS_OF, chosen):
+            ips[port_id].append(_ip(subnet_id, text))
+        for port_id, mac_address, ip_address in connection.execute(PAIRS_OF, chosen):
+            pairs[port_id].append(_pair(mac_address, ip_address))
+    return [_completed(body, ips[port_id], pairs[port_id]) for port_id, body in found.items()]
 
 
 def find(session: Session, port_id: str, conditions: Sequence[ColumnElement[bool]]) -> Body | None:
     """One port as the API shows it; None when there is none that fulfils the conditions."""
-    rows: Sequence[Any] = session.execute(ONE.where(*conditions) if conditions else ONE, {"port": port_id}).all()
+    statement = ONE.where(*conditions) if conditions else ONE
+    rows = session.connection().execute(statement, {"port": port_id}).all()
     if not rows:
         return None
-    ips = dict.fromkeys((row.subnet_id, row.text) for row in rows if row.subnet_id)
-    pairs = dict.fromkeys((row.pair_mac, row.pair_ip) for row in rows if row.pair_mac)
-    shown_ips = [{"subnet_id": subnet_id, "ip_address": text} for subnet_id, text in ips]
-    shown_pairs = [{"mac_address": mac, "ip_address": ip} for mac, ip in pairs]
-    return {**state(rows[0], rows[0], shown_ips, shown_pairs), **standard(rows[0])}
+    ips = _distinct(row[-4:-2] for row in rows)
+    pairs = _distinct(row[-2:] for row in rows)
+    return _completed(
+        dict(zip(NAMES, rows[0], strict=False)), [_ip(*ip) for ip in ips], [_pair(*pair) for pair in pairs]
+    )
 
 
-def _ips(session: Session, ids: list[str]) -> Mapping[str, list[Body]]:
-    found: dict[str, list[Body]] = defaultdict(list)
-    for part in _parts(ids):
-        chosen = select(*IP_COLUMNS).where(IPS.port_id.in_(part)).order_by(IPS.port_id, IPS.position)
-        for port_id, subnet_id, text in session.execute(chosen):
-            found[port_id].append({"subnet_id": subnet_id, "ip_address": text})
-    return found
+def _distinct(found: Iterable[Any]) -> Iterable[tuple[str, str]]:
+    """What an outer join found, once and in order."""
+    return dict.fromkeys((first, second) for first, second in found if first)
 
 
-def _pairs(session: Session, ids: list[str]) -> Mapping[str, list[Body]]:
-    found: dict[str, list[Body]] = defaultdict(list)
-    for part in _parts(ids):
-        chosen = select(*PAIR_COLUMNS).where(PAIRS.port_id.in_(part)).order_by(PAIRS.port_id, PAIRS.position)
-        for port_id, mac_address, ip_address in session.execute(chosen):
-            found[port_id].append({"mac_address": mac_address, "ip_address": ip_address})
-    return found
+def _completed(body: Body, ips: list[Body], pairs: list[Body]) -> Body:
+    body["tenant_id"] = body["project_id"]
+    body["fixed_ips"], body["allowed_address_pairs"], body["security_groups"] = ips, pairs, []
+    return body
 
 
-def _parts(ids: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(ids), CHUNK):
-        yield ids[start : start + CHUNK]
+def _ip(subnet_id: str, text: str) -> Body:
+    return {"subnet_id": subnet_id, "ip_address": text}
+
+
+def _pair(mac_address: str, ip_address: str) -> Body:
+    return {"mac_address": mac_address, "ip_address": ip_address}

@@ -17,7 +17,7 @@ from controller.plugin import port_views, visibility
 from controller.plugin.addresses import MacSource, address_pairs, checked_mac
 from controller.plugin.api import Body, Query
 from controller.plugin.binding import Binder, wish
-from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain, standard
+from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import MacAddressGenerationFailure
 from controller.plugin.ipam import Ipam, is_automatic
@@ -38,6 +38,7 @@ class Ports(Stored):
 
     quiet = frozenset({"name", "description", "tags", "device_id", "extra_dhcp_opts", "data_plane_status",
                        "propagate_uplink_status"})  # fmt: skip
+    shown_at_once = True
 
     def __init__(self, ipam: Ipam, binder: Binder, macs: MacSource, new_id: Callable[[], str]) -> None:
         self._ipam, self._binder, self._macs, self._new_id = ipam, binder, macs, new_id
@@ -149,7 +150,7 @@ class Ports(Stored):
 
     def bodies(self, session: Session, context: RequestContext, rows: Sequence[PortRow]) -> list[Body]:  # noqa: ARG002
         """As the API shows ports."""
-        return [{**self.state(row), **standard(row)} for row in rows]
+        return [port_views.body_of(row) for row in rows]
 
     def show(self, session: Session, context: RequestContext, resource_id: str) -> Body:
         """One as the API shows it. Raises PortNotFound."""

@@ -21,6 +21,8 @@ class UseCases(Protocol):
 
     quiet: frozenset[str]
     """Parts of :meth:`state` that no plan depends on: their changes are no change of intent."""
+    shown_at_once: bool
+    """Whether :meth:`show` is a single statement."""
 
     def find(self, session: Session, context: RequestContext, resource_id: str, lock: bool = False) -> Any: ...
     def show(self, session: Session, context: RequestContext, resource_id: str) -> Body: ...
@@ -43,6 +45,7 @@ class Stored:
 
     listing: Listing
     quiet: frozenset[str] = frozenset()
+    shown_at_once = False
 
     def visible(self, context: RequestContext) -> list[ColumnElement[bool]]:
         """Which rows the caller sees."""
@@ -71,6 +74,7 @@ class Computed:
     that can do more says so."""
 
     quiet: frozenset[str] = frozenset()
+    shown_at_once = False
 
     def all(self, session: Session, context: RequestContext, query: Query) -> list[Body]:
         """Everything that the caller sees; ``query`` may help to find less."""
