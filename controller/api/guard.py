@@ -17,6 +17,7 @@ from webob import exc
 
 from controller.api.attributes import RESOURCE_TYPES, ResourceType
 from controller.api.policy import Judge, Policy
+from controller.plugin import tags
 from controller.plugin.api import Body, Query, Resources
 from controller.plugin.context import RequestContext, system_context
 
@@ -93,11 +94,7 @@ class GuardedResources:
             return self._resources.update(context, resource, resource_id, body, if_match)
         judge = self.judge(context)
         current = self._found(judge, context, resource, resource_id)
-        action = f"update_{resource}"
-        judge.require(_rule(action), judge.target(current))
-        changed = judge.target({**current, **body})
-        for rule in self._attribute_rules(action, body):
-            judge.require(rule, changed)
+        self._may_update(judge, resource, current, body)
         return self._shown(judge, resource, self._resources.update(context, resource, resource_id, body, if_match))
 
     def delete(self, context: RequestContext, resource: str, resource_id: str, if_match: int | None = None) -> None:
@@ -115,6 +112,8 @@ class GuardedResources:
             )
         action, target = f"create_{resource}", judge.target({"project_id": context.project_id, **body})
         judge.require(action, target)
+        if resource == "rbac_policy":
+            target.update(self._given_away(context, body))
         attributes = TYPES[resource].attributes if resource in TYPES else {}
         said = {
             name: value for name, value in body.items()
@@ -122,6 +121,20 @@ class GuardedResources:
         }  # fmt: skip
         for rule in self._attribute_rules(action, said):
             judge.require(rule, target)
+
+    def _given_away(self, context: RequestContext, body: Body) -> Body:
+        """Whose object an RBAC policy is about. Raises the object's NotFound for one that the caller does not see."""
+        item = self._resources.get(context, body["object_type"], body["object_id"])
+        return {f"ext_parent:{name}": item["project_id"] for name in ("project_id", "tenant_id")}
+
+    def _may_update(self, judge: Judge, resource: str, current: Body, body: Body) -> None:
+        tagging = {f"{tags.ACTIONS[name]}_{resource}:tags" for name in body.keys() & tags.CHANGES}
+        action = f"update_{resource}"
+        for rule in tagging or {_rule(action)}:
+            judge.require(rule, judge.target(current))
+        changed = judge.target({**current, **body})
+        for rule in () if tagging else self._attribute_rules(action, body):
+            judge.require(rule, changed)
 
     def _attribute_rules(self, action: str, said: Mapping[str, Any]) -> Iterator[str]:
         """The rules about attributes, and about the parts of their entries: ``create_port:fixed_ips:ip_address``."""

@@ -20,6 +20,7 @@ from oslo_policy import policy as oslo_policy
 from controller.api.policy_rules import RULES
 from controller.errors import ConfigurationError
 from controller.plugin.context import RequestContext
+from controller.plugin.sharing import EXTERNAL_HERE
 
 RELOAD_INTERVAL = 1.0
 """Seconds between looks at the policy file: a change of it counts without a restart."""
@@ -70,6 +71,8 @@ class Target(dict[str, Any]):
         super().__init__(attributes)
         if "project_id" in self:
             self["tenant_id"] = self["project_id"]
+        if EXTERNAL_HERE in self:
+            self["router:external"] = self[EXTERNAL_HERE]
         self._find_network = find_network
 
     def __missing__(self, key: str) -> Any:

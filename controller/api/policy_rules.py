@@ -114,12 +114,13 @@ def _subnetpool() -> Iterator[tuple[str, str]]:
 
 def _rbac() -> Iterator[tuple[str, str]]:
     yield from _actions("rbac_policy", _MEMBER, _READER)
+    yield "create_rbac_policy:object_id", any_of(ADMIN, "rule:ext_parent_owner")
     yield "create_rbac_policy:target_tenant", "rule:restrict_wildcard"
     yield "update_rbac_policy:target_tenant", "rule:restrict_wildcard"
 
 
 def _administration() -> Iterator[tuple[str, str]]:
-    for resource in ("segment", "network_segment_range", "agent"):
+    for resource in ("segment", "network_segment_range", "agent", "switch", "cables"):
         yield from _actions(resource, ADMIN, ADMIN)
     yield "get_network_ip_availability", ADMIN
     yield "get_availability_zone", EVERYBODY
@@ -132,6 +133,21 @@ def _isthmus() -> Iterator[tuple[str, str]]:
     yield "isthmus:agent", any_of(ADMIN, SERVICE, "rule:isthmus_agent")
     yield "isthmus:get_status", ADMIN
     yield "isthmus:get_metrics", any_of(ADMIN, SERVICE, "role:reader")
+
+
+def _tags() -> Iterator[tuple[str, str]]:
+    """``update_network:tags``, and the name that it had before Neutron 2025.1, for older policy files."""
+    writes = {
+        "network": _MEMBER,
+        "subnet": any_of(ADMIN, MEMBER, NET_MEMBER),
+        "port": any_of(ADMIN, MEMBER, "rule:context_is_advsvc"),
+        "subnetpool": _MEMBER,
+        "network_segment_range": ADMIN,
+    }
+    for resource, check in writes.items():
+        for action in ("get", "create", "update", "delete"):
+            yield f"{action}_{resource}s_tags", f"rule:get_{resource}" if action == "get" else check
+            yield f"{action}_{resource}:tags", f"rule:{action}_{resource}s_tags"
 
 
 def _actions(resource: str, writes: str, reads: str) -> Iterator[tuple[str, str]]:
@@ -147,6 +163,7 @@ RULES: Mapping[str, str] = {
     **dict(_port()),
     **dict(_subnetpool()),
     **dict(_rbac()),
+    **dict(_tags()),
     **dict(_administration()),
     **dict(_isthmus()),
 }

@@ -16,10 +16,14 @@ from webob import Response, exc
 from controller.api import body, query
 from controller.api.attributes import QUOTA, SUBNETPOOL, ResourceType
 from controller.api.collection import Collection, Limits
+from controller.api.policy import PolicyNotAuthorized
 from controller.api.router import Call, Route
 from controller.api.views import empty_response, json_response, view
 from controller.plugin.api import Body, Resources
 from controller.plugin.faults import TagNotFound
+
+MESSAGE = 500
+"""Characters of a message that quotes the caller."""
 
 
 class Bindings(Collection):
@@ -69,18 +73,26 @@ class Tags:
 
     def _change(self, call: Call, change: Body) -> Any:
         changed = self._resources.update(call.context, self._resource.name, call.variables["id"], change)
-        return changed["tags"]
+        return changed.get("tags", [])
 
     def _said(self, call: Call) -> Any:
         content = body.read_json(call.request, self._limits.max_body_size)
         if not isinstance(content, dict) or set(content) != {"tags"} or not isinstance(content["tags"], list):
             raise InvalidInput(error_message='the body must be of the form {"tags": ["red", "blue"]}')
+        if any(content["tags"].count(tag) > 1 for tag in content["tags"]):
+            raise InvalidInput(error_message=f"Duplicate items in the list: '{content['tags']}'"[:MESSAGE])
         return content["tags"]
+
+    def _present(self, call: Call) -> list[str]:
+        item = self._resources.get(call.context, self._resource.name, call.variables["id"])
+        if "tags" not in item:
+            raise PolicyNotAuthorized(rule=f"get_{self._resource.name}:tags")
+        found: list[str] = item["tags"]
+        return found
 
     def list(self, call: Call) -> Response:
         """``GET tags``"""
-        item = self._resources.get(call.context, self._resource.name, call.variables["id"])
-        return json_response({"tags": item["tags"]})
+        return json_response({"tags": self._present(call)})
 
     def replace(self, call: Call) -> Response:
         """``PUT tags``: these and no others."""
@@ -92,19 +104,19 @@ class Tags:
 
     def clear(self, call: Call) -> Response:
         """``DELETE tags``"""
-        self._change(call, {"tags": []})
+        self._change(call, {"clear_tags": True})
         return empty_response()
 
     def show(self, call: Call) -> Response:
         """``GET tags/{tag}``: 204 when the resource has it."""
         tag = call.variables["tag"]
-        if tag not in self._resources.get(call.context, self._resource.name, call.variables["id"])["tags"]:
+        if tag not in self._present(call):
             raise TagNotFound(tag=tag)
         return empty_response()
 
     def add(self, call: Call) -> Response:
         """``PUT tags/{tag}``"""
-        self._change(call, {"add_tags": [call.variables["tag"]]})
+        self._change(call, {"put_tags": [call.variables["tag"]]})
         return empty_response(201)
 
     def remove(self, call: Call) -> Response:

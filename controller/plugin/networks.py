@@ -23,7 +23,15 @@ from controller.plugin.api import Body
 from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain, standard
 from controller.plugin.context import RequestContext
 from controller.plugin.listing import Listing, one_of
-from controller.plugin.sharing import AS_EXTERNAL, AS_SHARED, AUTO_DELETED, Sharing, shared_with
+from controller.plugin.sharing import (
+    AS_EXTERNAL,
+    AS_SHARED,
+    AUTO_DELETED,
+    EXTERNAL_HERE,
+    Sharing,
+    external_for,
+    shared_with,
+)
 from controller.plugin.use_cases import Stored
 from controller.plugin.zones import Zones
 from typedrivers.errors import NoSegmentAvailable
@@ -160,11 +168,13 @@ class Networks(Stored):
         subnets = _subnets(session, [row.id for row in rows])
         zones = self._zones.of_networks(session, [row.id for row in rows])
         shared = shared_with(session, context, "network", rows)
+        external = external_for(session, context, rows)
         return [
             {
                 **self.state(row),
                 **standard(row),
                 "shared": row.id in shared,
+                EXTERNAL_HERE: row.id in external,
                 "subnets": subnets.get(row.id, []),
                 "availability_zones": zones.get(row.id, []),
             }

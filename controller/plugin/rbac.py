@@ -14,7 +14,7 @@ from controller.plugin import visibility
 from controller.plugin.api import Body
 from controller.plugin.bodies import invalid, is_given, project_of
 from controller.plugin.context import RequestContext
-from controller.plugin.faults import DuplicateRbacPolicy, Forbidden, RbacPolicyInUse, RbacPolicyNotFound
+from controller.plugin.faults import DuplicateRbacPolicy, RbacPolicyInUse, RbacPolicyNotFound
 from controller.plugin.listing import Listing
 from controller.plugin.sharing import ACTIONS, AS_SHARED, Shareable, Sharing, stranded
 from controller.plugin.use_cases import Stored
@@ -42,14 +42,12 @@ class RbacPolicies(Stored):
         return row
 
     def create(self, transaction: Transaction, context: RequestContext, body: Body) -> RbacRow:
-        """Allow something. Raises 400, 404 for an object that is not the caller's, and DuplicateRbacPolicy."""
+        """Allow something. Raises 400, 404 for an object that the caller does not see, and DuplicateRbacPolicy."""
         session, kind, action = transaction.session, body["object_type"], body["action"]
         if action not in ACTIONS.get(kind, ()):
             known = "; ".join(f"{name}: {', '.join(actions)}" for name, actions in ACTIONS.items())
             raise invalid(f"there is no action '{action}' on object type '{kind}'; there are {known}")
         row = self._object(session, context, kind, body["object_id"])
-        if not context.is_admin and row.project_id != context.project_id:
-            raise Forbidden(reason=f"Only the owner of {kind} {row.id} may say who may use it")
         _refuse_double(session, row.id, body["target_tenant"], action)
         policy = self._sharing.add(session, row, project_of(body, context), body["target_tenant"], action)
         transaction.updated(row)

@@ -21,6 +21,9 @@ ACTIONS = {"network": (AS_SHARED, AS_EXTERNAL), "subnetpool": (AS_SHARED,)}
 """Type of the object -> what may be allowed."""
 
 CHUNK = 500
+EXTERNAL_HERE = "external_for_the_caller"
+"""In a network's body beside ``router:external``, for the rules; never shown."""
+
 AUTO_DELETED = (constants.DEVICE_OWNER_DHCP,)
 """Ports that go with their network or subnet, as in Neutron; nobody's use of it."""
 
@@ -47,9 +50,26 @@ def shared_with(session: Session, context: RequestContext, kind: str, rows: Iter
             found.add(row.id)
         elif context.project_id and row.project_id != context.project_id:
             doubtful.append(row.id)
-    for start in range(0, len(doubtful), CHUNK):
-        chosen = RbacRow.object_id.in_(doubtful[start : start + CHUNK])
-        found.update(session.scalars(select(RbacRow.object_id).where(usable(context, kind, AS_SHARED), chosen)))
+    return found | _given(session, context, kind, AS_SHARED, doubtful)
+
+
+def external_for(session: Session, context: RequestContext, rows: Iterable[NetworkRow]) -> set[str]:
+    """Which of these are external for the caller; ``router:external`` only says that they are for somebody."""
+    found, doubtful = set(), []
+    for row in rows:
+        if row.external and (context.sees_all or row.project_id == context.project_id):
+            found.add(row.id)
+        elif row.external:
+            doubtful.append(row.id)
+    return found | _given(session, context, "network", AS_EXTERNAL, doubtful)
+
+
+def _given(session: Session, context: RequestContext, kind: str, action: str, ids: Sequence[str]) -> set[str]:
+    """Which of these a policy gives to the caller's project or to everybody."""
+    found: set[str] = set()
+    for start in range(0, len(ids), CHUNK):
+        chosen = RbacRow.object_id.in_(ids[start : start + CHUNK])
+        found.update(session.scalars(select(RbacRow.object_id).where(usable(context, kind, action), chosen)))
     return found
 
 

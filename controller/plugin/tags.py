@@ -13,14 +13,24 @@ from controller.plugin.bodies import invalid
 from controller.plugin.faults import TagNotFound
 
 MAX_LENGTH, MAX_TAGS = 255, 50
-CHANGES = frozenset({"tags", "add_tags", "remove_tags"})
-"""What an update may say of tags: all of them, more, or less."""
+ACTIONS: Mapping[str, str] = {
+    "tags": "update",
+    "put_tags": "update",
+    "add_tags": "create",
+    "remove_tags": "delete",
+    "clear_tags": "delete",
+}
+"""What an update may say of tags: all of them, more, or less; and which action that is to the rules."""
+
+CHANGES = frozenset(ACTIONS)
 
 
 def change(row: Any, body: Body) -> None:
     """Set, add or remove tags as ``body`` says. Raises 400, and TagNotFound for one that cannot be removed."""
     before = list(row.tags)
-    after = list(body.get("tags", before)) + [tag for tag in body.get("add_tags", ()) if tag not in before]
+    more = [*body.get("add_tags", ()), *body.get("put_tags", ())]
+    after = [] if body.get("clear_tags") else list(body.get("tags", before))
+    after += [tag for tag in more if tag not in before]
     for tag in body.get("remove_tags", ()):
         if tag not in after:
             raise TagNotFound(tag=tag)
