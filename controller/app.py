@@ -38,7 +38,7 @@ from controller.southbound.openflow_app import OpenFlowSessions
 from controller.southbound.service import Southbound
 from controller.switches import SwitchEvents
 from mechanisms.manager import MechanismManager
-from topology import discovery, tags
+from topology import cables, discovery, tags
 from topology.events import EventLog
 from topology.fabric import Topology
 from typedrivers.manager import TypeManager
@@ -146,7 +146,9 @@ def _fabric(conf: cfg.ConfigOpts, linked: dict[str, tuple[int, int]]) -> FabricC
     events = EventLog(epoch=time.time() - time.monotonic())
     key = hashlib.sha256(conf.topology.secret.encode()).digest() if conf.topology.secret else secrets.token_bytes(32)
     pace = discovery.Pace(conf.topology.probe_interval, conf.topology.probe_rate)
-    return FabricControl(Topology(key, pace, linked, events), events, conf.topology.hold_time, hub.spawn)
+    planned = cables.read_plan(conf.topology.cable_plan) if conf.topology.cable_plan else ()
+    topology = Topology(key, pace, linked, events)
+    return FabricControl(topology, events, conf.topology.hold_time, hub.spawn, planned=planned)
 
 
 def _plain_log() -> None:

@@ -93,6 +93,9 @@ TOPOLOGY = [
     cfg.FloatOpt("hold_time", default=15.0, min=0.0,
                  help="Seconds after the start in which switches keep their programs until all known ones are back, "
                       "so that their links can be found again."),
+    cfg.StrOpt("cable_plan",
+               help="YAML file with the cables that should be there; it is compared with the links that are found and "
+                    "changes no forwarding. A plan stored by the API (isthmus/cables) takes its place."),
     cfg.StrOpt("secret", secret=True,
                help="Key of the digest in LLDP probes (default: a new one at every start)."),
 ]  # fmt: skip

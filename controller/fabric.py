@@ -12,11 +12,13 @@ from functools import partial
 from typing import Any, Protocol
 
 from controller.intent import Intent
-from controller.model import PHYSICAL_TYPES, Fabric, Observation, PortView
+from controller.model import PHYSICAL_TYPES, Cable, Fabric, Observation, Plug, PortView
 from controller.switches import Spawn
+from topology import cables
 from topology.events import EventLog
 from topology.fabric import Topology
-from topology.links import End, PortState, Role
+from topology.links import End, Link, PortState, Role
+from topology.plan_watch import PlanWatch
 
 LOG = logging.getLogger(__name__)
 
@@ -25,6 +27,9 @@ TURN = 0.05
 
 YOUNG = 1.0
 """Seconds that a switch that was never seen waits for its first program: its links are found meanwhile."""
+
+COMPARED = 1.0
+"""Seconds between two comparisons of the links with the cable plan."""
 
 FIRST_RESERVED = 0xFFFFFF00
 """OpenFlow port numbers from here on are no cables."""
@@ -40,11 +45,12 @@ class Touch(Protocol):
 
 
 class FabricControl:
-    """Guards a :class:`Topology`; a :class:`controller.switches.SwitchPorts`. ``hold``: see :meth:`expect`."""
+    """Guards a :class:`Topology`; a :class:`controller.switches.SwitchPorts`. ``hold``: see :meth:`expect`.
+    ``planned``: the cable plan that counts while none is stored."""
 
     def __init__(
         self, topology: Topology, events: EventLog, hold: float, spawn: Spawn,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, planned: tuple[Cable, ...] = (),
     ) -> None:  # fmt: skip
         self._topology, self._events, self._spawn, self._clock = topology, events, spawn, clock
         self._open_at = clock() + hold
@@ -55,6 +61,11 @@ class FabricControl:
         self._since: dict[str, float] = {}
         self._missing: set[str] = set()
         self._stopped = threading.Event()
+        self._planned = self._cables = planned
+        self._plan_watch = PlanWatch(events)
+        self._compare_at = clock()
+        self.names: Callable[[], Mapping[str, str]] = dict
+        """Name -> node id of the switches, as the cable plan may call them. Must not block."""
         self._send: Send = lambda _node, _port, _frame: False
         self._touch: Touch = lambda _nodes: 0
 
@@ -90,6 +101,11 @@ class FabricControl:
         """The switches that are known from before: until they are back (``hold`` seconds at most), nobody's program
         changes, because the links to those that are missing are not known."""
         self._missing = set(node_ids)
+
+    def plan(self, stored: tuple[Cable, ...]) -> None:
+        """The stored cable plan; without one (empty) the one that was given at the start counts."""
+        with self._lock:
+            self._cables = stored or self._planned
 
     def lost(self, node_id: str) -> None:
         """The session with a switch ended."""
@@ -132,9 +148,24 @@ class FabricControl:
             return self._topology.view(node_id).members
 
     def links(self) -> list[dict[str, Any]]:
-        """The links as the API shows them."""
+        """The links as the API shows them; ``plan`` is what the cable plan says of each, None without one."""
         with self._lock:
-            return self._topology.rows()
+            rows, findings = self._topology.rows(), self._findings()
+            said = {each: str(finding.kind) for finding in findings for each in finding.found}
+            if self._cables:
+                for row in rows:
+                    row["plan"] = said.get(_link_of(row), "planned" if row["state"] == "up" else None)
+            return rows
+
+    def differences(self) -> list[dict[str, Any]]:
+        """How the links differ from the cable plan, as the API shows it; nothing without a plan."""
+        with self._lock:
+            return [_difference(finding) for finding in self._findings()]
+
+    def _findings(self) -> list[cables.Finding]:
+        if not self._cables:
+            return []
+        return cables.compare(self._cables, self._topology.discovery.links, cables.Names(self.names(), self._ports))
 
     def neighbours(self) -> list[dict[str, Any]]:
         """Ordinary LLDP neighbours as the API shows them."""
@@ -185,6 +216,9 @@ class FabricControl:
         probes, changed = self._topology.turn(now)
         for probe in probes:
             self._send(probe.end.node_id, probe.end.port, probe.frame)
+        if now >= self._compare_at:
+            self._compare_at = now + COMPARED
+            self._plan_watch.look(self._findings(), now)
         return changed
 
     def _take_ports(self, node_id: str, ports: Mapping[int, PortView], now: float) -> set[str]:
@@ -213,6 +247,29 @@ class FabricControl:
 def _role(number: int, seen: Observation) -> Role:
     if number in seen.tunnel_ports.values():
         return Role.TUNNEL
-    if number in seen.uplinks.values():
+    if number in seen.uplinks.values() or number in seen.standby_uplinks:
         return Role.UPLINK
     return Role.TENANT if any(item.ofport == number for item in seen.attachments.values()) else Role.FREE
+
+
+def _link_of(row: Mapping[str, Any]) -> Link:
+    ends = [End(row[side]["switch"], row[side]["port"]) for side in ("a", "b")]
+    return Link(*sorted(ends))
+
+
+def _difference(finding: cables.Finding) -> dict[str, Any]:
+    planned = finding.planned
+    return {
+        "kind": str(finding.kind),
+        "text": str(finding),
+        "planned": planned and {"a": _plug(planned.a), "b": _plug(planned.b)},
+        "found": [{"a": _end(each.a), "b": _end(each.b)} for each in finding.found],
+    }
+
+
+def _plug(plug: Plug) -> dict[str, Any]:
+    return {"switch": plug.switch, "port": plug.port}
+
+
+def _end(end: End) -> dict[str, Any]:
+    return {"switch": end.node_id, "port": end.port}

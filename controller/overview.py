@@ -9,6 +9,7 @@ from neutron_lib.exceptions import PortNotFound
 
 from controller.compiler import Compiler
 from controller.dataplane.values import Program
+from controller.declared import problems
 from controller.errors import UnknownNode
 from controller.fabric import FabricControl
 from controller.hosts import Hosts
@@ -44,9 +45,23 @@ class Overview:
         rows = []
         for node in self._nodes(NodeKind.SWITCH):
             session = sessions.pop(node.id, None)
-            rows.append({**self._node_row(node), **_session_row(session)})
+            rows.append({**self._node_row(node), **_session_row(session), **self._declared(node.id)})
         rows += [{"id": session.node_id, **_session_row(session)} for session in sessions.values()]
-        return rows
+        return rows + self._never_seen({row["id"] for row in rows})
+
+    def _never_seen(self, known: set[str]) -> list[dict[str, Any]]:
+        """Switches that are declared and have not connected yet."""
+        declared = sorted(self._reconciler.board.intent.switches.items())
+        return [{"id": node_id, "host": said.name or node_id.removeprefix("switch:"), "alive": False,
+                 "in_sync": False, "state": "never seen", "declared": True, "problems": []}
+                for node_id, said in declared if node_id not in known]  # fmt: skip
+
+    def _declared(self, node_id: str) -> dict[str, Any]:
+        """What is declared of a switch, and what of that cannot be."""
+        said, told = self._reconciler.board.intent.switches.get(node_id), self._reconciler.told_by(node_id)
+        if said is None:
+            return {"declared": False, "problems": []}
+        return {"declared": True, "problems": problems(said, *told) if told is not None else []}
 
     def hosts(self) -> list[dict[str, Any]]:
         """Every known legacy host with its facts and progress."""
@@ -55,8 +70,9 @@ class Overview:
     def links(self) -> dict[str, Any]:
         """The links between switches, and ordinary LLDP neighbours; nothing where no links are looked for."""
         if self._fabric is None:
-            return {"links": [], "neighbours": []}
-        return {"links": self._fabric.links(), "neighbours": self._fabric.neighbours()}
+            return {"links": [], "neighbours": [], "differences": []}
+        return {"links": self._fabric.links(), "neighbours": self._fabric.neighbours(),
+                "differences": self._fabric.differences()}  # fmt: skip
 
     def events(self, since: int) -> dict[str, Any]:
         """What happened in the fabric after event number ``since``."""

@@ -16,6 +16,7 @@ from functools import partial
 
 from controller.compiler import Compiler
 from controller.dataplane.values import Program
+from controller.declared import described
 from controller.errors import FeedExpired, IsthmusError
 from controller.fabric import FabricControl
 from controller.host_plans import HostPlans
@@ -69,10 +70,13 @@ class Reconciler:
         self._pace, self._spawn, self._fabric = pace, spawn, fabric
         if fabric is not None:
             self.board.transit = fabric.members
+            fabric.names = self._switch_names
         self._events = Mailbox("node events", spawn)
         self._statuses = StatusWriter(self.board, nodes, spawn, pace.agent_down_time)
         self._host_plans = HostPlans(self.board, compiler, self._statuses.node_changed)
         self._loops: set[str] = set()
+        self._told: dict[str, tuple[NodeFacts, Observation]] = {}
+        """What each switch said of itself last, without what is declared of it."""
         self._news = threading.Event()
         self._stopped = threading.Event()
         self._following = threading.RLock()
@@ -96,6 +100,7 @@ class Reconciler:
         if self._fabric is not None:
             nodes = self.board.intent.nodes.values()
             self._fabric.expect(node.id for node in nodes if node.kind is NodeKind.SWITCH)
+            self._fabric.plan(self.board.intent.cables)
         self._host_plans.compile()
         self._feed_read_at = self.board.clock()
         self._feed.subscribe(self._hear)
@@ -164,6 +169,8 @@ class Reconciler:
             dict.fromkeys(old.networks) | new.networks,
             dict.fromkeys(old.ports) | new.ports,
             dict.fromkeys(old.nodes) | new.nodes,
+            dict.fromkeys(old.switches) | new.switches,
+            new.cables,
         )
 
     def _take_over(self, change: Change) -> None:
@@ -177,6 +184,10 @@ class Reconciler:
             for network_id in change.networks:
                 self._statuses.changed(self.board.intent.bound_ports(network_id), tick)
         self._host_plans.compile(touched.nodes)
+        for node_id in change.switches:
+            self._events.put(partial(self._declared_otherwise, node_id))
+        if change.cables is not None and self._fabric is not None:
+            self._fabric.plan(change.cables)
 
     def _with_transit(self, touched: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:
         """The touched nodes and those that carry the same networks for them over links."""
@@ -215,8 +226,20 @@ class Reconciler:
         """A switch refused a flow or group."""
         LOG.error("%s refused %s: %s", node_id, rejection.why or "an entry", rejection.error)
 
+    def told_by(self, node_id: str) -> tuple[NodeFacts, Observation] | None:
+        """What a switch said of itself last, without what is declared of it."""
+        return self._told.get(node_id)
+
+    def _declared_otherwise(self, node_id: str) -> None:
+        told, state = self._told.get(node_id), self.board.known(node_id)
+        if told is not None and state is not None and state.connected:
+            self.node_observed(*told)
+
     def node_observed(self, facts: NodeFacts, observation: Observation) -> None:
         """Record facts and endpoints of a node and ask it to follow. Runs in the caller's thread."""
+        if facts.kind is NodeKind.SWITCH:
+            self._told[facts.id] = facts, observation
+            facts, observation = described(facts, observation, self.board.intent.switches.get(facts.id))
         news = self._nodes.node_seen(facts) != self.board.intent.nodes.get(facts.id)
         state = self.board.state(facts.id)
         before = state.told.attachments if state.told else {}
@@ -266,6 +289,10 @@ class Reconciler:
         self._nodes.node_lost(node_id)
         self._statuses.plugged(ports, self.board.tick)
         self._statuses.node_changed(node_id)
+
+    def _switch_names(self) -> dict[str, str]:
+        nodes = list(self.board.intent.nodes.values())
+        return {node.host: node.id for node in nodes if node.kind is NodeKind.SWITCH}
 
     def _ports_of(self, node_id: str) -> set[str]:
         intent = self.board.intent

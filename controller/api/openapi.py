@@ -12,6 +12,7 @@ from typing import Any
 from webob import Response
 
 from controller.api.attributes import RESOURCE_TYPES, ResourceType
+from controller.api.declarations import BODIES
 from controller.api.json_schema import Schema, request_schema, resource_schema
 from controller.api.router import Call, Handler, Route
 from controller.api.views import json_response
@@ -96,7 +97,9 @@ def _generic(route: Route, method: str, handler: Handler, _: ResourceType | None
     answers: Schema = {"200": done, **({} if method == "GET" else {"201": done}), "204": done}
     operation: Schema = {"summary": _summary(handler, method, route), "responses": {**answers, **_faults()}}
     if method in ("PUT", "POST"):
-        operation["requestBody"] = {"content": {JSON: {"schema": {}}}}
+        known = BODIES.get(route.template)
+        content = {JSON: {"schema": known or {}}}
+        operation["requestBody"] = {"content": content, **({"required": True} if known else {})}
     return operation
 
 

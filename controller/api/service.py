@@ -34,7 +34,8 @@ class IsthmusService(Protocol):
 
     def links(self) -> Json:
         """``links``: one object per link between switches (``a``, ``b``: switch and port; ``state`` up or one-way;
-        ``broadcast``: physical networks whose tree it is on); ``neighbours``: ordinary LLDP neighbours."""
+        ``broadcast``: physical networks whose tree it is on; ``plan`` what the cable plan says of it);
+        ``neighbours``: ordinary LLDP neighbours; ``differences`` from the cable plan: ``kind`` and ``text``."""
 
     def events(self, since: int) -> Json:
         """``events`` of the fabric after number ``since``, oldest first, and ``totals`` by kind."""

@@ -17,6 +17,7 @@ from webob import Request, Response, exc
 
 from controller import config
 from controller.api import auth, discovery
+from controller.api.declarations import Declarations
 from controller.api.faults import fault_response
 from controller.api.guard import GuardedResources
 from controller.api.isthmus import IsthmusEndpoints
@@ -127,6 +128,7 @@ def _routes(resources: Resources, isthmus: IsthmusService, metrics: ApiMetrics, 
     yield from discovery.routes()
     yield from resource_routes(resources, limits)
     yield from IsthmusEndpoints(isthmus, limits).routes()
+    yield from Declarations(resources, limits).routes()
     yield from metrics.routes()
 
 

@@ -12,6 +12,7 @@ from oslo_config import cfg
 from controller import config, identity
 from controller.errors import IsthmusError
 from mechanisms.manager import MechanismManager
+from topology import cables, tags
 from typedrivers.manager import TypeManager
 
 READ_BY_LIBRARIES = frozenset({"keystone_authtoken", "oslo_policy"})
@@ -80,6 +81,8 @@ def _bad_drivers(conf: cfg.ConfigOpts) -> Iterator[str]:
         lambda: TypeManager.load(conf),
         lambda: MechanismManager.load(conf.ml2.mechanism_drivers),
         lambda: identity.from_configuration(conf),
+        lambda: tags.parse(conf.topology.physical_networks),
+        lambda: cables.read_plan(conf.topology.cable_plan) if conf.topology.cable_plan else None,
     )
     for make in makers:
         try:

@@ -17,15 +17,17 @@ from controller.cli import cloud
 from controller.cli.check_config import problems, unknown_options
 from controller.cli.check_store import findings
 from controller.cli.client import Client, ClientError, quoted
+from controller.cli.drawing import as_svg
 from controller.cli.table import cell, pairs, table
-from controller.cli.topology import as_dot, as_text, link_rows
+from controller.cli.topology import as_dot, as_text, difference_lines, link_rows, switch_notes
 from controller.errors import IsthmusError
 
 DEFAULT_URL = "http://127.0.0.1:9696"
 ROOT = "/v2.0/isthmus"
-SWITCH_COLUMNS = ("id", "state", "in_sync", "address", "openflow_version", "revision", "last_error")
+SWITCH_COLUMNS = ("id", "state", "in_sync", "address", "openflow_version", "revision", "host", "declared",
+                  "last_error")  # fmt: skip
 HOST_COLUMNS = ("id", "alive", "in_sync", "revision", "tunnel_ip", "physical_networks", "last_error")
-LINK_COLUMNS = ("a", "b", "state", "broadcast")
+LINK_COLUMNS = ("a", "b", "state", "broadcast", "plan")
 EVENT_COLUMNS = ("number", "time", "kind", "text", "count")
 
 OK, NOT_WELL, FAILED = 0, 1, 2
@@ -62,7 +64,7 @@ def status(options: argparse.Namespace) -> int:
 def switches(options: argparse.Namespace) -> int:
     """``isthmus switches``"""
     found = _client(options).get(f"{ROOT}/switches")["switches"]
-    print(_text(options, found, table(SWITCH_COLUMNS, found)))
+    print(_text(options, found, "\n".join([table(SWITCH_COLUMNS, found), *switch_notes(found)])))
     return OK
 
 
@@ -77,18 +79,20 @@ def topology(options: argparse.Namespace) -> int:
     """``isthmus topology``"""
     client = _client(options)
     found, known = client.get(f"{ROOT}/links"), client.get(f"{ROOT}/switches")["switches"]
-    draw = as_dot if options.dot else as_text
-    print(_text(options, {"switches": known, **found}, draw(known, found["links"], found["neighbours"])))
+    draw = as_dot if options.dot else as_svg if options.svg else as_text
+    parts = (known, found["links"], found["neighbours"], found.get("differences", ()))
+    print(_text(options, {"switches": known, **found}, draw(*parts)))
     return OK
 
 
 def links(options: argparse.Namespace) -> int:
     """``isthmus links``"""
     client = _client(options)
-    found = client.get(f"{ROOT}/links")["links"]
+    answer = client.get(f"{ROOT}/links")
+    found, differences = answer["links"], answer.get("differences", [])
     rows = link_rows(found, client.get(f"{ROOT}/switches")["switches"])
-    print(_text(options, found, table(LINK_COLUMNS, rows)))
-    return OK if all(row["state"] == "up" for row in found) else NOT_WELL
+    print(_text(options, found, "\n".join([table(LINK_COLUMNS, rows), *difference_lines(differences)])))
+    return OK if all(row["state"] == "up" for row in found) and not differences else NOT_WELL
 
 
 def events(options: argparse.Namespace) -> int:
@@ -176,7 +180,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("switches", help="the OpenFlow switches").set_defaults(run=switches)
     commands.add_parser("hosts", help="the legacy hosts").set_defaults(run=hosts)
     command = commands.add_parser("topology", help="switches, links between them and their LLDP neighbours")
-    command.add_argument("--dot", action="store_true", help="as a Graphviz graph, e.g. for dot -Tsvg")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--dot", action="store_true", help="as a Graphviz graph, e.g. for dot -Tsvg")
+    form.add_argument("--svg", action="store_true", help="as a picture (SVG); needs no Graphviz")
     command.set_defaults(run=topology)
     commands.add_parser("links", help="the links between switches").set_defaults(run=links)
     command = commands.add_parser("events", help="what happened to links and switches")

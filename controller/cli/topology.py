@@ -1,4 +1,4 @@
-"""The fabric as text and as a Graphviz graph. Pure: the API's answers in, lines out."""
+"""The fabric as text, as a table and as a Graphviz graph. Pure: the API's answers in, lines out."""
 
 from __future__ import annotations
 
@@ -8,26 +8,51 @@ from typing import Any
 Row = dict[str, Any]
 
 
-def as_text(switches: Sequence[Row], links: Sequence[Row], neighbours: Sequence[Row]) -> str:
-    """A paragraph per switch: its links by port, one-way ones marked, then its ordinary LLDP neighbours."""
-    return "\n".join(line for switch in switches for line in _paragraph(switch, links, neighbours))
+def as_text(
+    switches: Sequence[Row], links: Sequence[Row], neighbours: Sequence[Row], differences: Sequence[Row] = ()
+) -> str:
+    """A paragraph per switch: its links by port, one-way ones marked, then its ordinary LLDP neighbours; in the end
+    how the links differ from the cable plan."""
+    lines = [line for switch in switches for line in _paragraph(switch, links, neighbours)]
+    return "\n".join(lines + difference_lines(differences))
 
 
-def as_dot(switches: Sequence[Row], links: Sequence[Row], neighbours: Sequence[Row]) -> str:
-    """The graph for ``dot -Tsvg``: links on a broadcast tree are bold, one-way ones dashed."""
+def difference_lines(differences: Sequence[Row]) -> list[str]:
+    """A sentence per difference from the cable plan."""
+    return [f"cable plan: {row['kind']}: {row['text']}" for row in differences]
+
+
+def switch_notes(switches: Sequence[Row]) -> list[str]:
+    """A sentence per declaration that cannot be."""
+    return [f"note: {row.get('host') or row['id']}: {text}" for row in switches for text in row.get("problems", ())]
+
+
+def as_dot(
+    switches: Sequence[Row], links: Sequence[Row], neighbours: Sequence[Row], differences: Sequence[Row] = ()
+) -> str:
+    """The graph for ``dot -Tsvg``: links on a broadcast tree are bold, one-way ones dashed; what is not as the cable
+    plan has it is red."""
     lines = ["graph fabric {", "  node [shape=box];"]
     for switch in switches:
         lines.append(f"  {_quoted(switch['id'])} [label={_quoted(switch.get('host') or switch['id'])}];")
     for row in links:
         style = "bold" if row["broadcast"] else "solid" if row["state"] == "up" else "dashed"
+        colour = "" if row.get("plan", "planned") in ("planned", None) else ", color=red"
         lines.append(
             f"  {_quoted(row['a']['switch'])} -- {_quoted(row['b']['switch'])} "
-            f'[taillabel="{row["a"]["port"]}", headlabel="{row["b"]["port"]}", style={style}];'
+            f'[taillabel="{row["a"]["port"]}", headlabel="{row["b"]["port"]}", style={style}{colour}];'
         )
     for row in neighbours:
         name = row["system_name"] or row["chassis"]
         lines.append(f"  {_quoted(name)} [shape=ellipse];")
         lines.append(f'  {_quoted(row["switch"])} -- {_quoted(name)} [taillabel="{row["port"]}", style=dotted];')
+    names = {switch.get("host"): switch["id"] for switch in switches}
+    for row in differences:
+        if row["planned"] is not None:
+            a, b = row["planned"]["a"], row["planned"]["b"]
+            ends = (_quoted(names.get(end["switch"], end["switch"])) for end in (a, b))
+            labels = f"taillabel={_quoted(a['port'])}, headlabel={_quoted(b['port'])}"
+            lines.append(f'  {" -- ".join(ends)} [{labels}, style=dotted, color=red, label="{row["kind"]}"];')
     return "\n".join([*lines, "}"])
 
 
@@ -35,7 +60,7 @@ def link_rows(links: Sequence[Row], switches: Sequence[Row]) -> list[Row]:
     """The links for a table."""
     names = {switch["id"]: switch for switch in switches}
     return [{"a": _end(row["a"], names), "b": _end(row["b"], names), "state": row["state"],
-             "broadcast": ", ".join(row["broadcast"])} for row in links]  # fmt: skip
+             "broadcast": ", ".join(row["broadcast"]), "plan": row.get("plan")} for row in links]  # fmt: skip
 
 
 def _paragraph(switch: Row, links: Sequence[Row], neighbours: Sequence[Row]) -> Iterator[str]:

@@ -44,6 +44,24 @@ class MacAddressGenerationFailure(exceptions.ServiceUnavailable):  # type: ignor
     message = "Unable to generate a MAC address on network %(net_id)s; [DEFAULT] base_mac leaves too few."
 
 
+class SwitchNotFound(exceptions.NotFound):  # type: ignore[misc]
+    """404: nothing is declared of that switch."""
+
+    message = "Nothing is declared of switch %(dpid)s."
+
+
+class CablePlanNotFound(exceptions.NotFound):  # type: ignore[misc]
+    """404: there is no cable plan."""
+
+    message = "No cable plan is stored."
+
+
+class DeclarationConflict(exceptions.Conflict):  # type: ignore[misc]
+    """409: what is declared does not go with what is known already."""
+
+    message = "The switch cannot be declared so: %(reason)s."
+
+
 class Forbidden(exceptions.NotAuthorized):  # type: ignore[misc]
     """403: the caller may not do this."""
 

@@ -8,7 +8,7 @@ from neutron_lib.constants import PORT_STATUS_ACTIVE
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from controller.db.models import BindingRow, NodeRow, PortRow
+from controller.db.models import BindingRow, NodeRow, PortRow, SwitchRow
 from controller.db.session import Store
 from controller.db.transaction import STATUS, Transaction
 from controller.db.values import CHUNK, facts_json, node_value
@@ -64,6 +64,7 @@ class NodeEvents:
         key = UsedIds(transaction.session, NodeRow.__table__, "key").lowest_gap(NODE_KEYS)
         if key is None:
             raise UnknownNode(f"node {facts.id} cannot be taken: all {NODE_KEYS.last} numbers are in use")
+        declared = transaction.session.get(SwitchRow, facts.id)
         row = NodeRow(
             id=facts.id,
             agent_id=agent_id(facts.id),
@@ -71,7 +72,7 @@ class NodeEvents:
             kind=facts.kind,
             host=facts.host,
             facts=facts_json(facts),
-            admin_state_up=True,
+            admin_state_up=declared is None or declared.admin_state_up,
             description="",
             created_at=transaction.now,
             started_at=transaction.now,

@@ -13,6 +13,7 @@ from controller.plugin.addresses import MacSource
 from controller.plugin.agents import Agents
 from controller.plugin.availability import Availability
 from controller.plugin.binding import Binder
+from controller.plugin.cables import CablePlan
 from controller.plugin.inactive import PortBindings
 from controller.plugin.ipam import Ipam
 from controller.plugin.networks import Networks
@@ -24,6 +25,7 @@ from controller.plugin.segments import Segments
 from controller.plugin.sharing import Sharing
 from controller.plugin.subnetpools import SubnetPools
 from controller.plugin.subnets import Subnets
+from controller.plugin.switches import DeclaredSwitches
 from controller.plugin.use_cases import UseCases
 from controller.plugin.zones import AvailabilityZones, Zones
 from typedrivers.manager import TypeManager
@@ -47,6 +49,8 @@ def use_cases(
         "subnetpool": pools,
         "rbac_policy": RbacPolicies(sharing, new_id),
         "agent": agents,
+        "switch": DeclaredSwitches(binder),
+        "cables": CablePlan(),
         "availability_zone": AvailabilityZones(agents),
         "network_ip_availability": Availability(),
         "quota": quotas,

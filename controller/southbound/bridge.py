@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.declared import elected
 from controller.model import (
     PHYSICAL_TYPES,
     TUNNEL_TYPES,
@@ -143,15 +144,16 @@ def observe(
         named = {network: numbers[name] for network, name in make.uplinks.items() if name in numbers}
         return Observation(node_id, uplinks=named, switch_ports=ports)
     attachments: dict[str, Attachment] = {}
-    uplinks: dict[str, int] = {}
+    uplinks: dict[str, list[int]] = {}
     for item in bridge.interfaces:
         if item.ofport is None:
             continue
         if port_id := item.external_ids.get("iface-id"):
             attachments[port_id] = Attachment(port_id, item.name, item.ofport, _link_up(item, ports))
         for network in _physical_networks(item):
-            uplinks[network] = item.ofport
-    return Observation(node_id, attachments, uplinks, tunnel_ports(bridge))
+            uplinks.setdefault(network, []).append(item.ofport)
+    used, standby = elected(uplinks, ports)
+    return Observation(node_id, attachments, used, tunnel_ports(bridge), standby_uplinks=standby)
 
 
 def node_facts(
@@ -194,7 +196,11 @@ def _named_uplinks(make: Make, ports: Mapping[int, PortView]) -> dict[str, str]:
 
 
 def _uplink_names(bridge: Bridge) -> dict[str, str]:
-    return {network: item.name for item in bridge.interfaces for network in _physical_networks(item)}
+    names: dict[str, str] = {}
+    for item in bridge.interfaces:
+        for network in _physical_networks(item):
+            names[network] = f"{names[network]},{item.name}" if network in names else item.name
+    return names
 
 
 def _table_limits(make: Make) -> dict[str, str]:

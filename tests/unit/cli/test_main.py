@@ -47,7 +47,7 @@ def test_tables(run: Run) -> None:
     status, out, _ = run("switches")
     header, row = out.splitlines()
     assert (status, header.split()[:2]) == (0, ["ID", "STATE"])
-    assert row.split() == ["switch:0000000000000001", "in-sync", "yes", "127.0.0.1:4711", "-", "7", "-"]
+    assert row.split() == ["switch:0000000000000001", "in-sync", "yes", "127.0.0.1:4711", "-", "7", "-", "-", "-"]
     assert "physnet1=eth1" in run("hosts")[1]
 
 
