@@ -194,6 +194,11 @@ class Fragment:
             digest ^= group.digest
         return digest
 
+    @property
+    def mark(self) -> int:
+        """64 bits that stand for the content: fragments with the same mark are the same."""
+        return self.digest
+
 
 @dataclass(frozen=True)
 class Program:
@@ -203,8 +208,17 @@ class Program:
     fragments: Mapping[Hashable, Fragment]
 
     @cached_property
+    def stamp(self) -> int:
+        """64 bits that say which program it is, written to the ``stamp`` table: XOR of the fragments' marks. Programs
+        with the same stamp are the same; it is known before lazy fragments are made."""
+        stamp = 0
+        for fragment in self.fragments.values():
+            stamp ^= fragment.mark
+        return stamp
+
+    @cached_property
     def digest(self) -> int:
-        """The program hash: 64 bits, written to the ``stamp`` table."""
+        """64-bit hash of all flows and groups."""
         digest = 0
         for fragment in in_turns(self.fragments.values()):
             digest ^= fragment.digest

@@ -69,11 +69,11 @@ class Applier:
     def apply(self, program: Program) -> Applied:
         """See :meth:`controller.switches.Switches.apply`. Raises :class:`SwitchError`."""
         if self.installed is None:
-            if self._read_stamp() == program.digest:
+            if self._read_stamp() == program.stamp:
                 self.installed = program
                 return Applied(program.revision, adopted=True)
             return self.audit(program)
-        if self.installed.digest == program.digest:
+        if self.installed.stamp == program.stamp:
             self.installed = program
             return Applied(program.revision)
         old = self.installed
@@ -84,7 +84,7 @@ class Applier:
         stamped, dump = self._read_stamp(), self._dump()
         examined = examine(dump.flows, program, self._version, self._spelling)
         first = repair(dump, examined, program, self._version)
-        if not first and stamped == program.digest:
+        if not first and stamped == program.stamp:
             self.installed = program
             return Applied(program.revision, foreign_flows=dump.foreign_flows)
         applied = self._bring_about(
@@ -97,11 +97,11 @@ class Applier:
 
     def _bring_about(self, program: Program, compare: Callable[[Program], Work]) -> Applied:
         """Do the work; what the switch refuses is left out of the next attempt."""
-        self.installed = None
         target, refused = program, dict[tuple[int | None, int | None], ErrorMessage]()
         for _ in range(ATTEMPTS):
-            todo = compare(target)
-            errors = self._carry_out(todo, target.digest)
+            todo = compare(target)  # a program that cannot be compiled fails here, with nothing sent
+            self.installed = None
+            errors = self._carry_out(todo, target.stamp)
             if not errors:
                 break
             refused |= {(error.cookie, error.group_id): error for error in errors}
@@ -115,7 +115,7 @@ class Applier:
 
     def _reduced(self, target: Program, errors: Sequence[ErrorMessage]) -> Program:
         smaller = without(target, errors)
-        if smaller.digest == target.digest:
+        if smaller.stamp == target.stamp:
             raise SwitchError(f"{self._exchange.name} refused a change: {errors[0].text}", errors[0].cookie)
         return smaller
 

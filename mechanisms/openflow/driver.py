@@ -11,7 +11,7 @@ from controller.model import TUNNEL_TYPES, Network, Node, NodeKind, Observation,
 from mechanisms.api import Answer, Bound, Continue, Refused
 from mechanisms.openflow.here import locate
 from mechanisms.openflow.logical import LogicalNetworks
-from mechanisms.openflow.program import ProgramCompiler, Rounds
+from mechanisms.openflow.program import Fragments, ProgramCompiler
 from mechanisms.openflow.registers import NICIRA, Transport
 from mechanisms.reasons import listing, obstacle
 from mechanisms.view import network_views
@@ -29,7 +29,7 @@ class OpenFlowMechanismDriver:
     def __init__(self) -> None:
         views = network_views()
         self._compiler = ProgramCompiler(views, LogicalNetworks(views))
-        self._rounds: WeakKeyDictionary[Intent, dict[str, Rounds]] = WeakKeyDictionary()
+        self._last: WeakKeyDictionary[Intent, dict[str, Fragments]] = WeakKeyDictionary()
 
     def bind(self, port: Port, network: Network, segment: Segment, node: Node) -> Answer:  # noqa: ARG002
         """Bound, or refused where the switch lacks an uplink, a tunnel address or the fields that tunnels need."""
@@ -51,13 +51,12 @@ class OpenFlowMechanismDriver:
     ) -> Program:
         """The switch's program. Unchanged fragments are the objects of its last one; what changed is known by the
         versions of networks, so the hint is not needed."""
-        rounds = self._rounds.setdefault(intent, {})
-        now = rounds.get(node.id, Rounds()).next()
-        program = self._compiler.compile(intent, locate(node, observation), now)
-        rounds[node.id] = now.finish()
-        if len(rounds) > len(intent.nodes) + 16:
-            for gone in rounds.keys() - intent.nodes.keys():
-                del rounds[gone]
+        last = self._last.setdefault(intent, {})
+        program = self._compiler.compile(intent, locate(node, observation), last.get(node.id, {}))
+        last[node.id] = program.fragments
+        if len(last) > len(intent.nodes) + 16:
+            for gone in last.keys() - intent.nodes.keys():
+                del last[gone]
         return program
 
 

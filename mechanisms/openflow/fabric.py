@@ -7,15 +7,20 @@ only, and only where somebody listens; unicast goes by the next hop's group, wha
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 
+from controller.dataplane.lazy import Content, LazyFragment, mark_of
 from controller.dataplane.values import Flow, Fragment, Group
 from controller.intent import Intent
-from controller.model import PHYSICAL_TYPES, Fabric, FabricTree, Segment
+from controller.model import PHYSICAL_TYPES, Fabric, FabricTree, Node, Segment
 from mechanisms.openflow import classify, deliver, flood, groups, hop, punt
+from mechanisms.openflow import inputs as inputs_of
 from mechanisms.openflow.here import Here
 from mechanisms.openflow.registers import Source
 from mechanisms.view import SegmentView
+
+Way = tuple[Node, tuple[int, ...]]
+"""A node and the OpenFlow ports towards it, the best first."""
 
 PUNTED = Fragment(("lldp",), (punt.lldp(),))
 """What every switch carries whose links are looked for."""
@@ -31,7 +36,16 @@ def inputs(here: Here, segment: Segment) -> Hashable:
     tree = _tree(here, segment)
     if tree is None or here.fabric is None:
         return None
-    return (here.fabric.links, tuple(sorted(tree.links.items())), tree.clouds, tree.uplinks, tree.exits, tree.exit)
+    return (here.fabric.links, tuple(sorted(tree.links.items())), tree.clouds, tree.uplinks, tree.exits, tree.exit,
+            tuple(sorted(here.fabric.trees)))  # fmt: skip
+
+
+def tree_inputs(here: Here) -> dict[str, int]:
+    """Of each physical network that links carry, a hash of what the networks on it depend on."""
+    if here.fabric is None:
+        return {}
+    links = inputs_of.links(here.fabric)
+    return {name: mark_of((links, inputs_of.tree(tree))) for name, tree in here.fabric.trees.items()}
 
 
 def networks(intent: Intent, here: Here) -> Iterator[str]:
@@ -68,7 +82,11 @@ def fragments(intent: Intent, here: Here) -> Iterator[Fragment]:
         return
     yield PUNTED
     if here.fabric.links or here.fabric.hosts:
-        yield Fragment(("fabric",), tuple(_hops(intent, here.fabric)), tuple(_next_hops(intent, here.fabric)))
+        ways = tuple(_ways_to_nodes(intent, here.fabric))
+        exits = tuple((name, tree.exit or tree.uplinks if tree.exits == 1 else None)
+                      for name, tree in sorted(here.fabric.trees.items()))  # fmt: skip
+        depends_on = (tuple([(node.id, node.key, ofports) for node, ofports in ways]), exits)
+        yield LazyFragment(("fabric",), depends_on, lambda _: Content(_hops(ways), _next_hops(ways, exits)))
 
 
 def surroundings(
@@ -93,21 +111,22 @@ def _tree(here: Here, segment: Segment) -> FabricTree | None:
     return tree if here.fabric.links or beyond_uplink else None
 
 
-def _hops(intent: Intent, fabric: Fabric) -> Iterator[Flow]:
-    for node_id in (*fabric.next_hops, *fabric.hosts):
+def _ways_to_nodes(intent: Intent, fabric: Fabric) -> Iterator[Way]:
+    for node_id, ofports in sorted({**fabric.hosts, **fabric.next_hops}.items()):
         if node_id in intent.nodes:
-            yield hop.to_switch(intent.nodes[node_id])
+            yield intent.nodes[node_id], ofports
 
 
-def _next_hops(intent: Intent, fabric: Fabric) -> Iterator[Group]:
-    for node_id, ofports in (*fabric.next_hops.items(), *fabric.hosts.items()):
-        node = intent.nodes.get(node_id)
-        if node is not None:
-            yield groups.by_ports(groups.link_hop_id(node.key), ofports, f"node {node_id}")
-    ids = groups.uplink_ids(fabric.trees)
-    for name, tree in fabric.trees.items():
-        if tree.exits == 1:
-            yield groups.by_ports(groups.exit_id(ids[name]), tree.exit or tree.uplinks, f"way out into {name}")
+def _hops(ways: Iterable[Way]) -> tuple[Flow, ...]:
+    return tuple([hop.to_switch(node) for node, _ in ways])
+
+
+def _next_hops(ways: Iterable[Way], exits: tuple[tuple[str, tuple[int, ...] | None], ...]) -> tuple[Group, ...]:
+    known = [groups.by_ports(groups.link_hop_id(node.key), ofports, f"node {node.id}") for node, ofports in ways]
+    ids = groups.uplink_ids(name for name, _ in exits)
+    outside = [groups.by_ports(groups.exit_id(ids[name]), ofports, f"way out into {name}")
+               for name, ofports in exits if ofports is not None]  # fmt: skip
+    return (*known, *outside)
 
 
 def _entrances(view: SegmentView, fabric: Fabric, tree: FabricTree) -> Iterator[Flow]:

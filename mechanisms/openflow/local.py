@@ -2,58 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
-from controller.dataplane.fields import ipv4
+from controller.dataplane.lazy import Content, LazyFragment
 from controller.dataplane.values import Action, Flow, Fragment, Group
-from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Node, Port
+from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Node, Port, Segment
 from controller.turns import in_turns
-from mechanisms.openflow import classify, deliver, fabric, flood, groups, port_security
+from mechanisms.openflow import classify, deliver, fabric, flood, groups, inputs, port_security
+from mechanisms.openflow.endpoints import endpoint_of
 from mechanisms.openflow.here import Here
+from mechanisms.openflow.logical import Logical
 from mechanisms.openflow.registers import Source
 from mechanisms.reuse import Reuse
 from mechanisms.view import SegmentView
 
-NOTHING: Mapping[tuple[str, str], Node] = {}
+Plugged = tuple[tuple[Port, int], ...]
+"""Live ports of a network that are plugged in here, each with its OpenFlow port."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """How a network leaves and enters this switch. ``reached`` are the other nodes that it reaches by tunnels, by
-    network type and node id."""
+    """How a network leaves and enters this switch."""
 
     flows: tuple[Flow, ...]
     groups: tuple[Group, ...]
-    reached: Mapping[tuple[str, str], Node]
 
 
-@dataclass(frozen=True)
-class Local:
-    """A network on a switch; ``fragment`` is None where none of its live ports is plugged in."""
+class Kept(NamedTuple):
+    """What the next fragment of the same network may take over."""
 
-    fragment: Fragment | None
-    reached: Mapping[tuple[str, str], Node]
     ports: Reuse[tuple[Flow, ...]]
     around: Reuse[Surroundings]
 
 
-def compile_local(view: SegmentView, here: Here, earlier: Local | None = None) -> Local:
-    """A network on this switch; parts whose inputs are those of ``earlier`` are its very objects."""
-    ports = Reuse(earlier.ports if earlier else None)
-    around = Reuse(earlier.around if earlier else None)
-    plugged = [(port, here.ports[port.id]) for port in view.live.get(here.node.id, ()) if port.id in here.ports]
-    if not plugged and not fabric.carries(here, view.segment):
-        return Local(None, NOTHING, ports.finish(), around.finish())
-    flows = tuple(flow for port, ofport in in_turns(plugged) for flow in _port_flows(port, ofport, view, here, ports))
-    ofports = tuple(ofport for _, ofport in plugged)
+class Switch:
+    """What a switch's own parts of all networks depend on alike; worked out once per compilation."""
+
+    def __init__(self, here: Here) -> None:
+        self.here = here
+        self._uplinks = tuple(sorted(here.uplinks.items()))
+        self._node = inputs.node(here.node)
+        self._trees = fabric.tree_inputs(here)
+
+    def carries(self, segment: Segment) -> bool:
+        """Whether links carry the segment."""
+        return fabric.carries(self.here, segment)
+
+    def inputs(self, logical: Logical, plugged: Plugged) -> Hashable:
+        """What the switch's part of a network depends on."""
+        view, segment = logical.view, logical.view.segment
+        tree = self._trees.get(segment.physical_network or "") if self.carries(segment) else None
+        tunnel = self.here.tunnels.get(segment.network_type)
+        others = logical.carriers if tree is not None or tunnel is not None else None
+        ports = tuple([(logical.marks[port.id][1], ofport) for port, ofport in plugged])
+        return (self._node, self._uplinks, view.network.id, logical.named, ports, tunnel, tree, others)
+
+
+def plugged_in(view: SegmentView, here: Here) -> Plugged:
+    """The live ports of the network that are plugged in here."""
+    live = view.live.get(here.node.id, ())
+    return tuple([(port, here.ports[port.id]) for port in live if port.id in here.ports])
+
+
+def own_fragment(logical: Logical, switch: Switch, plugged: Plugged, earlier: Fragment | None) -> Fragment:
+    """The switch's own part of a network: ``earlier`` if it depends on the same."""
+    depends_on = switch.inputs(logical, plugged)
+    if isinstance(earlier, LazyFragment) and earlier.inputs == depends_on:
+        return earlier
+    make = partial(_content, logical.view, switch.here, plugged)
+    return LazyFragment(("network", logical.view.network.id), depends_on, make, earlier)
+
+
+def _content(view: SegmentView, here: Here, plugged: Plugged, earlier: Kept | None) -> Content:
+    """Flows and groups; parts whose inputs are those of ``earlier`` are its very objects."""
+    ports = Reuse(earlier.ports if earlier is not None else None)
+    around = Reuse(earlier.around if earlier is not None else None)
+    flows = tuple(
+        [flow for port, ofport in in_turns(plugged) for flow in _port_flows(port, ofport, view, here, ports)]
+    )
+    ofports = tuple([ofport for _, ofport in plugged])
     inputs = (view.network.key, view.segment, view.carriers, ofports, here.node, here.uplinks, here.tunnels,
               fabric.inputs(here, view.segment))  # fmt: skip
     outside = around.get("around", inputs, lambda: _surroundings(view, here, ofports))
-    fragment = Fragment(("network", view.network.id), flows + outside.flows, outside.groups)
-    if earlier is not None and earlier.fragment == fragment:
-        fragment = earlier.fragment
-    return Local(fragment, outside.reached, ports.finish(), around.finish())
+    return Content(flows + outside.flows, outside.groups, Kept(ports.finish(), around.finish()))
 
 
 def _port_flows(
@@ -68,21 +102,15 @@ def _port_flows(
 
 def _surroundings(view: SegmentView, here: Here, ofports: tuple[int, ...]) -> Surroundings:
     if fabric.carries(here, view.segment):
-        return Surroundings(*fabric.surroundings(view, here, ofports), NOTHING)
+        return Surroundings(*fabric.surroundings(view, here, ofports))
     network, entrance = view.network, _entrance(view, here)
     peers = [peer for peer in view.peers(here.node.id) if endpoint_of(peer) is not None]
-    reached = {(view.segment.network_type, peer.id): peer for peer in peers} if entrance is Source.TUNNEL else {}
     inside = list(flood.to_ports(ofports))
     ways_out = list(_ways_out(view, here, entrance, peers))
     broadcast = [flood.group(network, Source.LOCAL, [*inside, *ways_out])]
     if entrance is not None:
         broadcast.append(flood.group(network, entrance, inside))
-    return Surroundings(tuple(_flows(view, here, entrance)), tuple(broadcast), reached)
-
-
-def endpoint_of(node: Node) -> int | None:
-    """The node's tunnel address as a number; None without one, or with IPv6, where our tunnels cannot go."""
-    return None if node.tunnel_ip is None or ":" in node.tunnel_ip else ipv4(node.tunnel_ip)
+    return Surroundings(tuple(_flows(view, here, entrance)), tuple(broadcast))
 
 
 def _entrance(view: SegmentView, here: Here) -> Source | None:

@@ -3,64 +3,139 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
+from controller.dataplane.lazy import Content, LazyFragment, mark_of
 from controller.dataplane.values import Flow, Fragment
 from controller.intent import Intent
-from controller.model import Network, Port
+from controller.model import Network, Node, Port
 from controller.turns import in_turns
-from mechanisms.openflow import arp_responder, l2_lookup
-from mechanisms.openflow.registers import NICIRA
+from mechanisms.openflow import arp_responder, inputs, l2_lookup
+from mechanisms.openflow.endpoints import endpoint_of
 from mechanisms.reuse import Reuse
 from mechanisms.view import PerNetwork, SegmentView
 
 PortFlows = tuple[tuple[Flow, ...], tuple[Flow, ...]]
 """Of one port: flows of ``l2_lookup``, flows of ``arp_responder``."""
 
+Marks = Mapping[str, tuple[Port, int]]
+"""Port id -> the port and the hash of what matters of it."""
+
+
+class Parts(NamedTuple):
+    """The flows of both fragments, and what they were made of."""
+
+    lookup: tuple[Flow, ...]
+    answers: tuple[Flow, ...]
+    made: Reuse[PortFlows]
+
+
+class Making:
+    """Makes both fragments at once, when one of them is looked into; a thread that comes meanwhile waits."""
+
+    def __init__(self, view: SegmentView, earlier: Making | None) -> None:
+        self._view = view
+        self._earlier: Making | None = (earlier._earlier or earlier) if earlier is not None else None
+        self._parts: Parts | None = None
+        self._lock = threading.Lock()
+
+    def parts(self) -> Parts:
+        """The flows."""
+        with self._lock:
+            if self._parts is None:
+                earlier = self._earlier._parts if self._earlier is not None else None
+                self._parts = compile_logical(self._view, earlier.made if earlier is not None else None)
+                self._earlier = None
+            return self._parts
+
 
 @dataclass(frozen=True)
 class Logical:
-    """A network by one segment: ``lookup`` for every switch, ``answers`` for those that can rewrite ARP."""
+    """A network by one segment: ``lookup`` for every switch, ``answers`` for those that can rewrite ARP.
 
-    lookup: Fragment
-    answers: Fragment
-    made: Reuse[PortFlows]
+    ``marks`` are the hashes of its live ports.
+    """
 
-    def fragments(self, capabilities: frozenset[str]) -> Iterator[Fragment]:
-        """What a switch with these capabilities carries."""
+    view: SegmentView
+    marks: Marks
+    making: Making
+    lookup: LazyFragment
+    answers: LazyFragment
+
+    def fragments(self, rewrites_arp: bool) -> Iterator[Fragment]:
+        """What a switch carries."""
         yield self.lookup
-        if NICIRA in capabilities and self.answers.flows:
+        if rewrites_arp and self.view.network.arp_responder:
             yield self.answers
+
+    @cached_property
+    def named(self) -> tuple[object, ...]:
+        """What every switch's own part of the network depends on."""
+        return (inputs.network(self.view.network), inputs.segment(self.view.segment))
+
+    @cached_property
+    def carriers(self) -> int:
+        """A hash of the nodes that carry the network."""
+        return mark_of(tuple([inputs.node(node) for node in self.view.carriers]))
+
+    @cached_property
+    def endpoints(self) -> Mapping[tuple[str, str], Node]:
+        """The nodes that tunnels reach, by network type and node id."""
+        kind = self.view.segment.network_type
+        return {(kind, node.id): node for node in self.view.carriers if endpoint_of(node) is not None}
 
 
 class LogicalNetworks:
-    """Compiles the location-free part of networks; remembers it, and every port's flows, while nothing changed."""
+    """The location-free part of networks; remembers it, and every port's flows, while nothing changed."""
 
     def __init__(self, views: PerNetwork[dict[str, SegmentView]]) -> None:
         self._views = views
-        self._compiled: PerNetwork[dict[str, Logical]] = PerNetwork(self._compile)
+        self._known: PerNetwork[dict[str, Logical]] = PerNetwork(self._of_network)
 
     def of(self, intent: Intent, view: SegmentView) -> Logical:
         """The logical part of the view's network by the view's segment."""
-        return self._compiled(intent, view.network.id)[view.segment.id]
+        return self._known(intent, view.network.id)[view.segment.id]
 
-    def _compile(self, intent: Intent, network_id: str, earlier: dict[str, Logical] | None) -> dict[str, Logical]:
+    def _of_network(self, intent: Intent, network_id: str, earlier: dict[str, Logical] | None) -> dict[str, Logical]:
         views = {view.segment.id: view for view in self._views(intent, network_id).values()}
-        return {key: compile_logical(view, (earlier or {}).get(key)) for key, view in views.items()}
+        return {key: logical(view, (earlier or {}).get(key)) for key, view in views.items()}
 
 
-def compile_logical(view: SegmentView, earlier: Logical | None = None) -> Logical:
-    """The logical part of a network; flows of ports that are as they were in ``earlier`` are its very objects."""
-    round_ = Reuse(earlier.made if earlier else None)
+def logical(view: SegmentView, earlier: Logical | None = None) -> Logical:
+    """The logical part of a network; the fragments of ``earlier`` if they depend on the same."""
+    marks = _marks(view, earlier.marks if earlier is not None else {})
+    keys = tuple([(node.id, node.key) for node in view.carriers])
+    every = b"".join([mark.to_bytes(16, "big") for _, mark in marks.values()])
+    of = (inputs.network(view.network), inputs.segment(view.segment), keys, mark_of(every, 16))
+    if earlier is not None and earlier.lookup.inputs == of:
+        return Logical(view, marks, earlier.making, earlier.lookup, earlier.answers)
+    making, network_id = Making(view, earlier.making if earlier is not None else None), view.network.id
+    lookup = LazyFragment(("lookup", network_id), of, lambda _: Content(making.parts().lookup))
+    answers = LazyFragment(("answers", network_id), of, lambda _: Content(making.parts().answers))
+    return Logical(view, marks, making, lookup, answers)
+
+
+def _marks(view: SegmentView, earlier: Marks) -> Marks:
+    """Of all live ports in the order of their ids; only ports that changed are hashed."""
+    marks: dict[str, tuple[Port, int]] = {}
+    for port in in_turns(view.ports):
+        known = earlier.get(port.id)
+        marks[port.id] = known if known is not None and known[0] is port else (port, inputs.port_mark(port))
+    return marks
+
+
+def compile_logical(view: SegmentView, earlier: Reuse[PortFlows] | None = None) -> Parts:
+    """The flows of a network; those of ports that are as they were ``earlier`` are its very objects."""
+    round_ = Reuse(earlier)
     keys = {node.id: node.key for node in view.carriers}
     parts = [_port_flows(port, view, keys, round_) for port in in_turns(view.ports)]
-    lookup = tuple(flow for known, _ in parts for flow in known)
-    answers = tuple(flow for _, answered in parts for flow in answered)
-    network_id = view.network.id
-    return Logical(
-        Fragment(("lookup", network_id), lookup), Fragment(("answers", network_id), answers), round_.finish()
-    )
+    lookup = tuple([flow for known, _ in parts for flow in known])
+    answers = tuple([flow for _, answered in parts for flow in answered])
+    return Parts(lookup, answers, round_.finish())
 
 
 def _port_flows(port: Port, view: SegmentView, keys: dict[str, int], round_: Reuse[PortFlows]) -> PortFlows:

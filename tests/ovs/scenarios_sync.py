@@ -31,7 +31,7 @@ def check_holds(world: World, wanted: Program, foreign: int = 0) -> None:
     ours = {f"{item.cookie:#x}" for item in wanted.flows()}
     assert ours <= set(cookies), sorted(ours - set(cookies))
     assert len(cookies) == len(ours) + 1 + foreign, world.bed.flows()
-    assert stamped(world) == wanted.digest
+    assert stamped(world) == wanted.stamp
     expected = sorted(f"group_id={item.id}" for item in wanted.groups())
     assert sorted(line.split(",")[0] for line in world.bed.groups() if "group_id=5," not in line) == expected
 

@@ -144,7 +144,7 @@ def test_a_change_keeps_the_fragments_of_all_other_networks() -> None:
     assert isinstance(after, Program)
     new = {key for key, fragment in after.fragments.items() if before.fragments.get(key) is not fragment}
     assert new == {("lookup", port.network_id), ("answers", port.network_id)}
-    old = set(map(id, before.flows()))
+    old = set(map(id, before.flows()))  # made first, as a comparison of both does
     assert len([flow for flow in after.flows() if id(flow) not in old]) == 4
 
 

@@ -1,0 +1,75 @@
+"""What a switch's program is a function of, as strings, numbers and tuples that are the same in every process.
+
+Of the model's values everything counts that is not named here as irrelevant: a field that is new to the model makes
+switches be compared once too often, never once too rarely. ``tests/sim/test_inputs.py`` holds the compiler to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
+
+from controller.dataplane.lazy import mark_of
+from controller.model import Binding, Fabric, FabricTree, Network, Node, Port, Segment
+from mechanisms.openflow.registers import NICIRA
+
+
+def _all_but(kind: type[Any], *irrelevant: str) -> Callable[[Any], tuple[Any, ...]]:
+    names = [field.name for field in fields(kind)]
+    unknown = set(irrelevant) - set(names)
+    assert not unknown, f"{kind.__name__} has no {unknown}"
+    return attrgetter(*(name for name in names if name not in irrelevant))
+
+
+_PORT = _all_but(
+    Port,
+    "revision", "host", "binding_refusal", "local_links",  # how it came to be bound and plugged where it is
+    "device_owner", "binding",  # parts of which follow
+)  # fmt: skip
+_BINDING = _all_but(Binding, "mechanism", "vif_type", "vif_details")
+_NETWORK = _all_but(Network, "name", "mtu", "segments")
+_NODE = _all_but(
+    Node,
+    "host", "kind", "mechanisms", "tunnel_types", "physical_networks", "limits", "admin_state_up",  # decide bindings
+    "capabilities",  # of which only :func:`rewrites_arp` matters, and that to the switch itself
+)  # fmt: skip
+_SEGMENT = _all_but(Segment)
+
+
+def port_mark(port: Port) -> int:
+    """A hash of what matters of a port."""
+    bound = None if port.binding is None else _BINDING(port.binding)
+    return mark_of((_PORT(port), port.may_serve_dhcp, bound), 16)
+
+
+def network(network: Network) -> tuple[Hashable, ...]:
+    """What matters of a network besides its segments."""
+    return _NETWORK(network)
+
+
+def segment(segment: Segment) -> tuple[Hashable, ...]:
+    """What matters of a segment."""
+    return _SEGMENT(segment)
+
+
+def node(node: Node) -> tuple[Hashable, ...]:
+    """What matters of a node, to itself and to its peers."""
+    return _NODE(node)
+
+
+def rewrites_arp(node: Node) -> bool:
+    """Whether a switch can answer ARP by itself."""
+    return NICIRA in node.capabilities
+
+
+def links(fabric: Fabric) -> Hashable:
+    """What matters of the links to all networks alike."""
+    return (fabric.links, tuple(sorted(fabric.trees)))
+
+
+def tree(tree: FabricTree) -> Hashable:
+    """What matters of a broadcast tree to the networks that it carries."""
+    behind = tuple(sorted((ofport, tuple(sorted(members))) for ofport, members in tree.links.items()))
+    return (behind, tuple(sorted(tree.clouds)), tree.uplinks, tree.exits)
