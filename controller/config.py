@@ -112,7 +112,9 @@ OVSDB = [
 AGENT = [
     cfg.StrOpt("host", help="Name of this host as binding:host_id has it (default: the host name)."),
     cfg.StrOpt("controller_url", default="http://127.0.0.1:9696", help="Base URL of the northbound API."),
-    cfg.ListOpt("drivers", default=["linuxbridge"], help="Agent drivers (isthmus.agent_drivers)."),
+    cfg.ListOpt("drivers", default=["linuxbridge"],
+                help="Agent drivers (isthmus.agent_drivers), each with the network types that it shall serve or "
+                     "without, for all it can: linuxbridge:flat,vxlan openvswitch:vlan,gre."),
     cfg.FloatOpt("report_interval", default=10.0, min=0.1, help="Seconds between reports of an idle agent."),
     cfg.FloatOpt("agent_down_time", default=30.0, min=0.1,
                  help="Seconds without a report after which the controller holds a host to be down."),
@@ -140,6 +142,22 @@ AUTH = [
 LINUX_BRIDGE = [
     cfg.ListOpt("physical_interface_mappings", default=[], help="<physical network>:<interface> pairs of this host."),
 ]
+
+OVS = [
+    cfg.StrOpt("integration_bridge", default="isthmus-int",
+               help="Open vSwitch bridge that the agent makes and VMs of this host are plugged into."),
+    cfg.ListOpt("physical_interface_mappings", default=[],
+                help="<physical network>:<interface> pairs; the interface becomes a port of the integration bridge."),
+    cfg.ListOpt("bridge_mappings", default=[],
+                help="<physical network>:<bridge> pairs; the integration bridge is patched to that bridge of yours."),
+    cfg.StrOpt("datapath_type", default="system", choices=("system", "netdev"),
+               help="Datapath of the integration bridge: the kernel's, or the one in user space."),
+    cfg.StrOpt("ovsdb_connection", default="unix:/run/openvswitch/db.sock",
+               help="Database of Open vSwitch: unix:<path> or tcp:<address>:<port>."),
+    cfg.StrOpt("run_directory",
+               help="Where ovs-vswitchd has its sockets (default: where the database's is, else /run/openvswitch)."),
+    cfg.IPOpt("local_ip", help="Tunnel address of this host where [vxlan] local_ip is not set."),
+]  # fmt: skip
 
 AGENT_VXLAN = [
     cfg.IPOpt("local_ip", help="Tunnel address of this host (GRE and VXLAN)."),
@@ -183,6 +201,7 @@ GROUPS: dict[str, Sequence[cfg.Opt]] = {
     "agent": AGENT,
     "auth": AUTH,
     "linux_bridge": LINUX_BRIDGE,
+    "ovs": OVS,
     "vxlan": AGENT_VXLAN,
 }
 

@@ -105,4 +105,6 @@ def _facts(report: HostReport) -> NodeFacts:
         tunnel_types=frozenset(report.tunnel_types),
         physical_networks=dict(report.physical_networks),
         limits=dict(report.limits),
+        served={name: tuple(sorted(types)) for name, types in report.drivers.items()},
+        vif_details={name: dict(details) for name, details in report.vif_details.items()},
     )

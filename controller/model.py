@@ -122,7 +122,8 @@ class Node:
     ``binding:host_id`` of a port must say. ``physical_networks`` maps physical network -> uplink name on the node.
     ``tunnel_types`` lists what the node can encapsulate; empty without ``tunnel_ip``. ``mechanisms`` are the
     mechanism drivers that may realise segments there. ``limits`` explains what the node cannot do: network type ->
-    reason for an operator.
+    reason for an operator. ``served`` maps mechanism -> the network types that it has on this node, where not all that
+    it knows; ``vif_details`` maps mechanism -> what it adds to the binding of a port there.
     """
 
     id: str
@@ -135,6 +136,8 @@ class Node:
     physical_networks: Mapping[str, str] = field(default_factory=dict)
     capabilities: frozenset[str] = frozenset()
     limits: Mapping[str, str] = field(default_factory=dict)
+    served: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    vif_details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     admin_state_up: bool = True
 
     @property
@@ -156,6 +159,8 @@ class NodeFacts:
     physical_networks: Mapping[str, str] = field(default_factory=dict)
     capabilities: frozenset[str] = frozenset()
     limits: Mapping[str, str] = field(default_factory=dict)
+    served: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    vif_details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +187,22 @@ class FabricTree:
 
     ``links`` maps OpenFlow port of a tree link -> ids of the switches behind it. ``clouds`` are those of the ports
     behind which there is an uplink in use. ``uplinks`` are the switch's own ports in use that lead out of the fabric:
-    to a legacy cloud, or to a legacy host. ``exits`` counts these among all linked switches; with exactly one,
-    ``exit`` are the ports towards it, the best first (empty on the switch that has it). ``tags`` are the first and
-    last VLAN id that links carry for the physical network; 0 stands for untagged frames, that is for its flat network.
+    to a legacy cloud, or to a legacy host. ``exits`` counts these among all linked switches.
+
+    An exit that is not a port of one known legacy host is *wild*: addresses that nobody knows may be behind it.
+    ``wild`` are the ports of ``links`` behind which there is one, ``wild_uplinks`` those of ``uplinks`` that are, and
+    ``wild_exits`` counts them; with exactly one, ``exit`` are the ports towards it, the best first (empty on the switch
+    that has it). ``tags`` are the first and last VLAN id that links carry for the physical network; 0 stands for
+    untagged frames, that is for its flat network.
     """
 
     links: Mapping[int, frozenset[str]] = field(default_factory=dict)
     clouds: frozenset[int] = frozenset()
     uplinks: tuple[int, ...] = ()
     exits: int = 0
+    wild: frozenset[int] = frozenset()
+    wild_uplinks: tuple[int, ...] = ()
+    wild_exits: int = 0
     exit: tuple[int, ...] = ()
     tags: tuple[int, int] = (0, 4094)
 
@@ -207,6 +219,10 @@ class Fabric:
     ``next_hops`` maps each other member -> ports towards it, the best first, the rest for when that is down; ``hosts``
     does so for legacy hosts that are cabled to a member (node id -> ports, here the one it is cabled to). ``trees``
     has an entry for each physical network that links carry.
+
+    ``learned`` maps network id -> MAC address of nobody's -> (switch, OpenFlow port) where it was heard, ``known``
+    network id -> (own OpenFlow port, MAC address) of frames that the controller need not see, and ``muted`` are own
+    ports of which it wants none.
     """
 
     links: tuple[int, ...] = ()
@@ -214,6 +230,9 @@ class Fabric:
     next_hops: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     hosts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     trees: Mapping[str, FabricTree] = field(default_factory=dict)
+    learned: Mapping[str, Mapping[str, tuple[str, int]]] = field(default_factory=dict)
+    known: Mapping[str, frozenset[tuple[int, str]]] = field(default_factory=dict)
+    muted: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from controller.delta import difference
@@ -28,15 +28,17 @@ _SETTLE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a comparison led to: errors by network, and what had to be changed (empty: nothing)."""
+    """What a comparison led to: errors by network, and what had to be changed (empty: nothing). ``endpoints`` maps
+    port id -> interface, for VMs of which a driver knows."""
 
     errors: Mapping[str, str]
     changed: Mapping[ItemKey, Item]
+    endpoints: Mapping[str, str] = field(default_factory=dict)
 
 
 def realise(plan: HostPlan, drivers: Mapping[str, AgentDriver]) -> Outcome:
-    """Make the host look like the plan, each driver its networks. Raises :class:`IsthmusError` when a host cannot be
-    read; what cannot be applied is in the outcome."""
+    """Make the host look like the plan, each driver its networks. What cannot be applied is in the outcome. A driver
+    that cannot read the host leaves the others alone; :class:`IsthmusError` is raised when none can."""
     errors = {
         network.network_id: f"agent driver {network.driver!r} is not enabled on this host ([agent] drivers: "
         f"{', '.join(drivers) or 'none'})"
@@ -44,12 +46,22 @@ def realise(plan: HostPlan, drivers: Mapping[str, AgentDriver]) -> Outcome:
         if network.driver not in drivers
     }
     changed: dict[ItemKey, Item] = {}
+    endpoints: dict[str, str] = {}
+    failures: list[IsthmusError] = []
     for name, driver in drivers.items():
         mine = tuple(network for network in plan.networks if network.driver == name)
-        outcome = _realise(mine, driver)
+        try:
+            outcome = _realise(mine, driver)
+        except IsthmusError as error:
+            failures.append(error)
+            errors.update({network.network_id: str(error) for network in mine})
+            continue
         errors.update(outcome.errors)
+        endpoints.update(outcome.endpoints)
         changed |= {(name, key): item for key, item in outcome.changed.items()}
-    return Outcome(errors, changed)
+    if failures and len(failures) == len(drivers):
+        raise failures[0]
+    return Outcome(errors, changed, endpoints)
 
 
 def _realise(networks: tuple[HostNetwork, ...], driver: AgentDriver) -> Outcome:
@@ -57,11 +69,11 @@ def _realise(networks: tuple[HostNetwork, ...], driver: AgentDriver) -> Outcome:
     wanted = driver.desired(networks, snapshot)
     delta = difference(wanted.items, snapshot.items)
     if not delta:
-        return Outcome(wanted.errors, {})
+        return Outcome(wanted.errors, {}, snapshot.endpoints)
     LOG.info("%s: %d to add, %d to change, %d to remove", driver.name, len(delta.add), len(delta.change),
              len(delta.remove))  # fmt: skip
     changed = {**delta.remove, **delta.add, **delta.change}
-    return Outcome({**wanted.errors, **driver.apply(delta, snapshot)}, changed)
+    return Outcome({**wanted.errors, **driver.apply(delta, snapshot)}, changed, snapshot.endpoints)
 
 
 class ReportTarget(Protocol):
@@ -86,7 +98,7 @@ class Agent:
     def __init__(self, settings: HostSettings, drivers: Mapping[str, AgentDriver], read_facts: Callable[[], HostFacts],
                  timing: Timing, version: str = "") -> None:  # fmt: skip
         self._settings = settings
-        self._drivers = drivers
+        self.drivers = drivers
         self._read_facts = read_facts
         self._timing = timing
         self._version = version
@@ -133,18 +145,23 @@ class Agent:
         self._may_report.set()
 
     def work(self) -> None:
-        """The worker: probe once, then compare and apply on every wake-up, audit and retry."""
-        self._capabilities = facts.combine(
-            {name: (driver.network_types, driver.probe()) for name, driver in self._drivers.items()}
-        )
-        for network_type, reason in sorted(self._capabilities.limits.items()):
-            LOG.warning("%s networks are not possible: %s", network_type, reason)
+        """The worker: probe, then compare and apply on every wake-up, audit and retry. What the host cannot do may
+        change (Open vSwitch is started after the agent), so an audit probes again."""
+        self._probe()
         pause = self.step()
         while not self.stopped.is_set():
-            self._wake.wait(pause)
+            if not self._wake.wait(pause):
+                self._probe()
             self.stopped.wait(_SETTLE)
             if not self.stopped.is_set():
                 pause = self.step()
+
+    def _probe(self) -> None:
+        before = self._capabilities.limits
+        self._capabilities = facts.capabilities_of(self.drivers, self._settings)
+        for network_type, reason in sorted(self._capabilities.limits.items()):
+            if before.get(network_type) != reason:
+                LOG.warning("%s networks are not possible: %s", network_type, reason)
 
     def step(self) -> float:
         """Compare and apply once; seconds until the next time if nothing happens."""
@@ -154,7 +171,8 @@ class Agent:
         try:
             # Facts first: a tap that appears meanwhile is not wired yet, and must not be reported before it is.
             host_facts = self._read_facts()
-            outcome = realise(plan, self._drivers) if plan is not None else Outcome({}, {})
+            outcome = realise(plan, self.drivers) if plan is not None else Outcome({}, {})
+            host_facts = replace(host_facts, endpoints=outcome.endpoints)
         except IsthmusError as error:
             LOG.error("%s", error)
             return self._retry.next()

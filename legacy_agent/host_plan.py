@@ -104,6 +104,8 @@ class HostReport:
     physical_networks: Mapping[str, str] = field(default_factory=dict)
     drivers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Agent driver -> network types it serves, e.g. ``{"linuxbridge": ("flat", "vlan", "gre", "vxlan")}``."""
+    vif_details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Agent driver -> what it adds to ``binding:vif_details``, e.g. the bridge that VMs are plugged into."""
     devices: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
@@ -129,6 +131,10 @@ class HostReport:
             tunnel_types=_strings(data.get("tunnel_types", ()), "tunnel_types"),
             physical_networks=_string_map(data, "physical_networks"),
             drivers={name: _strings(types, f"drivers.{name}") for name, types in _mapping(data, "drivers").items()},
+            vif_details={
+                name: _strings_by_name(details, f"vif_details.{name}")
+                for name, details in _mapping(data, "vif_details").items()
+            },
             devices=_string_map(data, "devices"),
             limits=_string_map(data, "limits"),
             errors=_string_map(data, "errors"),
@@ -192,7 +198,10 @@ def _mapping(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _string_map(data: Mapping[str, Any], name: str) -> dict[str, str]:
-    value = _mapping(data, name)
-    if not all(isinstance(item, str) for item in value.values()):
+    return _strings_by_name(_mapping(data, name), name)
+
+
+def _strings_by_name(value: Any, name: str) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(item, str) for pair in value.items() for item in pair):
         raise ReportError(f"field {name!r} must map strings to strings, not {value!r}")
     return dict(value)

@@ -11,7 +11,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from oslo_config import cfg
 from stevedore import ExtensionManager
@@ -19,9 +20,10 @@ from stevedore import ExtensionManager
 from controller.config import load
 from controller.errors import ConfigurationError, DriverLoadError, IsthmusError
 from controller.identity import Credentials, from_configuration
+from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES
 from legacy_agent.agent import Agent, Timing
 from legacy_agent.announce import INTERVAL, announce
-from legacy_agent.drivers.api import AgentDriver, HostSettings
+from legacy_agent.drivers.api import AgentDriver, HostSettings, OpenVSwitchSettings, WatchingDriver
 from legacy_agent.facts import HostFacts
 from legacy_agent.netlink import events
 from legacy_agent.netlink.links import KernelLinks
@@ -30,6 +32,7 @@ from legacy_agent.watch import Backoff, ControllerClient, PlanWatch
 LOG = logging.getLogger(__name__)
 
 DRIVER_NAMESPACE = "isthmus.agent_drivers"
+NETWORK_TYPES = frozenset({"local", *PHYSICAL_TYPES, *TUNNEL_TYPES})
 _GOODBYE = 1.0
 """Seconds that a change in progress may take at the end."""
 
@@ -50,7 +53,7 @@ def main() -> int:
 def run(conf: cfg.ConfigOpts) -> None:
     """Run until SIGTERM or SIGINT."""
     settings = host_settings(conf)
-    drivers = load_drivers(conf.agent.drivers, settings)
+    drivers = load_drivers(parse_drivers(conf.agent.drivers), settings)
     timing = Timing(conf.agent.audit_interval, conf.agent.report_interval, conf.agent.retry_max)
     agent = Agent(settings, drivers, _FactsReader(), timing, importlib.metadata.version("isthmus"))
     agent.announcement_key = secrets.token_hex(32)
@@ -69,37 +72,82 @@ def run(conf: cfg.ConfigOpts) -> None:
 
 def host_settings(conf: cfg.ConfigOpts) -> HostSettings:
     """What the configuration says of this host; raises :class:`ConfigurationError` naming the option."""
+    local_ip = conf.vxlan.local_ip or conf.ovs.local_ip
     return HostSettings(
         host=conf.agent.host or socket.gethostname(),
         physical_interfaces=parse_mappings(conf.linux_bridge.physical_interface_mappings),
-        local_ip=str(conf.vxlan.local_ip) if conf.vxlan.local_ip and conf.vxlan.enable_vxlan else None,
+        local_ip=str(local_ip) if local_ip and conf.vxlan.enable_vxlan else None,
         vxlan_port=conf.vxlan.udp_dstport,
+        open_vswitch=_open_vswitch_settings(conf),
     )
 
 
-def parse_mappings(pairs: Sequence[str]) -> dict[str, str]:
-    """``physnet1:eth1`` pairs as a mapping; an interface serves one physical network only."""
+def _open_vswitch_settings(conf: cfg.ConfigOpts) -> OpenVSwitchSettings:
+    kind, _, path = conf.ovs.ovsdb_connection.partition(":")
+    beside = str(Path(path).parent) if kind == "unix" else "/run/openvswitch"
+    return OpenVSwitchSettings(
+        bridge=conf.ovs.integration_bridge,
+        remote=conf.ovs.ovsdb_connection,
+        run_directory=conf.ovs.run_directory or beside,
+        datapath_type=conf.ovs.datapath_type,
+        physical_interfaces=parse_mappings(
+            conf.ovs.physical_interface_mappings, "[ovs] physical_interface_mappings", "interface"
+        ),
+        bridge_mappings=parse_mappings(conf.ovs.bridge_mappings, "[ovs] bridge_mappings", "bridge"),
+    )
+
+
+def parse_mappings(
+    pairs: Sequence[str], option: str = "[linux_bridge] physical_interface_mappings", what: str = "interface"
+) -> dict[str, str]:
+    """``physnet1:eth1`` pairs as a mapping; an interface (or bridge) serves one physical network only."""
     mappings: dict[str, str] = {}
     for pair in pairs:
         name, _, interface = (part.strip() for part in pair.partition(":"))
         if not name or not interface or name in mappings or interface in mappings.values():
             raise ConfigurationError(
-                f"[linux_bridge] physical_interface_mappings: {pair!r} is not <physical network>:<interface>, or one "
-                "of the two is there twice"
+                f"{option}: {pair!r} is not <physical network>:<{what}>, or one of the two is there twice"
             )
         mappings[name] = interface
     return mappings
 
 
-def load_drivers(names: Sequence[str], settings: HostSettings) -> dict[str, AgentDriver]:
-    """Drivers by entry point name, in the order given; raises :class:`DriverLoadError`."""
+def parse_drivers(entries: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Driver -> the network types that it shall serve (none: all it can), in the order given.
+
+    Entries are separated by commas or spaces, and so are types: what follows ``driver:type`` and is a network type is
+    one more type of that driver. Raises :class:`ConfigurationError` for a driver that is there twice.
+    """
+    drivers: dict[str, tuple[str, ...]] = {}
+    last = ""
+    for word in " ".join(entries).split():
+        name, colon, kind = word.partition(":")
+        if not colon and last and name in NETWORK_TYPES:
+            drivers[last] += (name,)
+            continue
+        if not name or name in drivers or (colon and not kind):
+            raise ConfigurationError(f"[agent] drivers: {word!r} is not <driver>[:<network type>], or is there twice")
+        drivers[name], last = ((kind,), name) if colon else ((), "")
+    return drivers
+
+
+def load_drivers(wanted: Mapping[str, Sequence[str]], settings: HostSettings) -> dict[str, AgentDriver]:
+    """Drivers by entry point name, in the order given, each with its network types (none: all it can, but for those
+    that another driver was given by name); raises :class:`DriverLoadError`."""
     found = ExtensionManager(DRIVER_NAMESPACE, invoke_on_load=False)
     drivers: dict[str, AgentDriver] = {}
-    for name in names:
+    given = {kind for types in wanted.values() for kind in types}
+    for name, types in wanted.items():
         if name not in found:
             known = ", ".join(sorted(found.names())) or "none"
             raise DriverLoadError(f"[agent] drivers: there is no agent driver {name!r}; installed: {known}")
-        drivers[name] = found[name].plugin(settings)
+        driver: AgentDriver = found[name].plugin(settings)
+        unknown = sorted(set(types) - set(driver.network_types))
+        if unknown:
+            able = ", ".join(driver.network_types)
+            raise DriverLoadError(f"[agent] drivers: {name!r} does not serve {', '.join(unknown)}; it can do {able}")
+        driver.network_types = tuple(types) or tuple(kind for kind in driver.network_types if kind not in given)
+        drivers[name] = driver
     if not drivers:
         raise DriverLoadError("[agent] drivers names no driver")
     return drivers
@@ -126,6 +174,9 @@ def _start(agent: Agent, conf: cfg.ConfigOpts, settings: HostSettings, credentia
     reporter = ControllerClient(url, settings.host, credentials)
     for source in (events.open_route_events, events.open_nftables_events):
         _watch_events(source, agent)
+    for driver in agent.drivers.values():
+        if isinstance(driver, WatchingDriver):
+            _watch_driver(driver, agent)
     _thread("watch", watch.run)
     _thread("announce", lambda: _announce(agent, settings))
     _thread("report", lambda: agent.report_loop(reporter))
@@ -135,8 +186,9 @@ def _start(agent: Agent, conf: cfg.ConfigOpts, settings: HostSettings, credentia
 def _announce(agent: Agent, settings: HostSettings) -> None:
     failed: set[str] = set()
     key = bytes.fromhex(agent.announcement_key)
+    interfaces = {*settings.physical_interfaces.values(), *settings.open_vswitch.physical_interfaces.values()}
     while True:
-        announce(settings.host, sorted(set(settings.physical_interfaces.values())), time.time_ns(), key, failed)
+        announce(settings.host, sorted(interfaces), time.time_ns(), key, failed)
         if agent.stopped.wait(INTERVAL):
             return
 
@@ -148,6 +200,10 @@ def _watch_events(source: Callable[[], socket.socket], agent: Agent) -> None:
         LOG.warning("no events from the kernel (%s); changes are found by the audit only", error)
         return
     _thread("events", lambda: events.watch(opened, agent.wake))
+
+
+def _watch_driver(driver: WatchingDriver, agent: Agent) -> None:
+    _thread("driver-events", lambda: driver.watch(agent.wake, agent.stopped))
 
 
 def _thread(name: str, body: Callable[[], None]) -> threading.Thread:

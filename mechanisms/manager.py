@@ -57,7 +57,7 @@ class MechanismManager:
             return BindDecision(refusal=f"node '{node.host}' is administratively down and takes no new ports")
         refusals: list[str] = []
         for segment in network.segments:
-            for driver in self._of(node):
+            for driver in self._of(node, segment.network_type):
                 answer = _ask(driver, port, network, segment, node)
                 if isinstance(answer, Bound):
                     return BindDecision(answer, driver.name)
@@ -82,8 +82,11 @@ class MechanismManager:
         ordered = sorted(networks, key=lambda network: (network.network_id, network.driver))
         return HostPlan(node.host, intent.revision, tuple(ordered))
 
-    def _of(self, node: Node) -> list[MechanismDriver]:
-        return [driver for driver in self.drivers if driver.node_kind is node.kind and driver.name in node.mechanisms]
+    def _of(self, node: Node, network_type: str | None = None) -> list[MechanismDriver]:
+        """The drivers of the node; with a network type only those that serve it there."""
+        mine = (driver for driver in self.drivers if driver.node_kind is node.kind and driver.name in node.mechanisms)
+        return [driver for driver in mine
+                if network_type is None or network_type in node.served.get(driver.name, (network_type,))]  # fmt: skip
 
     def _nothing_fits(self, network: Network, node: Node) -> str:
         if not self._of(node):
@@ -91,6 +94,7 @@ class MechanismManager:
         segments = ", ".join(map(str, network.segments)) or "none"
         able = [f"physical networks {listing(node.physical_networks) or 'none'}"]
         able.append(f"tunnels {listing(node.tunnel_types) or 'none'}")
+        able += [f"by {name}: {listing(types)}" for name, types in sorted(node.served.items())]
         return (
             f"network '{network.name or network.id}' has segments: {segments}; "
             f"node '{node.host}' realises: {', '.join(able)}"

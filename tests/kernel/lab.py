@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from legacy_agent.agent import Outcome, realise
-from legacy_agent.drivers.api import HostSettings
+from legacy_agent.drivers.api import AgentDriver, HostSettings
 from legacy_agent.drivers.linuxbridge import LinuxBridgeAgentDriver
 from legacy_agent.host_plan import (
     AllowedAddress,
@@ -116,20 +116,24 @@ class Host:
             netns.enslave(UNDERLAY, f"{name}-{nic}", bridge)
             netns.set_link(name, nic, up=True, mtu=1600)
             netns.set_link(UNDERLAY, f"{name}-{nic}", up=True, mtu=1600)
-        netns.add_address(name, TUNNEL_NIC, f"{self.tunnel_ip}/24")
         self._thread = ThreadPoolExecutor(1)
         self._stay = netns.inside(name)
         self.run(self._stay.__enter__)
+        self.configure()
         self.restart()
+
+    def configure(self) -> None:
+        """What an administrator has done before the agent comes."""
+        netns.add_address(self.name, TUNNEL_NIC, f"{self.tunnel_ip}/24")
 
     def restart(self) -> None:
         """A driver that remembers nothing."""
-        self.driver = LinuxBridgeAgentDriver(self.settings)
+        self.driver: AgentDriver = LinuxBridgeAgentDriver(self.settings)
 
     def realise(self, networks: Sequence[HostNetwork]) -> Outcome:
         """Make the host look like these networks."""
         plan = HostPlan(self.name, 1, tuple(networks))
-        return self.run(lambda: realise(plan, {"linuxbridge": self.driver}))
+        return self.run(lambda: realise(plan, {self.driver.name: self.driver}))
 
     def run(self, work):
         """Do something in the host's namespace."""
@@ -164,10 +168,10 @@ class Lab:
         self.vms: list[Vm] = []
         self._numbers = itertools.count(1)
 
-    def host(self) -> Host:
+    def host(self, kind: type[Host] = Host) -> Host:
         """One more host."""
         number = len(self.hosts) + 1
-        host = Host(f"host{number}", number)
+        host = kind(f"host{number}", number)
         self.hosts[host.name] = host
         return host
 
@@ -203,11 +207,11 @@ class Lab:
     def _network(self, net: Net, host: Host, everybody: list[Vm]) -> HostNetwork:
         here = tuple(vm.port for vm in everybody if vm.net == net and vm.host == host.name)
         away = [vm for vm in everybody if vm.net == net and vm.host != host.name]
-        tunnel = net.network_type in ("gre", "vxlan")
+        tunnel = net.network_type in ("gre", "vxlan", "geneve")
         peers = sorted({self.hosts[vm.host].tunnel_ip for vm in away}) if tunnel else []
         remotes = sorted(RemoteAddress(vm.port.mac, self.hosts[vm.host].tunnel_ip) for vm in away) if tunnel else []
-        return HostNetwork(net.id, "linuxbridge", net.network_type, net.physical_network, net.segmentation_id, net.mtu,
-                           here, tuple(peers), tuple(remotes))  # fmt: skip
+        return HostNetwork(net.id, host.driver.name, net.network_type, net.physical_network, net.segmentation_id,
+                           net.mtu, here, tuple(peers), tuple(remotes))  # fmt: skip
 
     def realise(self) -> None:
         """Bring every host to what its VMs need; no network may fail."""

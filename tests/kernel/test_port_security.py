@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from legacy_agent.drivers.linuxbridge.guard import link_local
+from legacy_agent.drivers.senders import link_local
 from legacy_agent.host_plan import AllowedAddress, device_name
 from tests.kernel import frames
 from tests.kernel.lab import Lab, Net, Vm, address, mac

@@ -23,31 +23,103 @@ _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 _VOLATILE = re.compile(r"(duration|n_packets|n_bytes|idle_age|hard_age)=[^ ]*,? ?")
 
 
-class OpenVSwitch:
-    """The daemons of one node and the commands to speak to them."""
+class Daemons:
+    """A database server and a switch daemon in a namespace, with files of their own, and the commands to speak to
+    them. At most one pair per namespace."""
+
+    def __init__(self, namespace: str, directory: Path) -> None:
+        self.namespace, self.directory = namespace, directory
+
+    def start_daemons(self, first: Sequence[str] = ("init",), remotes: Sequence[str] = ()) -> None:
+        """Start both; ``first`` is what ``ovs-vsctl`` does in between, ``remotes`` where the database listens too."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        # The kernel sees what a userspace switch takes from its NIC too, and would answer ARP for the switch's address
+        # with the MAC of the NIC.
+        netns.sysctl(self.namespace, "ipv4/conf/all/arp_ignore", "1")
+        subprocess.run(["ovsdb-tool", "create", self._path("conf.db"), _SCHEMA], check=True)
+        listening = [f"--remote={remote}" for remote in (f"punix:{self._path('db.sock')}", *remotes)]
+        self._daemon("ovsdb-server", self._path("conf.db"), *listening)
+        self.vsctl(*first, wait=False)
+        self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
+
+    @property
+    def remote(self) -> str:
+        """Where the database is, for those on this machine."""
+        return f"unix:{self._path('db.sock')}"
+
+    def give_tunnel_address(self, bridge: str, address: str) -> None:
+        """Native tunnels leave by the bridge that owns the address, so it sits on the bridge, not on the NIC."""
+        netns.add_address(self.namespace, bridge, f"{address}/24")
+        netns.set_link(self.namespace, bridge, up=True)
+        netns.checksum_offload_off(self.namespace, bridge)
+
+    def restart_vswitchd(self) -> None:
+        """End ovs-vswitchd and start it again; with the userspace datapath it is the dataplane."""
+        self._stop("ovs-vswitchd")
+        self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
+
+    def stop_daemons(self) -> None:
+        """End both."""
+        self._stop("ovs-vswitchd")
+        self._stop("ovsdb-server")
+
+    def _stop(self, program: str) -> None:
+        pid = int(Path(self._path(f"{program}.pid")).read_text())
+        os.kill(pid, signal.SIGTERM)
+        while Path(f"/proc/{pid}").exists():
+            time.sleep(0.02)
+
+    def vsctl(self, *arguments: str, wait: bool = True) -> str:
+        """``ovs-vsctl``; raises RuntimeError with what it said."""
+        waiting = () if wait else ("--no-wait",)
+        return self._run("ovs-vsctl", "--timeout=20", f"--db=unix:{self._path('db.sock')}", *waiting, *arguments)
+
+    def ofctl(self, *arguments: str) -> str:
+        """``ovs-ofctl`` speaking OpenFlow 1.3."""
+        return self._run("ovs-ofctl", "-O", "OpenFlow13", *arguments)
+
+    def appctl(self, *arguments: str) -> str:
+        """``ovs-appctl`` to the switch daemon."""
+        return self._run("ovs-appctl", "-t", self._path("ovs-vswitchd.ctl"), *arguments)
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The end of the switch daemon's log."""
+        text = (self.directory / "ovs-vswitchd.log").read_text(errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def environment(self) -> dict[str, str]:
+        """What the Open vSwitch tools need to reach this instance."""
+        return {"OVS_RUNDIR": str(self.directory), "OVS_DBDIR": str(self.directory)}
+
+    def _path(self, name: str) -> str:
+        return str(Path(self.directory) / name)
+
+    def _daemon(self, program: str, *arguments: str) -> None:
+        self._run(
+            *("ip", "netns", "exec", self.namespace, program, *arguments),
+            f"--unixctl={self._path(program)}.ctl",
+            f"--pidfile={self._path(program)}.pid",
+            f"--log-file={self._path(program)}.log",
+            *("-vconsole:off", "--detach", "--no-chdir"),
+        )
+
+    def _run(self, *command: str) -> str:
+        return run(command, self.environment())
+
+
+class OpenVSwitch(Daemons):
+    """The daemons of one OpenFlow node."""
 
     def __init__(self, wiring: Wiring) -> None:
+        super().__init__(wiring.name, BED_DIRECTORY / wiring.name)
         self.wiring = wiring
-        self.directory = BED_DIRECTORY / wiring.name
         self.datapath_id = f"{wiring.number:016x}"
 
     def start(self) -> None:
         """Start the daemons, make the bridges; the switch then looks for its controller."""
-        self.directory.mkdir(parents=True)
         attach_namespace(self.wiring)
-        # The kernel sees what a userspace switch takes from its NIC too, and would answer ARP for the switch's address
-        # with the MAC of the NIC.
-        netns.sysctl(self.wiring.name, "ipv4/conf/all/arp_ignore", "1")
-        subprocess.run(["ovsdb-tool", "create", self._path("conf.db"), _SCHEMA], check=True)
-        self._daemon(
-            "ovsdb-server",
-            self._path("conf.db"),
-            f"--remote=punix:{self._path('db.sock')}",
-            f"--remote=ptcp:6640:{self.wiring.management_ip}",
-        )
-        self.vsctl(*self._first_configuration(), wait=False)
-        self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
-        self._give_tunnel_address()
+        self.start_daemons(self._first_configuration(), [f"ptcp:6640:{self.wiring.management_ip}"])
+        self.give_tunnel_address(_TUNNEL_BRIDGE, self.wiring.tunnel_ip)
 
     def _first_configuration(self) -> list[str]:
         node, bridge = self.wiring, INTEGRATION_BRIDGE
@@ -71,21 +143,6 @@ class OpenVSwitch:
             ]
         ).split()
 
-    def _give_tunnel_address(self) -> None:
-        # Native tunnels leave by the bridge that owns the address, so it sits on the bridge, not on the NIC.
-        name = self.wiring.name
-        netns.add_address(name, _TUNNEL_BRIDGE, f"{self.wiring.tunnel_ip}/24")
-        netns.set_link(name, _TUNNEL_BRIDGE, up=True)
-        netns.checksum_offload_off(name, _TUNNEL_BRIDGE)
-
-    def restart_vswitchd(self) -> None:
-        """End ovs-vswitchd and start it again; with the userspace datapath it is the dataplane."""
-        pid = int(Path(self._path("ovs-vswitchd.pid")).read_text())
-        os.kill(pid, signal.SIGTERM)
-        while Path(f"/proc/{pid}").exists():
-            time.sleep(0.02)
-        self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
-
     def change_tunnel_address(self, address: str) -> None:
         """Move the node to another tunnel address, in the kernel and in what the switch says of itself."""
         current = self.vsctl("get", "Open_vSwitch", ".", "external_ids:isthmus-tunnel-ip").strip().strip('"')
@@ -105,19 +162,6 @@ class OpenVSwitch:
     def delete_port(self, device: str) -> None:
         """Pull an interface out."""
         self.vsctl("--if-exists", "del-port", INTEGRATION_BRIDGE, device)
-
-    def vsctl(self, *arguments: str, wait: bool = True) -> str:
-        """``ovs-vsctl``; raises RuntimeError with what it said."""
-        waiting = () if wait else ("--no-wait",)
-        return self._run("ovs-vsctl", "--timeout=20", f"--db=unix:{self._path('db.sock')}", *waiting, *arguments)
-
-    def ofctl(self, *arguments: str) -> str:
-        """``ovs-ofctl`` speaking OpenFlow 1.3."""
-        return self._run("ovs-ofctl", "-O", "OpenFlow13", *arguments)
-
-    def appctl(self, *arguments: str) -> str:
-        """``ovs-appctl`` to the switch daemon."""
-        return self._run("ovs-appctl", "-t", self._path("ovs-vswitchd.ctl"), *arguments)
 
     def flows(self) -> list[str]:
         """What ``dump-flows`` prints for the integration bridge, with durations and counters."""
@@ -140,30 +184,6 @@ class OpenVSwitch:
     def connected(self) -> bool:
         """Whether the switch has its controller."""
         return "true" in self.vsctl("--columns=is_connected", "list", "Controller")
-
-    def log_tail(self, lines: int = 20) -> str:
-        """The end of the switch daemon's log."""
-        text = (self.directory / "ovs-vswitchd.log").read_text(errors="replace")
-        return "\n".join(text.splitlines()[-lines:])
-
-    def environment(self) -> dict[str, str]:
-        """What the Open vSwitch tools need to reach this instance."""
-        return {"OVS_RUNDIR": str(self.directory), "OVS_DBDIR": str(self.directory)}
-
-    def _path(self, name: str) -> str:
-        return str(Path(self.directory) / name)
-
-    def _daemon(self, program: str, *arguments: str) -> None:
-        self._run(
-            *("ip", "netns", "exec", self.wiring.name, program, *arguments),
-            f"--unixctl={self._path(program)}.ctl",
-            f"--pidfile={self._path(program)}.pid",
-            f"--log-file={self._path(program)}.log",
-            *("-vconsole:off", "--detach", "--no-chdir"),
-        )
-
-    def _run(self, *command: str) -> str:
-        return run(command, self.environment())
 
 
 def run(command: Sequence[str], environment: dict[str, str] | None = None) -> str:

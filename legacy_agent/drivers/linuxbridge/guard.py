@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 
+from legacy_agent.drivers.senders import Sender, mac_bytes, senders
 from legacy_agent.host_plan import HostPort
 from legacy_agent.netlink.nft import ACCEPT, DROP, Base, Field, Meta, Rule, Test, encode_rule
 
@@ -34,20 +34,6 @@ _LISTENER_REPORTS = (131, 132, 143)
 _LINK_LOCAL_CONTROL = Test(ETH_DST, bytes.fromhex("0180c2000000"), mask=bytes.fromhex("fffffffffff0"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Sender:
-    """One MAC that a port may use, with the ranges that go with it; a link-local address is always among the v6."""
-
-    mac: str
-    ipv4: tuple[str, ...]
-    ipv6: tuple[str, ...]
-
-    @property
-    def source(self) -> Test:
-        """The frame comes from this MAC."""
-        return Test(ETH_SRC, _mac(self.mac))
-
-
 def rules(port: HostPort) -> tuple[Rule, ...]:
     """The rules of one port, complete: the last one decides whatever is left."""
     common = (
@@ -56,12 +42,12 @@ def rules(port: HostPort) -> tuple[Rule, ...]:
     )
     if not port.port_security:
         return (*common, Rule((), ACCEPT))
-    senders = _senders(port)
+    allowed = senders(port)
     return (
         *common,
-        Rule(tuple(Test(ETH_SRC, _mac(sender.mac), equal=False) for sender in senders), DROP, counter=True),
+        Rule(tuple(Test(ETH_SRC, mac_bytes(sender.mac), equal=False) for sender in allowed), DROP, counter=True),
         *(() if port.may_serve_dhcp else _no_services()),
-        *(rule for sender in senders for rule in (*_arp(sender), *_ipv4(sender), *_ipv6(sender))),
+        *(rule for sender in allowed for rule in (*_arp(sender), *_ipv4(sender), *_ipv6(sender))),
         Rule((), DROP, counter=True),
     )
 
@@ -70,13 +56,6 @@ def marker(rule: Rule) -> str:
     """What is written beside a rule in the kernel: equal markers mean equal rules, so an agent that has just been
     started recognises rules that are right as they are."""
     return "isthmus " + blake2b(encode_rule(rule), digest_size=8).hexdigest()
-
-
-def link_local(mac: str) -> str:
-    """The IPv6 link-local address a host derives from its MAC (modified EUI-64, RFC 4291 appendix A)."""
-    octets = _mac(mac)
-    identifier = bytes([octets[0] ^ 0x02]) + octets[1:3] + b"\xff\xfe" + octets[3:]
-    return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + identifier))
 
 
 def _no_services() -> Iterator[Rule]:
@@ -92,27 +71,27 @@ def _no_services() -> Iterator[Rule]:
     return (Rule(tests, DROP, counter=True) for tests in forbidden)
 
 
-def _arp(sender: _Sender) -> Iterator[Rule]:
+def _arp(sender: Sender) -> Iterator[Rule]:
     """ARP as itself (RFC 826), probes for its own addresses (RFC 5227), and RARP as hypervisors announce guests."""
-    arp = (sender.source, _ethertype(_ARP), Test(ARP_SENDER_MAC, _mac(sender.mac)))
+    arp = (_source(sender), _ethertype(_ARP), Test(ARP_SENDER_MAC, mac_bytes(sender.mac)))
     request = Test(ARP_OPERATION, _ARP_REQUEST.to_bytes(2, "big"))
     for cidr in sender.ipv4:
         yield Rule((*arp, *_within(ARP_SENDER_IP, cidr)), ACCEPT)
         yield Rule((*arp, request, Test(ARP_SENDER_IP, bytes(4)), *_within(ARP_TARGET_IP, cidr)), ACCEPT)
-    yield Rule((sender.source, _ethertype(_RARP)), ACCEPT)
+    yield Rule((_source(sender), _ethertype(_RARP)), ACCEPT)
 
 
-def _ipv4(sender: _Sender) -> Iterator[Rule]:
+def _ipv4(sender: Sender) -> Iterator[Rule]:
     for cidr in sender.ipv4:
-        yield Rule((sender.source, _ethertype(_IPV4), *_within(IPV4_SRC, cidr)), ACCEPT)
+        yield Rule((_source(sender), _ethertype(_IPV4), *_within(IPV4_SRC, cidr)), ACCEPT)
     client = _udp(_DHCP_CLIENT, _DHCP_SERVER)
-    yield Rule((sender.source, _ethertype(_IPV4), Test(IPV4_SRC, bytes(4)), *client), ACCEPT)
+    yield Rule((_source(sender), _ethertype(_IPV4), Test(IPV4_SRC, bytes(4)), *client), ACCEPT)
 
 
-def _ipv6(sender: _Sender) -> Iterator[Rule]:
+def _ipv6(sender: Sender) -> Iterator[Rule]:
     """Neighbour discovery as itself (RFC 4861), duplicate address detection (RFC 4862) and multicast listener reports
     (RFC 3590) before it has an address."""
-    ipv6 = (sender.source, _ethertype(_IPV6))
+    ipv6 = (_source(sender), _ethertype(_IPV6))
     targets = [_within(ND_TARGET, cidr, equal=False) for cidr in sender.ipv6]
     if all(targets):  # a range that holds every address has no test: then no target is foreign
         foreign = (test for tests in targets for test in tests)
@@ -127,18 +106,6 @@ def _ipv6(sender: _Sender) -> Iterator[Rule]:
         yield Rule((*ipv6, unspecified, *_icmpv6(kind)), ACCEPT)
 
 
-def _senders(port: HostPort) -> list[_Sender]:
-    return [
-        _Sender(mac, _ranges(port, mac, 4), tuple(sorted({*_ranges(port, mac, 6), link_local(mac)})))
-        for mac in sorted({port.mac, *port.macs})
-    ]
-
-
-def _ranges(port: HostPort, mac: str, version: int) -> tuple[str, ...]:
-    found = {item.cidr for item in port.allowed if item.mac == mac}
-    return tuple(sorted(cidr for cidr in found if ipaddress.ip_network(cidr, strict=False).version == version))
-
-
 def _within(field: Field, cidr: str, equal: bool = True) -> tuple[Test, ...]:
     """The field lies (or does not lie) in the range; no test at all for a range that holds every address."""
     network = ipaddress.ip_network(cidr, strict=False)
@@ -146,6 +113,11 @@ def _within(field: Field, cidr: str, equal: bool = True) -> tuple[Test, ...]:
         return ()
     mask = None if network.prefixlen == network.max_prefixlen else network.netmask.packed
     return (Test(field, network.network_address.packed, equal, mask),)
+
+
+def _source(sender: Sender) -> Test:
+    """The frame comes from this MAC."""
+    return Test(ETH_SRC, mac_bytes(sender.mac))
 
 
 def _ethertype(value: int) -> Test:
@@ -160,7 +132,3 @@ def _udp(source: int | None = None, destination: int | None = None) -> tuple[Tes
 
 def _icmpv6(kind: int) -> tuple[Test, ...]:
     return (Test(Meta.L4_PROTOCOL, bytes([_ICMPV6])), Test(ICMPV6_TYPE, bytes([kind])))
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", "").replace("-", ""))

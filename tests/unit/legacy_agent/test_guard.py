@@ -13,6 +13,7 @@ from controller.dataplane.interpreter import Switch
 from controller.dataplane.packet import Packet, Vlan
 from controller.model import AddressPair, Network, Port, Segment
 from legacy_agent.drivers.linuxbridge import guard
+from legacy_agent.drivers.senders import link_local
 from legacy_agent.host_plan import HostPort
 from legacy_agent.netlink import nft
 from legacy_agent.netlink.nft import ACCEPT, DROP, Field, Meta, Rule
@@ -40,7 +41,7 @@ NAMES: Mapping[Field | Meta, str] = {
 OWN, PAIR, OTHER = "fa:16:3e:00:00:01", "00:00:5e:00:01:07", "fa:16:3e:00:00:02"
 MACS = st.sampled_from([OWN, PAIR, OTHER])
 IPV4 = st.sampled_from(["0.0.0.0", "10.0.0.1", "10.0.0.2", "10.9.0.3", "10.9.1.3", "10.8.0.8"])
-LINK_LOCALS = [guard.link_local(mac) for mac in (OWN, PAIR, OTHER)]
+LINK_LOCALS = [link_local(mac) for mac in (OWN, PAIR, OTHER)]
 IPV6 = st.sampled_from(["::", "2001:db8::1", "2001:db8::2", "2001:db8:9::5", *LINK_LOCALS])
 UDP_PORT = st.sampled_from([53, 67, 68, 546, 547])
 ICMPV6 = st.sampled_from([128, 131, 132, 133, 134, 135, 136, 137, 143])
@@ -156,8 +157,8 @@ def test_control_frames_never_pass() -> None:
 
 
 def test_link_local_of_a_mac() -> None:
-    assert guard.link_local("fa:16:3e:00:00:01") == "fe80::f816:3eff:fe00:1"
-    assert guard.link_local("00:00:5e:00:01:07") == "fe80::200:5eff:fe00:107"
+    assert link_local("fa:16:3e:00:00:01") == "fe80::f816:3eff:fe00:1"
+    assert link_local("00:00:5e:00:01:07") == "fe80::200:5eff:fe00:107"
 
 
 def test_markers_tell_rules_apart() -> None:

@@ -35,14 +35,14 @@ def test_bad_mapping_is_named(pairs: list[str]) -> None:
 
 
 def test_drivers_come_from_entry_points() -> None:
-    [driver] = main.load_drivers(["linuxbridge"], HostSettings("h")).values()
+    [driver] = main.load_drivers({"linuxbridge": ()}, HostSettings("h")).values()
     assert isinstance(driver, LinuxBridgeAgentDriver)
 
 
 @pytest.mark.parametrize("names", [["linuxbrigde"], []])
 def test_unknown_driver_is_named(names: list[str]) -> None:
     with pytest.raises(DriverLoadError, match=r"\[agent\] drivers"):
-        main.load_drivers(names, HostSettings("h"))
+        main.load_drivers(dict.fromkeys(names, ()), HostSettings("h"))
 
 
 def test_bad_configuration_is_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
