@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from controller.dataplane.templates import ANY, BODY_AT, content_hash, encode_match, unencodable
 from controller.dataplane.values import (
     OWNER_MASK,
     OWNER_SHIFT,
     OWNER_TAG,
-    Action,
-    Bucket,
+    PIECE,
+    TAG,
     Flow,
     Fragment,
     Group,
-    MatchField,
 )
-from controller.dataplane.wire import Writer, write_actions, write_match
 from controller.errors import EncodeError
 from controller.turns import give_way
+
+__all__ = ["ANY", "encode_match"]
 
 OF13 = 4
 OF14 = 5
@@ -35,8 +36,6 @@ VERSIONS = (OF13, OF14)
 XID = 0x1571_0001
 """Transaction id of everything that is encoded once and shared."""
 
-ANY = 0xFFFFFFFF
-"""OFPP_ANY, OFPG_ANY and OFP_NO_BUFFER alike."""
 ALL_TABLES = 0xFF
 ALL_GROUPS = 0xFFFFFFFC
 ALL_BITS = 0xFFFFFFFFFFFFFFFF
@@ -57,9 +56,6 @@ ATOMIC = 1
 ORDERED = 2
 BUNDLE_FLAGS = ATOMIC | ORDERED
 
-PIECE = 256
-"""Flows encoded in one go: less than a millisecond."""
-
 NO_MATCH = struct.pack("!HH4x", 1, 4)
 """The ``ofp_match`` that matches everything."""
 
@@ -67,7 +63,8 @@ _ADD, _DELETE, _DELETE_STRICT = 0, 3, 4
 _HEADER = struct.Struct("!BBHI")
 _FLOW_MOD = struct.Struct("!BBHIQQBBHHHIIIHH")
 _GROUP_MOD = struct.Struct("!BBHIHBxI")
-_BUCKET = struct.Struct("!HHII4x")
+_COOKIE = struct.Struct("!Q")
+_TAG = OWNER_TAG.to_bytes(2, "big")
 
 
 class GroupCommand(enum.IntEnum):
@@ -108,24 +105,14 @@ class EncodedFragment(NamedTuple):
     flows: tuple[bytes, ...]
 
 
-_flow_templates: dict[tuple[int, Hashable], Callable[[Flow, int, int], bytes]] = {}
-_match_templates: dict[Hashable, Callable[[tuple[MatchField, ...]], bytes]] = {}
-_action_templates: dict[Hashable, Callable[[tuple[Action, ...]], bytes]] = {}
-_add_prefixes: dict[tuple[int, int, int, int, int], bytes] = {}
-
-
 def encode_flow_add(flow: Flow, version: int, cookie: int | None = None, xid: int = XID) -> bytes:
     """A flow-mod ADD, which also overwrites a flow with the same table, priority and match.
 
     ``cookie`` stands in for the flow's own (the stamp carries the program hash). Raises :class:`EncodeError`.
     """
-    try:
-        template = _flow_templates.get((version, flow.shape))
-        if template is None:
-            template = _flow_templates.setdefault((version, flow.shape), _flow_template(flow, version))
-        return template(flow, flow.cookie if cookie is None else cookie, xid)
-    except struct.error as error:
-        raise EncodeError(f"flow of table {flow.table} ({flow.why or hex(flow.cookie)}): {error}") from error
+    body = flow.body()
+    own = _COOKIE.pack(cookie) if cookie is not None else _TAG + content_hash(body)
+    return _HEADER.pack(_checked(version), FLOW_MOD, BODY_AT + len(body), xid) + own + body
 
 
 def encode_flow_delete(flow: Flow | InstalledFlow, version: int, xid: int = XID) -> bytes:
@@ -138,18 +125,6 @@ def encode_flow_delete(flow: Flow | InstalledFlow, version: int, xid: int = XID)
 def encode_delete_ours(version: int, table: int = ALL_TABLES, xid: int = XID) -> bytes:
     """A flow-mod DELETE of all flows with our owner tag, in one table or in all."""
     return _flow_delete(version, _DELETE, OWNER_TAG << OWNER_SHIFT, OWNER_MASK, table, 0, NO_MATCH, xid)
-
-
-def encode_match(match: tuple[MatchField, ...]) -> bytes:
-    """The ``ofp_match`` of these fields, padded."""
-    shape = tuple([(field.name, field.mask is None) for field in match])
-    template = _match_templates.get(shape)
-    if template is None:
-        template = _match_templates.setdefault(shape, _match_template(match))
-    try:
-        return template(match)
-    except struct.error as error:
-        raise EncodeError(f"match {match}: {error}") from error
 
 
 def encode_group(group: Group, command: GroupCommand, version: int, xid: int = XID) -> bytes:
@@ -169,30 +144,65 @@ def encode_group_delete(group_id: int, version: int, xid: int = XID) -> bytes:
 
 def encode_buckets(group: Group) -> bytes:
     """The buckets of a group as they are in group-mods and in group-desc replies: what groups are compared by."""
-    return b"".join([_encode_bucket(bucket) for bucket in group.buckets])
+    return group.encoded_buckets()
 
 
 def encode_fragment(fragment: Fragment, version: int) -> EncodedFragment:
     """All ADD messages of a fragment. The answer is kept with the fragment: many switches share the bytes."""
-    kept: dict[int, EncodedFragment] = vars(fragment).setdefault("_encoded", {})
-    encoded = kept.get(version)
-    if encoded is None:
-        groups = tuple([encode_group(group, GroupCommand.ADD, version) for group in fragment.groups])
-        encoded = kept[version] = EncodedFragment(groups, _encode_flows(fragment, version))
+    for _ in encoded_pieces(fragment, version):
+        pass
+    encoded: EncodedFragment = vars(fragment)["_encoded"][version]
     return encoded
 
 
-def _encode_flows(fragment: Fragment, version: int) -> tuple[bytes, ...]:
-    """A piece at a time, and others have their turn in between; who comes for the same fragment goes on from there."""
+def encoded_pieces(fragment: Fragment, version: int) -> Iterator[Sequence[bytes]]:
+    """The flow-mods of :func:`encode_fragment`, some at a time, while the rest is still being encoded.
+
+    Others have their turn in between; who comes for the same fragment meanwhile shares what is done and goes on from
+    there.
+    """
+    kept: dict[int, EncodedFragment] = vars(fragment).setdefault("_encoded", {})
     pieces: dict[int, list[bytes]] = vars(fragment).setdefault("_pieces", {})
-    done = pieces.setdefault(version, [])
-    while (start := len(done)) < len(fragment.flows):
-        piece = [encode_flow_add(flow, version) for flow in fragment.flows[start : start + PIECE]]
-        if len(done) == start:
-            done += piece
-        give_way()
-    pieces.pop(version, None)
-    return tuple(done)
+    at, flows = 0, fragment.flows
+    done: Sequence[bytes] = kept[version].flows if version in kept else pieces.setdefault(version, [])
+    while at < len(flows):
+        if at == len(done):
+            piece = _encode_piece(flows[at : at + PIECE], version)
+            if at == len(done) and isinstance(done, list):
+                done += piece
+            give_way()
+        yield done[at : at + PIECE]
+        at += PIECE
+    if version not in kept:
+        groups = tuple([encode_group(group, GroupCommand.ADD, version) for group in fragment.groups])
+        kept[version] = EncodedFragment(groups, tuple(done))
+        pieces.pop(version, None)
+
+
+def _encode_piece(flows: Iterable[Flow], version: int) -> list[bytes]:
+    """The same as :func:`encode_flow_add` of each, and their cookies are known afterwards: one pass over the bytes."""
+    messages: list[bytes] = []
+    heads = _Heads(version)
+    for flow in flows:
+        try:
+            body = flow.shape.write(flow)
+        except struct.error as error:
+            raise unencodable(flow, flow.why, error) from error
+        content = content_hash(body)
+        flow.__dict__["cookie"] = TAG | int.from_bytes(content, "big")
+        messages.append(heads[len(body)] + content + body)
+    return messages
+
+
+class _Heads(dict[int, bytes]):
+    """Length of a body -> what stands before the content hash in a flow-mod of the constant transaction id."""
+
+    def __init__(self, version: int) -> None:
+        self.version = _checked(version)
+
+    def __missing__(self, length: int) -> bytes:
+        head = self[length] = _HEADER.pack(self.version, FLOW_MOD, BODY_AT + length, XID) + _TAG
+        return head
 
 
 def barrier_request(version: int, xid: int = XID) -> bytes:
@@ -211,25 +221,24 @@ def bundle_control(bundle_id: int, kind: BundleType, version: int, flags: int = 
 
 def bundle_add(bundle_id: int, message: bytes, version: int, flags: int = BUNDLE_FLAGS, xid: int = XID) -> bytes:
     """A message wrapped for a bundle; ``xid`` must be the one the message was encoded with."""
-    return _add_prefix(bundle_id, len(message), version, flags, xid) + message
+    return _make_add_prefix(bundle_id, len(message), version, flags, xid) + message
 
 
 def bundle_adds(bundle_id: int, messages: Iterable[bytes], version: int) -> bytes:
     """Many messages (of the constant transaction id), each wrapped for the bundle, as one buffer."""
-    pieces: list[bytes] = []
-    for message in messages:
-        pieces += (_add_prefix(bundle_id, len(message), version, BUNDLE_FLAGS, XID), message)
-    return b"".join(pieces)
+    prefixes = _Prefixes(bundle_id, version)
+    return b"".join([piece for message in messages for piece in (prefixes[len(message)], message)])
 
 
-def _add_prefix(bundle_id: int, length: int, version: int, flags: int, xid: int) -> bytes:
-    key = (bundle_id, length, version, flags, xid)
-    prefix = _add_prefixes.get(key)
-    if prefix is None:
-        if len(_add_prefixes) > 4096:
-            _add_prefixes.clear()
-        prefix = _add_prefixes[key] = _make_add_prefix(*key)
-    return prefix
+class _Prefixes(dict[int, bytes]):
+    """Length of a message -> what wraps it."""
+
+    def __init__(self, bundle_id: int, version: int) -> None:
+        self.bundle_id, self.version = bundle_id, version
+
+    def __missing__(self, length: int) -> bytes:
+        prefix = self[length] = _make_add_prefix(self.bundle_id, length, self.version, BUNDLE_FLAGS, XID)
+        return prefix
 
 
 def _make_add_prefix(bundle_id: int, length: int, version: int, flags: int, xid: int) -> bytes:
@@ -242,62 +251,6 @@ def _make_add_prefix(bundle_id: int, length: int, version: int, flags: int, xid:
     if total > MAX_MESSAGE:
         raise EncodeError(f"a message of {length} bytes does not fit into a bundle")
     return _HEADER.pack(_checked(version), kind, total, xid) + body
-
-
-def _flow_template(flow: Flow, version: int) -> Callable[[Flow, int, int], bytes]:
-    match, instructions = Writer(), Writer()
-    write_match(match, flow.match, "match")
-    _write_instructions(instructions, flow)
-    length = _FLOW_MOD.size + match.length + instructions.length
-    writer = Writer()
-    writer.constant("BBH", _checked(version), FLOW_MOD, length)
-    writer.hole("IQ", "xid, cookie")
-    writer.constant("Q", 0)
-    writer.hole("B", "flow.table")
-    writer.constant("BHH", _ADD, 0, 0)
-    writer.hole("H", "flow.priority")
-    writer.constant("IIIHH", ANY, ANY, ANY, 0, 0)
-    writer.include(match)
-    writer.include(instructions)
-    return writer.compile("flow, cookie, xid", "match = flow.match", "actions = flow.actions")
-
-
-def _write_instructions(writer: Writer, flow: Flow) -> None:
-    if flow.actions:
-        actions = Writer()
-        write_actions(actions, flow.actions, "actions")
-        writer.constant("HH4x", 4, 8 + actions.length)
-        writer.include(actions)
-    if flow.metadata is not None:
-        writer.constant("HH4x", 2, 24)
-        writer.hole("QQ", "*flow.metadata")
-    if flow.goto is not None:
-        writer.constant("HHB3x", 1, 8, flow.goto)
-
-
-def _match_template(match: tuple[MatchField, ...]) -> Callable[[tuple[MatchField, ...]], bytes]:
-    writer = Writer()
-    write_match(writer, match, "match")
-    return writer.compile("match")
-
-
-def _encode_bucket(bucket: Bucket) -> bytes:
-    actions = _encode_actions(bucket.actions)
-    watch = ANY if bucket.watch_port is None else bucket.watch_port
-    return _BUCKET.pack(_BUCKET.size + len(actions), bucket.weight, watch, ANY) + actions
-
-
-def _encode_actions(actions: tuple[Action, ...]) -> bytes:
-    shape = Flow(0, 0, actions=actions).shape
-    template = _action_templates.get(shape)
-    if template is None:
-        writer = Writer()
-        write_actions(writer, actions, "actions")
-        template = _action_templates.setdefault(shape, writer.compile("actions"))
-    try:
-        return template(actions)
-    except struct.error as error:
-        raise EncodeError(f"actions {actions}: {error}") from error
 
 
 def _flow_delete(

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from controller.dataplane.values import MatchField
+from controller.dataplane.elements import MatchField
 from controller.errors import CompileError
 
 OPENFLOW_BASIC = 0x8000

@@ -13,7 +13,7 @@ its digest is: unchanged fragments are not looked into.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import ReferenceType, ref
@@ -24,10 +24,10 @@ from controller.dataplane.encoder import (
     encode_buckets,
     encode_flow_add,
     encode_flow_delete,
-    encode_fragment,
     encode_group,
     encode_group_delete,
     encode_match,
+    encoded_pieces,
 )
 from controller.dataplane.messages import InstalledGroup
 from controller.dataplane.values import OWNER_SHIFT, OWNER_TAG, Flow, Fragment, Group, Program, ToGroup
@@ -74,8 +74,9 @@ def between(previous: Program, desired: Program) -> ProgramDelta:
     removed |= {flow.cookie: flow for key, fragment in old.items() if key not in new for flow in fragment.flows}
     fresh = [fragment for key, fragment in new.items() if key not in old]
     whole = tuple(item for item in fresh if not removed or not any(flow.cookie in removed for flow in item.flows))
+    shared = {id(fragment) for fragment in whole}
     rest = {flow.cookie: flow for part in parts for flow in part.added}
-    rest |= {flow.cookie: flow for fragment in fresh if fragment not in whole for flow in fragment.flows}
+    rest |= {flow.cookie: flow for fragment in fresh if id(fragment) not in shared for flow in fragment.flows}
     added = (*(flow for fragment in whole for flow in fragment.flows),
              *(flow for cookie, flow in rest.items() if cookie not in removed))  # fmt: skip
     gone = [flow for cookie, flow in removed.items() if cookie not in rest]
@@ -142,13 +143,36 @@ def from_installed(
     )
 
 
-def ordered(delta: ProgramDelta, version: int) -> tuple[list[bytes], list[bytes], list[bytes], list[bytes]]:
+@dataclass(frozen=True, slots=True)
+class FlowAdds:
+    """The flow-mods that add flows. They are encoded while they are iterated over, so that a switch works on the first
+    before the last is written; a second time they are ready."""
+
+    whole: tuple[Fragment, ...]
+    flows: tuple[Flow, ...]
+    version: int
+
+    def __iter__(self) -> Iterator[bytes]:
+        for fragment in self.whole:
+            for piece in encoded_pieces(fragment, self.version):
+                yield from piece
+        for flow in self.flows:
+            yield encode_flow_add(flow, self.version)
+
+    def __bool__(self) -> bool:
+        return bool(self.flows) or any(fragment.flows for fragment in self.whole)
+
+
+Steps = tuple[list[bytes], FlowAdds, list[bytes], list[bytes]]
+"""Groups, flows added, flows removed, groups removed."""
+
+
+def ordered(delta: ProgramDelta, version: int) -> Steps:
     """The messages in four steps: groups, flows added, flows removed, groups removed. A switch without bundles needs a
-    barrier between them."""
+    barrier between them. Iterating over flows added raises :class:`controller.errors.EncodeError`."""
     groups = [encode_group(group, GroupCommand.ADD, version) for group in delta.groups_add]
     groups += [encode_group(group, GroupCommand.MODIFY, version) for group in delta.groups_modify]
-    adds = [message for fragment in delta.whole for message in encode_fragment(fragment, version).flows]
-    adds += [encode_flow_add(flow, version) for flow in delta.flows_add[len(adds) :]]
+    adds = FlowAdds(delta.whole, delta.flows_add[sum(len(item.flows) for item in delta.whole) :], version)
     removes = [encode_flow_delete(flow, version) for flow in delta.flows_remove]
     return groups, adds, removes, [encode_group_delete(group, version) for group in delta.groups_remove]
 

@@ -1,81 +1,48 @@
 """The values of an OpenFlow program: matches, actions, flows, groups, fragments.
 
-No policy and no bytes here: the pipeline (``mechanisms.openflow``) makes these values, the encoder turns them into
-OpenFlow, the interpreter executes them. All are immutable and hashable, so that equality is content equality.
+No policy here: the pipeline (``mechanisms.openflow``) makes these values, the encoder turns them into OpenFlow, the
+interpreter executes them. All are immutable and hashable, so that equality is content equality; flows and groups are
+compared by hashes of their OpenFlow bytes too, which must be the same in every process.
 """
 
 from __future__ import annotations
 
 import enum
+import struct
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from hashlib import blake2b
+from functools import cached_property, reduce
+from operator import xor
 
-from controller.turns import in_turns
+from controller.dataplane.elements import (
+    Action,
+    MatchField,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+    ToGroup,
+)
+from controller.dataplane.templates import ANY, Shape, body_of, content_hash, encode_actions, long_hash, shape_of
+from controller.turns import give_way, in_turns
+
+__all__ = [
+    "OWNER_MASK", "OWNER_SHIFT", "OWNER_TAG", "Action", "Bucket", "Flow", "Fragment", "Group", "GroupType",
+    "MatchField", "Move", "Output", "PopVlan", "Program", "PushVlan", "SetField", "ToGroup",
+]  # fmt: skip
 
 OWNER_TAG = 0x1571
 """Top 16 bits of every cookie of ours ("1sth"); flows with another tag are foreign and never touched."""
 
 OWNER_SHIFT = 48
 OWNER_MASK = 0xFFFF << OWNER_SHIFT
-CONTENT_MASK = (1 << OWNER_SHIFT) - 1
+TAG = OWNER_TAG << OWNER_SHIFT
 
+PIECE = 256
+"""Flows hashed or encoded in one go: less than a millisecond."""
 
-@dataclass(frozen=True, slots=True, order=True)
-class MatchField:
-    """``name`` as in ``dataplane.fields``; ``mask`` None is an exact match. Values are unsigned integers
-    (a MAC has 48 bits, IPv6 128)."""
-
-    name: str
-    value: int
-    mask: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Send the packet out of an OpenFlow port (or a reserved one, e.g. ``IN_PORT``, ``CONTROLLER``)."""
-
-    port: int
-    max_len: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ToGroup:
-    """Hand the packet to a group."""
-
-    group_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class SetField:
-    """Set a header or metadata field to a value; ``name`` as in ``dataplane.fields``."""
-
-    name: str
-    value: int
-
-
-@dataclass(frozen=True, slots=True)
-class PushVlan:
-    """Push an 802.1Q (0x8100) or 802.1ad (0x88a8) tag."""
-
-    ethertype: int = 0x8100
-
-
-@dataclass(frozen=True, slots=True)
-class PopVlan:
-    """Remove the outermost VLAN tag."""
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Copy the whole of one field into another of the same width (the Nicira extension NXAST_REG_MOVE)."""
-
-    source: str
-    target: str
-
-
-Action = Output | ToGroup | SetField | PushVlan | PopVlan | Move
+_BUCKET = struct.Struct("!HHII4x")
 
 
 @dataclass(frozen=True)
@@ -93,50 +60,25 @@ class Flow:
 
     @cached_property
     def cookie(self) -> int:
-        """Owner tag and 48-bit hash of (table, priority, match, instructions): equal cookies are equal flows."""
-        match = [(field.name, field.value, field.mask) for field in self.match]
-        content = repr((self.table, self.priority, match, self.actions, self.metadata, self.goto))
-        return (OWNER_TAG << OWNER_SHIFT) | _hash(content, 6)
+        """Owner tag and 48-bit hash of (table, priority, match, instructions): equal cookies are equal flows.
+
+        Raises :class:`controller.errors.EncodeError` if the flow cannot be put into OpenFlow.
+        """
+        return TAG | int.from_bytes(content_hash(self.body()), "big")
 
     @cached_property
-    def shape(self) -> tuple[Hashable, ...]:
-        """The flow without its ordinary values: flows of one shape obey the same rules and share a wire template.
+    def shape(self) -> Shape:
+        """What it has in common with flows that differ in ordinary values only."""
+        return shape_of(self)
 
-        It keeps every value that decides whether others may be used (``eth_type``, ``ip_proto``, ``icmpv6_type``,
-        whether there is a VLAN tag) and which metadata bits are matched and written.
-        """
-        shape = (
-            tuple([_match_shape(field) for field in self.match]),
-            tuple([_action_shape(action) for action in self.actions]),
-            None if self.metadata is None else self.metadata[1],
-            self.goto,
-        )
-        return _SHAPES.setdefault(shape, shape)
+    def body(self) -> bytes:
+        """Its bytes in a flow-mod, from the cookie mask on. Raises :class:`controller.errors.EncodeError`."""
+        return body_of(self, self.shape, self.why)
 
     @property
     def key(self) -> tuple[int, int, tuple[MatchField, ...]]:
         """What identifies a flow on a switch: a second flow with this key replaces the first."""
         return (self.table, self.priority, self.match)
-
-
-_DECIDING = frozenset({"eth_type", "ip_proto", "icmpv6_type"})
-_SHAPES: dict[tuple[Hashable, ...], tuple[Hashable, ...]] = {}
-"""One object per shape: a program has a few dozen shapes and up to hundreds of thousands of flows."""
-
-
-def _match_shape(field: MatchField) -> tuple[Hashable, ...]:
-    name = field.name
-    if name in _DECIDING:
-        return (name, field.mask is not None, field.value)
-    if name == "vlan_vid":
-        return (name, field.mask is not None, field.value & 0x1000, field.mask)
-    return (name, field.mask) if name == "metadata" else (name, field.mask is not None)
-
-
-def _action_shape(action: Action) -> Hashable:
-    if isinstance(action, SetField):
-        return (SetField, action.name, action.value if action.name in _DECIDING else None)
-    return (Move, action.source, action.target) if isinstance(action, Move) else (type(action),)
 
 
 class GroupType(enum.IntEnum):
@@ -169,7 +111,11 @@ class Group:
     @cached_property
     def digest(self) -> int:
         """64-bit hash of the content."""
-        return _hash(repr((self.id, int(self.type), self.buckets)), 8)
+        return long_hash(struct.pack("!II", self.id, self.type) + self.encoded_buckets())
+
+    def encoded_buckets(self) -> bytes:
+        """The buckets as they are in group-mods and in group-desc replies: what groups are compared by."""
+        return b"".join([_encode_bucket(bucket) for bucket in self.buckets])
 
 
 @dataclass(frozen=True)
@@ -188,8 +134,9 @@ class Fragment:
     def digest(self) -> int:
         """XOR of all cookies and group digests."""
         digest = 0
-        for flow in in_turns(self.flows):
-            digest ^= flow.cookie
+        for start in range(0, len(self.flows), PIECE):
+            digest ^= reduce(xor, [flow.cookie for flow in self.flows[start : start + PIECE]])
+            give_way()
         for group in self.groups:
             digest ^= group.digest
         return digest
@@ -240,5 +187,7 @@ class Program:
         return cls(revision, {fragment.key: fragment for fragment in fragments})
 
 
-def _hash(content: str, size: int) -> int:
-    return int.from_bytes(blake2b(content.encode(), digest_size=size).digest(), "big")
+def _encode_bucket(bucket: Bucket) -> bytes:
+    actions = encode_actions(bucket.actions)
+    watch = ANY if bucket.watch_port is None else bucket.watch_port
+    return _BUCKET.pack(_BUCKET.size + len(actions), bucket.weight, watch, ANY) + actions

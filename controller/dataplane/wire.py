@@ -11,8 +11,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from controller.dataplane.elements import Action, MatchField, Move, Output, PopVlan, PushVlan, SetField, ToGroup
 from controller.dataplane.fields import FIELDS, Field
-from controller.dataplane.values import Action, MatchField, Move, Output, PopVlan, PushVlan, SetField, ToGroup
 from controller.errors import EncodeError
 
 OFPMT_OXM = 1

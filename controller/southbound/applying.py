@@ -10,8 +10,9 @@ before the first and written after the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 from controller.dataplane.encoder import (
     ALL_BITS,
@@ -26,11 +27,12 @@ from controller.dataplane.encoder import (
 from controller.dataplane.messages import ErrorMessage
 from controller.dataplane.program_delta import between
 from controller.dataplane.values import OWNER_SHIFT, OWNER_TAG, Program
-from controller.errors import SwitchError
+from controller.errors import EncodeError, SwitchError
 from controller.southbound.changes import Dump, Work, examine, other_spellings, reasons, repair, without, work
 from controller.southbound.exchange import Exchange, Refusal
 from controller.southbound.wire import FlowEntry
 from controller.switches import Applied, Rejection
+from controller.turns import give_way
 from mechanisms.openflow import stamp
 
 ATTEMPTS = 64
@@ -69,7 +71,8 @@ class Applier:
     def apply(self, program: Program) -> Applied:
         """See :meth:`controller.switches.Switches.apply`. Raises :class:`SwitchError`."""
         if self.installed is None:
-            if self._read_stamp() == program.stamp:
+            stamped = self._read_stamp()
+            if stamped is not None and stamped == program.stamp:
                 self.installed = program
                 return Applied(program.revision, adopted=True)
             return self.audit(program)
@@ -101,7 +104,7 @@ class Applier:
         for _ in range(ATTEMPTS):
             todo = compare(target)  # a program that cannot be compiled fails here, with nothing sent
             self.installed = None
-            errors = self._carry_out(todo, target.stamp)
+            errors = self._carry_out(todo, target)
             if not errors:
                 break
             refused |= {(error.cookie, error.group_id): error for error in errors}
@@ -119,28 +122,34 @@ class Applier:
             raise SwitchError(f"{self._exchange.name} refused a change: {errors[0].text}", errors[0].cookie)
         return smaller
 
-    def _carry_out(self, todo: Work, digest: int) -> list[ErrorMessage]:
+    def _carry_out(self, todo: Work, target: Program) -> list[ErrorMessage]:
         """Send it all and return what the switch refused of it. Raises :class:`SwitchError` for other trouble."""
         self._exchange.take_errors()
         self._sent(todo.flows_added, todo.flows_removed, todo.groups_changed)
         steps = [step for step in todo.steps if step]
         if self._bundles:
-            messages = [message for step in steps for message in step]
-            return self._send_bundle([*messages, self._stamped(digest)])
-        for step in ([self._stamped(digest ^ ALL_BITS)], *steps):
-            self._exchange.send(b"".join(step))
+            return self._send_bundle(chain.from_iterable(steps), target)
+        for step in ([self._stamped(target.stamp ^ ALL_BITS)], *steps):
+            for piece in _pieces(step):
+                self._exchange.send(b"".join(piece))
             self._exchange.barrier()
         errors = self._errors()
         if not errors:
-            self._exchange.send(self._stamped(digest))
+            self._exchange.send(self._stamped(target.stamp))
             self._exchange.barrier()
         return errors or self._errors()
 
-    def _send_bundle(self, messages: Sequence[bytes]) -> list[ErrorMessage]:
+    def _send_bundle(self, messages: Iterable[bytes], target: Program) -> list[ErrorMessage]:
+        """The switch takes the first while the last are still being encoded; what cannot be encoded ends it all."""
         exchange = self._exchange
         exchange.open_bundle()
-        for start in range(0, len(messages), PIECE):
-            exchange.send(bundle_adds(exchange.bundle_id, messages[start : start + PIECE], self._version))
+        try:
+            for piece in _pieces(messages):
+                exchange.send(bundle_adds(exchange.bundle_id, piece, self._version))
+        except EncodeError:
+            exchange.bundle(BundleType.DISCARD_REQUEST)
+            raise
+        exchange.send(bundle_adds(exchange.bundle_id, [self._stamped(target.stamp)], self._version))
         exchange.bundle(BundleType.CLOSE_REQUEST)
         errors = self._errors()
         if errors:
@@ -194,3 +203,11 @@ class Applier:
 
 def _owned(entry: FlowEntry) -> bool:
     return entry.flow.cookie >> OWNER_SHIFT == OWNER_TAG
+
+
+def _pieces(messages: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Some at a time."""
+    rest = iter(messages)
+    while piece := list(islice(rest, PIECE)):
+        yield piece
+        give_way()

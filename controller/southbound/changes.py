@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from controller.dataplane.encoder import InstalledFlow, encode_flow_delete, encode_fragment
 from controller.dataplane.messages import ErrorMessage, InstalledGroup
-from controller.dataplane.program_delta import ProgramDelta, between, from_installed, ordered
+from controller.dataplane.program_delta import FlowAdds, ProgramDelta, between, from_installed, ordered
 from controller.dataplane.values import Flow, Fragment, Program, ToGroup
 from controller.southbound.wire import FlowEntry
 from controller.turns import in_turns
@@ -44,9 +44,10 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A difference as messages, step by step; a switch without bundles needs a barrier between the steps."""
+    """A difference as messages, step by step; a switch without bundles needs a barrier between the steps. Iterating
+    over a step raises :class:`controller.errors.EncodeError`."""
 
-    steps: tuple[list[bytes], ...]
+    steps: tuple[list[bytes] | FlowAdds, ...]
     flows_added: int
     flows_removed: int
     groups_changed: int
