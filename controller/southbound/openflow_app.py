@@ -7,13 +7,16 @@ run before the applications are started (the constructor of :class:`controller.s
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import struct
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from os_ken import cfg as os_ken_cfg
+from os_ken import exception as os_ken_errors
 from os_ken.base import app_manager
 from os_ken.controller import controller, ofp_event
 from os_ken.controller.handler import (
@@ -38,6 +41,11 @@ UNANSWERED_ECHOES = 3
 """Echo requests without an answer after which a switch is held to be gone."""
 
 ECHO_REQUEST, ECHO_REPLY = 2, 3
+
+LATEST_VERSION = 6
+"""OpenFlow 1.5 on the wire: peers may greet with a version that we do not speak."""
+
+_HEADER = struct.Struct("!BBHI")
 
 STATES = [HANDSHAKE_DISPATCHER, MAIN_DISPATCHER, DEAD_DISPATCHER]
 
@@ -110,8 +118,37 @@ def configure(conf: cfg.ConfigOpts, measures: Measures) -> None:
     own.set_override("socket_timeout", conf.openflow.request_timeout)
     controller.StreamServer = _DeepBacklogServer
     _time_echoes(measures)
+    controller.datapath_connection_factory = _serve_with(measures)
+    ofproto_parser.header = _header
     for protocol, parser in ((ofproto_v1_3, ofproto_v1_3_parser), (ofproto_v1_4, ofproto_v1_4_parser)):
         ofproto_parser.register_msg_parser(protocol.OFP_VERSION)(_parse_with(parser.msg_parser, measures))
+
+
+class Unreadable(Exception):
+    """A peer sent what is no OpenFlow."""
+
+
+def _header(buffer: bytearray) -> tuple[int, int, int, int]:
+    """Version, type, length and transaction id. Raises :class:`Unreadable` for what cannot be a header: a length
+    taken from noise would have us wait for bytes that never come."""
+    version, kind, length, xid = _HEADER.unpack_from(buffer)
+    if not 1 <= version <= LATEST_VERSION or length < _HEADER.size:
+        raise Unreadable(f"no OpenFlow message begins with {bytes(buffer[:8]).hex()}")
+    return version, kind, length, xid
+
+
+def _serve_with(measures: Measures) -> Callable[[Any, Any], None]:
+    """Serves one connection, as os-ken does; what a peer says ends in a line of the log and not in a traceback."""
+
+    def serve(socket: Any, address: Any) -> None:
+        with contextlib.closing(controller.Datapath(socket, address)) as datapath:
+            try:
+                datapath.serve()
+            except (Unreadable, os_ken_errors.OSKenException, AssertionError, struct.error) as problem:
+                measures.error(UNREADABLE)
+                LOG.warning("peer %s: connection closed: %s", address, problem or repr(problem))
+
+    return serve
 
 
 def _parse_with(parse: Callable[..., Any], measures: Measures) -> Callable[..., Any]:

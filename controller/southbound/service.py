@@ -131,7 +131,8 @@ class Southbound:
 
     def disconnected(self, datapath: Any) -> None:
         """A connection ended."""
-        self._strangers.pop(datapath, None)
+        if self._strangers.pop(datapath, None) is not None:
+            self._measures.error(SILENT)
         session = self._session_of(datapath)
         if session is not None:
             self._measures.session("ended")
