@@ -12,8 +12,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from controller.dataplane.lazy import Content, LazyFragment, mark_of
 from controller.dataplane.values import Flow, Fragment, Group
 from controller.intent import Intent
-from controller.model import PHYSICAL_TYPES, Fabric, FabricTree, Node, Segment
-from mechanisms.openflow import classify, deliver, flood, groups, hop, punt
+from controller.model import PHYSICAL_TYPES, Fabric, FabricTree, Network, Node, Segment
+from mechanisms.openflow import classify, deliver, flood, groups, hop, l2_lookup, learn, punt, strangers
 from mechanisms.openflow import inputs as inputs_of
 from mechanisms.openflow.here import Here
 from mechanisms.openflow.registers import Source
@@ -22,7 +22,7 @@ from mechanisms.view import SegmentView
 Way = tuple[Node, tuple[int, ...]]
 """A node and the OpenFlow ports towards it, the best first."""
 
-PUNTED = Fragment(("lldp",), (punt.lldp(),))
+PUNTED = Fragment(("lldp",), (punt.lldp(), l2_lookup.several()))
 """What every switch carries whose links are looked for."""
 
 
@@ -36,7 +36,7 @@ def inputs(here: Here, segment: Segment) -> Hashable:
     tree = _tree(here, segment)
     if tree is None or here.fabric is None:
         return None
-    return (here.fabric.links, tuple(sorted(tree.links.items())), tree.clouds, tree.uplinks, tree.exits, tree.exit,
+    return (here.fabric.links, tuple(sorted(tree.links.items())), tree.clouds, tree.uplinks, tree.wild_exits,
             tuple(sorted(here.fabric.trees)))  # fmt: skip
 
 
@@ -61,8 +61,11 @@ def networks(intent: Intent, here: Here) -> Iterator[str]:
                     if any(segment.physical_network in joined for segment in network.segments))  # fmt: skip
 
 
-def passing(views: Mapping[str, SegmentView], here: Here) -> SegmentView | None:
+def passing(network: Network | None, views: Mapping[str, SegmentView], here: Here) -> SegmentView | None:
     """The network as this switch, which has no ports of it, must carry it for others; None if it need not."""
+    if not views and network is not None and network.admin_state_up:
+        return next((SegmentView(network, segment, (), {}) for segment in network.segments
+                     if _passes("", segment, here)), None)  # fmt: skip
     carried = {view.segment.id: view for node_id, view in views.items() if _passes(node_id, view.segment, here)}
     if not carried:
         return None
@@ -81,12 +84,22 @@ def fragments(intent: Intent, here: Here) -> Iterator[Fragment]:
     if here.fabric is None:
         return
     yield PUNTED
-    if here.fabric.links or here.fabric.hosts:
+    carrying = [tree for name, tree in here.fabric.trees.items() if _carrying(here, name, tree)]
+    if carrying:
         ways = tuple(_ways_to_nodes(intent, here.fabric))
-        exits = tuple((name, tree.exit or tree.uplinks if tree.exits == 1 else None)
+        exits = tuple((name, tree.exit or tree.wild_uplinks if tree.wild_exits == 1 else None)
                       for name, tree in sorted(here.fabric.trees.items()))  # fmt: skip
-        depends_on = (tuple([(node.id, node.key, ofports) for node, ofports in ways]), exits)
-        yield LazyFragment(("fabric",), depends_on, lambda _: Content(_hops(ways), _next_hops(ways, exits)))
+        shown = tuple(sorted({ofport for tree in carrying for ofport in tree.uplinks} - here.fabric.muted))
+        depends_on = (tuple([(node.id, node.key) for node, _ in ways]), mark_of(inputs_of.ways(here.fabric), 16), shown)
+        yield LazyFragment(("fabric",), depends_on, lambda _: Content(
+            (*_hops(ways), *map(learn.shown, shown)), _next_hops(ways, exits)))  # fmt: skip
+
+
+def of_network(intent: Intent, view: SegmentView, here: Here) -> Iterator[Fragment]:
+    """What a network that links carry needs besides its ports and surroundings."""
+    tree = _tree(here, view.segment)
+    if tree is not None and here.fabric is not None:
+        yield from strangers.fragments(intent, view, here, here.fabric, tree)
 
 
 def surroundings(
@@ -107,8 +120,13 @@ def _tree(here: Here, segment: Segment) -> FabricTree | None:
     tree = here.fabric.trees.get(name)
     if tree is None or not tree.carries(segment):
         return None
+    return tree if _carrying(here, name, tree) else None
+
+
+def _carrying(here: Here, name: str, tree: FabricTree) -> bool:
+    """Whether there is more than the one uplink that a switch without links has."""
     beyond_uplink = set(tree.uplinks) - {here.uplinks.get(name)}
-    return tree if here.fabric.links or beyond_uplink else None
+    return here.fabric is not None and bool(here.fabric.links or beyond_uplink)
 
 
 def _ways_to_nodes(intent: Intent, fabric: Fabric) -> Iterator[Way]:
@@ -134,20 +152,15 @@ def _entrances(view: SegmentView, fabric: Fabric, tree: FabricTree) -> Iterator[
     for ofport in fabric.links:
         yield classify.link(ofport, network, segment, on_tree=ofport in tree.links)
     for ofport in tree.uplinks:
-        yield classify.uplink(ofport, network, segment)
+        yield classify.uplink(ofport, network, segment, learns=True)
 
 
 def _ways(view: SegmentView, here: Here, tree: FabricTree) -> Iterator[Flow]:
     network, segment, name = view.network, view.segment, view.segment.physical_network or ""
     yield deliver.to_links(network, segment)
-    yield flood.to_group(network, Source.LOCAL)
-    sources = (Source.LOCAL, Source.LINK, Source.UPLINK)[: 3 if tree.uplinks else 2]
-    for source in sources[1:]:
-        yield flood.to_group(network, source, Source.LOCAL)
-    if tree.exits > 1:
-        for source in sources:
-            yield hop.to_all(network, segment, source)
-    elif tree.exits == 1:
+    for source in (Source.LOCAL, Source.LINK, Source.UPLINK)[: 3 if tree.uplinks else 2]:
+        yield flood.to_everybody(network, source)
+    if tree.wild_exits == 1:
         yield hop.to_exit(network, segment, groups.exit_id(groups.uplink_ids(_names(here))[name]))
 
 

@@ -6,8 +6,8 @@ switches be compared once too often, never once too rarely. ``tests/sim/test_inp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import fields
+from collections.abc import Callable, Hashable, Mapping, Set
+from dataclasses import fields, is_dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -16,11 +16,26 @@ from controller.model import Binding, Fabric, FabricTree, Network, Node, Port, S
 from mechanisms.openflow.registers import NICIRA
 
 
-def _all_but(kind: type[Any], *irrelevant: str) -> Callable[[Any], tuple[Any, ...]]:
-    names = [field.name for field in fields(kind)]
-    unknown = set(irrelevant) - set(names)
-    assert not unknown, f"{kind.__name__} has no {unknown}"
-    return attrgetter(*(name for name in names if name not in irrelevant))
+def canonical(value: Any) -> Hashable:
+    """The same for equal values, whatever the order of their sets and mappings."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((key, canonical(item)) for key, item in value.items()))
+    if isinstance(value, Set):
+        return tuple(sorted(value))
+    if isinstance(value, tuple):
+        return tuple([canonical(item) for item in value])
+    if is_dataclass(value):
+        return tuple([canonical(getattr(value, field.name)) for field in fields(value)])
+    return value  # type: ignore[no-any-return]
+
+
+def _all_but(kind: type[Any], *irrelevant: str) -> Callable[[Any], tuple[Hashable, ...]]:
+    """What gets the other fields of a value."""
+    chosen = [field for field in fields(kind) if field.name not in irrelevant]
+    get = attrgetter(*(field.name for field in chosen))
+    if any(word in str(field.type) for field in chosen for word in ("Mapping", "set[")):
+        return lambda value: tuple([canonical(item) for item in get(value)])
+    return get
 
 
 _PORT = _all_but(
@@ -32,10 +47,15 @@ _BINDING = _all_but(Binding, "mechanism", "vif_type", "vif_details")
 _NETWORK = _all_but(Network, "name", "mtu", "segments")
 _NODE = _all_but(
     Node,
-    "host", "kind", "mechanisms", "tunnel_types", "physical_networks", "limits", "admin_state_up",  # decide bindings
+    "host", "kind", "mechanisms", "tunnel_types", "physical_networks", "limits", "admin_state_up", "served",
+    "vif_details",  # decide bindings
     "capabilities",  # of which only :func:`rewrites_arp` matters, and that to the switch itself
 )  # fmt: skip
 _SEGMENT = _all_but(Segment)
+
+_LINKS = _all_but(Fabric, "members", "trees", "learned", "known")  # of the rest networks have their part each
+_EXIT = _all_but(FabricTree, "links", "clouds", "tags")
+_TREE = _all_but(FabricTree, "exit")  # which matters to groups that all networks share
 
 
 def port_mark(port: Port) -> int:
@@ -64,6 +84,11 @@ def rewrites_arp(node: Node) -> bool:
     return NICIRA in node.capabilities
 
 
+def ways(fabric: Fabric) -> Hashable:
+    """What matters of the links besides the networks."""
+    return (_LINKS(fabric), tuple(sorted((name, _EXIT(tree)) for name, tree in fabric.trees.items())))
+
+
 def links(fabric: Fabric) -> Hashable:
     """What matters of the links to all networks alike."""
     return (fabric.links, tuple(sorted(fabric.trees)))
@@ -71,5 +96,4 @@ def links(fabric: Fabric) -> Hashable:
 
 def tree(tree: FabricTree) -> Hashable:
     """What matters of a broadcast tree to the networks that it carries."""
-    behind = tuple(sorted((ofport, tuple(sorted(members))) for ofport, members in tree.links.items()))
-    return (behind, tuple(sorted(tree.clouds)), tree.uplinks, tree.exits)
+    return _TREE(tree)
