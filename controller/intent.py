@@ -18,7 +18,7 @@ EMPTY: Mapping[str, Port] = {}
 @dataclass(frozen=True, slots=True)
 class Change:
     """One committed revision: the objects it touched, as they are now. Keys are ids, None means deleted. ``cables`` is
-    the whole cable plan, if that was touched."""
+    the whole cable plan, if that was touched; ``at`` is when its transaction began (Unix time), if that is known."""
 
     revision: int
     networks: Mapping[str, Network | None]
@@ -26,6 +26,7 @@ class Change:
     nodes: Mapping[str, Node | None]
     switches: Mapping[str, DeclaredSwitch | None] = field(default_factory=dict)
     cables: tuple[Cable, ...] | None = None
+    at: float | None = field(default=None, compare=False)
 
     @classmethod
     def of(

@@ -183,6 +183,8 @@ class Reconciler:
             self._statuses.changed(moved, tick)
             for network_id in change.networks:
                 self._statuses.changed(self.board.intent.bound_ports(network_id), tick)
+        if change.at is not None:
+            self._measures.taken_over(self._wall_clock() - change.at)
         self._host_plans.compile(touched.nodes)
         for node_id in change.switches:
             self._events.put(partial(self._declared_otherwise, node_id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from sqlalchemy import select
@@ -60,9 +61,9 @@ class StoreFeed:
         with self._store.read() as session:
             if revision < _state(session).pruned:
                 raise FeedExpired(f"the change feed no longer has what follows revision {revision}; load anew")
-            touched = _touched(session, revision)
+            touched, times = _touched(session, revision)
             current = self._current(session, touched)
-        return [_change(number, ids, current) for number, ids in touched.items()]
+        return [replace(_change(number, ids, current), at=times[number]) for number, ids in touched.items()]
 
     def _current(self, session: Session, touched: Mapping[int, Mapping[str, list[str]]]) -> dict[str, dict[str, Any]]:
         ids: dict[str, set[str]] = {resource: set() for resource in FOLLOWED}
@@ -83,17 +84,19 @@ def _state(session: Session) -> FeedState:
     return session.scalars(select(FeedState)).one()
 
 
-def _touched(session: Session, revision: int) -> dict[int, dict[str, list[str]]]:
-    """Revision -> resource -> ids, in the order of revisions."""
+def _touched(session: Session, revision: int) -> tuple[dict[int, dict[str, list[str]]], dict[int, float]]:
+    """Revision -> resource -> ids, in the order of revisions; revision -> when its transaction began."""
     statement = (
-        select(FeedRow.revision, FeedRow.resource, FeedRow.object_id)
+        select(FeedRow.revision, FeedRow.resource, FeedRow.object_id, FeedRow.at)
         .where(FeedRow.revision > revision, FeedRow.kind == INTENT, FeedRow.resource.in_(FOLLOWED))
         .order_by(FeedRow.revision)
     )
     touched: dict[int, dict[str, list[str]]] = {}
-    for number, resource, object_id in session.execute(statement):
+    times: dict[int, float] = {}
+    for number, resource, object_id, at in session.execute(statement):
         touched.setdefault(number, defaultdict(list))[resource].append(object_id)
-    return touched
+        times[number] = at.timestamp()
+    return touched, times
 
 
 def _change(revision: int, ids: Mapping[str, list[str]], current: Mapping[str, Mapping[str, Any]]) -> Change:
