@@ -59,13 +59,13 @@ class Daemons:
         self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
 
     def stop_daemons(self) -> None:
-        """End both."""
-        self._stop("ovs-vswitchd")
-        self._stop("ovsdb-server")
+        """End both, at once: nothing of them is needed any more."""
+        self._stop("ovs-vswitchd", signal.SIGKILL)
+        self._stop("ovsdb-server", signal.SIGKILL)
 
-    def _stop(self, program: str) -> None:
+    def _stop(self, program: str, how: signal.Signals = signal.SIGTERM) -> None:
         pid = int(Path(self._path(f"{program}.pid")).read_text())
-        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, how)
         while Path(f"/proc/{pid}").exists():
             time.sleep(0.02)
 
