@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from controller.intent import Intent
 from controller.model import Network, Node, Port, Segment
+from mechanisms.sources import allowed_macs
 
 T = TypeVar("T")
 
@@ -42,6 +43,19 @@ class SegmentView:
     def unique_macs(self) -> frozenset[str]:
         """MAC addresses that say where to go; one that two ports have is left to flooding."""
         return _unique(port.mac_address for port in self.ports)
+
+    @cached_property
+    def roaming_macs(self) -> frozenset[str]:
+        """MAC addresses of live ports that do not say where to go: those of address pairs, and those of several."""
+        secured = (port for port in self.ports if port.port_security_enabled)
+        allowed = {mac for port in secured for mac in allowed_macs(port)}
+        return frozenset(allowed.union(port.mac_address for port in self.ports) - self.unique_macs)
+
+    @cached_property
+    def open_nodes(self) -> frozenset[str]:
+        """Ids of the nodes with a live port without port security, behind which any address may be."""
+        return frozenset(node_id for node_id, ports in self.live.items()
+                         if not all(port.port_security_enabled for port in ports))  # fmt: skip
 
     @cached_property
     def unique_addresses(self) -> frozenset[str]:

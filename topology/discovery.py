@@ -9,7 +9,7 @@ there: such a link stays until one of its ports goes down, because the switch go
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controller.model import switch_node_id
@@ -96,6 +96,15 @@ class Discovery:
         """The ordinary neighbour at a port."""
         seen = self._strangers.get(end)
         return seen.neighbour if seen is not None else None
+
+    @property
+    def away(self) -> Collection[str]:
+        """Switches that were seen and have no session now."""
+        return self._away
+
+    def state(self, end: End) -> PortState | None:
+        """A port as it was told last."""
+        return self._ports.get(end.node_id, {}).get(end.port)
 
     def one_way(self) -> list[tuple[End, End]]:
         """Directions (sender, receiver) in which probes are heard, but not back."""

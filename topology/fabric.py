@@ -6,14 +6,15 @@ Time is an argument. Single-threaded: the controller guards it by a lock.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.model import Fabric
 from topology.discovery import Discovery, Pace, Probing
 from topology.events import EventLog
-from topology.graph import Paths, spanning_forest
-from topology.links import End, Link, PortState
+from topology.graph import MOST_ALTERNATIVES, Paths, spanning_forest
+from topology.learning import Learning, Limits
+from topology.links import End, Link, PortState, Role
 from topology.lldp import Announcement, Neighbour, genuine_announcement
 from topology.view import Tree, fabric_of
 
@@ -33,14 +34,28 @@ class Host:
     key: bytes = field(default=b"", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``fast_failover``: whether switches get alternatives that they take by themselves when a port goes down.
+    ``addresses`` limits what is learned of addresses that nobody manages."""
+
+    fast_failover: bool = True
+    addresses: Limits = field(default_factory=Limits)
+
+
+DEFAULTS = Options()
+
+
 class Topology:
     """All switches and the physical networks that their links carry, each with its range of VLAN ids."""
 
     def __init__(
-        self, key: bytes, pace: Pace, physical_networks: Mapping[str, tuple[int, int]], events: EventLog
-    ) -> None:
+        self, key: bytes, pace: Pace, physical_networks: Mapping[str, tuple[int, int]], events: EventLog,
+        options: Options = DEFAULTS,
+    ) -> None:  # fmt: skip
         self.discovery = Discovery(key, pace, events)
-        self.paths = Paths()
+        self.learning = Learning(events, options.addresses)
+        self.paths = Paths(MOST_ALTERNATIVES if options.fast_failover else 1)
         self._tags = dict(physical_networks)
         self._uplinks: dict[str, Mapping[str, int]] = {}
         self._up: dict[End, bool] = {}
@@ -128,12 +143,51 @@ class Topology:
             self._stale = True
             self.discovery.events.add(now, "attached", f"host '{seen.system_name}' by its {seen.port} at {end}")
 
+    def source(self, end: End, network_id: str, mac: str, owner: str | None, now: float) -> None:
+        """A frame from ``mac`` came in by a port at which its switch did not know it. ``owner``: the node where there
+        is a port of ours with that address. The next :meth:`turn` takes it into account."""
+        if not self._learns(end):
+            return
+        if owner is not None and not self._may_be_behind(owner, end):
+            self.discovery.events.add(now, "impostor", f"frame from {mac} at {end}; the address belongs to {owner}")
+        self.learning.heard(network_id, mac, end, owner is not None, now)
+
     def turn(self, now: float) -> tuple[list[Probing], set[str]]:
         """What is to be sent now, and the switches whose view changed by the passing of time."""
         probes = self.discovery.due(now)
         if self._handover_at is not None and now >= self._handover_at:
             self._handover_at, self._stale = None, True
-        return probes, self._settle(now)
+        changed = self._settle(now)
+        if self.learning.flush(now, self.discovery.away):
+            changed |= self._teach(self.paths.switches)
+        return probes, changed
+
+    def _learns(self, end: End) -> bool:
+        """Whether frames of others may come in by a port: one in use that leads out, or a tenant's."""
+        state = self.discovery.state(end)
+        if state is None or not state.up:
+            return False
+        return state.role is Role.TENANT or any(end in tree.uplinks for tree in self._trees.values())
+
+    def _may_be_behind(self, owner: str, end: End) -> bool:
+        """Whether a legacy host may be heard at a port: at its own, or anywhere as long as its own is not known."""
+        state = self.discovery.state(end)
+        if owner == end.node_id or self._placed.get(owner) == end:
+            return True
+        tenant = state is not None and state.role is Role.TENANT
+        return not tenant and owner not in self._placed and owner not in self.paths.switches
+
+    def _teach(self, switches: Collection[str]) -> set[str]:
+        """Put what was learned into the views; returns the switches whose view changed."""
+        changed = set()
+        for node_id in switches:
+            old = self.view(node_id)
+            learned, known = self.learning.learned(old.members), self.learning.known(node_id)
+            new = replace(old, learned=learned, known=known, muted=self.learning.muted(node_id))
+            if new != old:
+                self._views[node_id] = new
+                changed.add(node_id)
+        return changed
 
     def _settle(self, now: float) -> set[str]:
         links = self.discovery.links
@@ -152,7 +206,9 @@ class Topology:
             if new is not old:
                 self._views[node_id] = new
                 changed.add(node_id)
-        return changed
+        self.learning.keep(self._learns)
+        self.learning.flush(now, self.discovery.away)
+        return changed | self._teach(self.paths.switches)
 
     def _see(self, node_id: str, old: Fabric, measured: Collection[str] | None) -> Fabric:
         return fabric_of(node_id, self.paths, self._trees, old, measured, self._tags, self._placed, self._replanted)

@@ -22,10 +22,12 @@ class Paths:
 
     For each destination the distances of all switches are kept. A link event recomputes those destinations only whose
     distances or next hops it can change: where the distances of its two ends differ (or one is not reached).
+    ``alternatives`` is how many ports there may be towards a destination.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alternatives: int = MOST_ALTERNATIVES) -> None:
         self._graph: nx.MultiGraph[str] = nx.MultiGraph()
+        self._alternatives = alternatives
         self._distances: dict[str, dict[str, int]] = {}
         self.recomputed = 0
         """Destinations whose distances were computed anew, since the start: what link events cost."""
@@ -84,7 +86,7 @@ class Paths:
             near, far = _near(each, node), _far(each, node)
             if distance[far.node_id] <= own:
                 ranked.append((distance[far.node_id], _rank(target, near), near.port))
-        return tuple(port for _, _, port in sorted(ranked)[:MOST_ALTERNATIVES])
+        return tuple(port for _, _, port in sorted(ranked)[: self._alternatives])
 
     def path(self, source: str, target: str) -> list[str]:
         """The switches from source to target that traffic takes; empty if there is no way."""

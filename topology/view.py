@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from controller.model import Fabric, FabricTree
@@ -43,25 +43,35 @@ def next_hops_of(
 
 
 def tree_of(
-    node: str, tree: Tree, paths: Paths, tags: tuple[int, int], known: Mapping[int, frozenset[str]] | None
-) -> FabricTree:
+    node: str, tree: Tree, paths: Paths, tags: tuple[int, int], known: Mapping[int, frozenset[str]] | None,
+    hosted: Collection[End],
+) -> FabricTree:  # fmt: skip
     """One physical network's tree as a switch sees it; ``known``: what is behind its ports, if the links of the tree
-    are what they were."""
+    are what they were; ``hosted`` are the ports behind which there is one legacy host and nothing else."""
     members = paths.component(node)
     found = behind(tree.links, node) if known is None else known
     entrances = sorted(end for end in tree.uplinks if end.node_id in members)
-    with_uplink = {end.node_id for end in entrances}
+    wild = [end for end in entrances if end not in hosted]
     exit_ports: tuple[int, ...] = ()
-    if len(entrances) == 1 and entrances[0].node_id != node:
-        exit_ports = paths.next_hops(node, entrances[0].node_id)
+    if len(wild) == 1 and wild[0].node_id != node:
+        exit_ports = paths.next_hops(node, wild[0].node_id)
     return FabricTree(
         links=found,
-        clouds=frozenset(port for port, nodes in found.items() if nodes & with_uplink),
+        clouds=_towards(entrances, found),
         uplinks=tuple(end.port for end in entrances if end.node_id == node),
         exits=len(entrances),
+        wild=_towards(wild, found),
+        wild_uplinks=tuple(end.port for end in wild if end.node_id == node),
+        wild_exits=len(wild),
         exit=exit_ports,
         tags=tags,
     )
+
+
+def _towards(ends: Iterable[End], found: Mapping[int, frozenset[str]]) -> frozenset[int]:
+    """The tree ports behind which there is one of these ports."""
+    switches = {end.node_id for end in ends}
+    return frozenset(port for port, nodes in found.items() if nodes & switches)
 
 
 def fabric_of(
@@ -79,9 +89,10 @@ def fabric_of(
     ``tags`` are VLAN ids by physical network, ``placed`` the ports that legacy hosts are cabled to by node id,
     ``measured`` is as in :func:`next_hops_of`; ``replanted`` are the physical networks whose tree links changed.
     """
-    hops = next_hops_of(node, paths, old.next_hops, measured)
+    hops, hosted = next_hops_of(node, paths, old.next_hops, measured), frozenset(placed.values())
     known = {name: tree.links for name, tree in old.trees.items() if name not in replanted}
-    seen = {name: tree_of(node, tree, paths, tags[name], known.get(name)) for name, tree in sorted(trees.items())}
+    seen = {name: tree_of(node, tree, paths, tags[name], known.get(name), hosted)
+            for name, tree in sorted(trees.items())}  # fmt: skip
     members = paths.component(node)
     hosts = {host: (end.port,) if end.node_id == node else hops[end.node_id]
              for host, end in sorted(placed.items()) if end.node_id in members}  # fmt: skip

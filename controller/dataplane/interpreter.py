@@ -36,10 +36,11 @@ _METADATA_BITS = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """A packet that leaves by a port (or goes to ``fields.CONTROLLER``)."""
+    """A packet that leaves by a port (or goes to ``fields.CONTROLLER``, with the metadata it has there)."""
 
     port: int
     packet: Packet
+    metadata: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ class _Walk:
     def output(self, port: int, state: _State) -> None:
         in_port = state.values["in_port"]
         if port == fields.CONTROLLER:
-            self.emissions.append(Emission(port, state.packet(with_tunnel=True)))
+            self.emissions.append(Emission(port, state.packet(with_tunnel=True), state.values["metadata"]))
         elif port in (ALL_PORTS, FLOOD_PORT):
             for each in self.switch.everywhere_but(in_port):
                 self.emit(each, state)

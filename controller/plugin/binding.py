@@ -7,21 +7,26 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from neutron_lib.api.definitions import portbindings
-from sqlalchemy import Select, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, bindparam, or_, select
+from sqlalchemy.orm import Session, joinedload
 
 from controller.db.models import BindingRow, NetworkRow, NodeRow, PortRow
 from controller.db.transaction import Transaction
 from controller.db.values import local_links, network_value, node_value, port_value
 from controller.local_links import switch_number
 from controller.model import Network, Node, Port, switch_node_id
+from controller.plugin.once import once
 from mechanisms.api import Bound
 from typedrivers.intervals import Interval
 from typedrivers.pools import UsedIds
 
-PORT_KEYS = Interval(1, 2**20 - 1)
+PORT_KEYS = Interval(1, 0xF0000 - 1)
 REALISED_VNIC_TYPES = (portbindings.VNIC_NORMAL, portbindings.VNIC_BAREMETAL)
 NAMED_HOSTS = 10
+
+NODES = select(NodeRow).order_by(NodeRow.id != bindparam("present"), NodeRow.key).with_for_update(key_share=True)
+BY_ID, BY_HOST = NODES.where(NodeRow.id == bindparam("wanted")), NODES.where(NodeRow.host == bindparam("wanted"))
+"""The nodes where a port may be; the one where it is already, ``present``, first."""
 
 NOT_ASKED = "not bound: binding:host_id is empty and no endpoint has been plugged in"
 
@@ -64,13 +69,12 @@ class Binder:
         feed."""
         session, row = transaction.session, port.binding
         before = _state(row)
-        nodes = _candidates(session, row, node_id)
         if not (row.host or row.switch_node_id):
             _unbind(row, portbindings.VIF_TYPE_UNBOUND, "")
-        elif not nodes:
-            _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, _unknown_host(session, row))
-        else:
+        elif nodes := _candidates(session, row, node_id):
             self._bind(session, port, nodes)
+        else:
+            _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, _unknown_host(session, row))
         changed = _state(row) != before
         if changed or not port.status:
             port.status, port.status_reason = "DOWN", status_reason(row)
@@ -89,7 +93,7 @@ class Binder:
         if vnic_type not in REALISED_VNIC_TYPES:
             known = " or ".join(REALISED_VNIC_TYPES)
             return BindingAnswer(refusal=f"binding:vnic_type '{vnic_type}' is not realised here; use {known}")
-        network = network_value(session.get_one(NetworkRow, port.network_id))
+        network = network_value(_network(session, port.network_id))
         refusals = []
         for node in nodes:
             decision = self._mechanisms.bind(port, network, node_value(node))
@@ -149,11 +153,18 @@ def status_reason(row: BindingRow) -> str:
 
 def _candidates(session: Session, row: BindingRow, node_id: str | None) -> Sequence[NodeRow]:
     """The nodes where the port may be, locked: their facts and keys must not change under the decision."""
-    chosen = (
-        NodeRow.id == (node_id or row.switch_node_id) if node_id or row.switch_node_id else NodeRow.host == row.host
-    )
-    statement = select(NodeRow).where(chosen).order_by(NodeRow.id != (row.node_id or ""), NodeRow.key)
-    return session.scalars(statement.with_for_update(key_share=True)).all()
+    wanted = node_id or row.switch_node_id
+    statement, name = (BY_ID, wanted) if wanted else (BY_HOST, row.host)
+    return session.scalars(statement, {"wanted": name, "present": row.node_id or ""}).all()
+
+
+def _network(session: Session, network_id: str) -> NetworkRow:
+    """A network with its segments; kept, so that the ports of a bulk create share it."""
+
+    def find() -> NetworkRow:
+        return session.get_one(NetworkRow, network_id, options=[joinedload(NetworkRow.segments)])
+
+    return once(session, ("network", network_id), find)
 
 
 def _unknown_host(session: Session, row: BindingRow) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from controller.dataplane.builder import FlowBuilder, flow
 from controller.dataplane.fields import NO_VLAN, VLAN_PRESENT
+from controller.dataplane.tables import BoundTable
 from controller.dataplane.values import Flow
 from controller.model import TUNNEL_TYPES, Network, Port, Segment
-from mechanisms.openflow.pipeline import CLASSIFY, L2_LOOKUP, PORT_SECURITY
+from mechanisms.openflow.pipeline import CLASSIFY, L2_LOOKUP, LEARN, PORT_SECURITY
 from mechanisms.openflow.registers import Source, Transport
 
 PRIORITY = 100
@@ -26,9 +27,9 @@ def local_port(port: Port, ofport: int, network: Network, segment: Segment) -> F
     return sentence.because(f"port {port.id}").goto(PORT_SECURITY)
 
 
-def uplink(ofport: int, network: Network, segment: Segment) -> Flow:
+def uplink(ofport: int, network: Network, segment: Segment, learns: bool = False) -> Flow:
     """What the physical network carries for this network: untagged for flat, with its tag for VLAN."""
-    return _tagged(_into(network, segment, Source.UPLINK), ofport, network, segment)
+    return _tagged(_into(network, segment, Source.UPLINK), ofport, network, segment, LEARN if learns else L2_LOOKUP)
 
 
 def link(ofport: int, network: Network, segment: Segment, on_tree: bool) -> Flow:
@@ -37,12 +38,14 @@ def link(ofport: int, network: Network, segment: Segment, on_tree: bool) -> Flow
     return _tagged(_into(network, segment, source), ofport, network, segment)
 
 
-def _tagged(sentence: FlowBuilder, ofport: int, network: Network, segment: Segment) -> Flow:
+def _tagged(
+    sentence: FlowBuilder, ofport: int, network: Network, segment: Segment, then: BoundTable = L2_LOOKUP
+) -> Flow:
     sentence.because(f"network {network.id}: {segment}")
     if segment.network_type == "flat":
-        return sentence.match(in_port=ofport, vlan_vid=NO_VLAN).goto(L2_LOOKUP)
+        return sentence.match(in_port=ofport, vlan_vid=NO_VLAN).goto(then)
     vid = VLAN_PRESENT | (segment.segmentation_id or 0)
-    return sentence.match(in_port=ofport, vlan_vid=vid).pop_vlan().goto(L2_LOOKUP)
+    return sentence.match(in_port=ofport, vlan_vid=vid).pop_vlan().goto(then)
 
 
 def tunnel(ofport: int, network: Network, segment: Segment) -> Flow:

@@ -11,7 +11,7 @@ from controller.dataplane.values import Flow
 from controller.model import Network, Node, Port, Segment
 from mechanisms.openflow import groups
 from mechanisms.openflow.pipeline import DELIVER, HOP
-from mechanisms.openflow.registers import Source, Transport, destination
+from mechanisms.openflow.registers import Source, Transport, destination, place
 
 HERE, NOT_HERE, AWAY, PHYSICAL = 400, 300, 200, 100
 
@@ -40,6 +40,15 @@ def to_links(network: Network, segment: Segment) -> Flow:
     if segment.network_type == "vlan":
         sentence.push_vlan(segment.segmentation_id)
     return sentence.goto(HOP)
+
+
+def to_place(network: Network, segment: Segment | None, node_key: int, ofport: int) -> Flow:
+    """Addresses learned at a port of this switch: one that leads out, with the tag of ``segment``, or a tenant's."""
+    sentence = flow(DELIVER, HERE).match(network=network.key, destination=place(node_key, ofport))
+    sentence.because(f"network {network.id}: addresses learned at port {ofport}")
+    if segment is not None and segment.network_type == "vlan":
+        sentence.push_vlan(segment.segmentation_id)
+    return sentence.output(ofport).done()
 
 
 def to_uplink(network: Network, segment: Segment, group_id: int) -> Flow:

@@ -90,7 +90,11 @@ def fragments(intent: Intent, here: Here) -> Iterator[Fragment]:
         exits = tuple((name, tree.exit or tree.wild_uplinks if tree.wild_exits == 1 else None)
                       for name, tree in sorted(here.fabric.trees.items()))  # fmt: skip
         shown = tuple(sorted({ofport for tree in carrying for ofport in tree.uplinks} - here.fabric.muted))
-        depends_on = (tuple([(node.id, node.key) for node, _ in ways]), mark_of(inputs_of.ways(here.fabric), 16), shown)
+        depends_on = (
+            tuple([(node.id, node.key) for node, _ in ways]),
+            mark_of(inputs_of.ways(here.fabric), 16),
+            shown,
+        )
         yield LazyFragment(("fabric",), depends_on, lambda _: Content(
             (*_hops(ways), *map(learn.shown, shown)), _next_hops(ways, exits)))  # fmt: skip
 

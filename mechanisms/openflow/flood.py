@@ -13,9 +13,9 @@ from controller.dataplane.values import Action, Flow, Group, Output, PushVlan, S
 from controller.model import Network, Segment
 from mechanisms.openflow import groups
 from mechanisms.openflow.pipeline import FLOOD
-from mechanisms.openflow.registers import Source
+from mechanisms.openflow.registers import EVERYBODY, Source
 
-PRIORITY = 100
+PRIORITY, UNKNOWN = 100, 50
 
 Buckets = Iterable[tuple[Action, ...]]
 
@@ -38,7 +38,19 @@ def group(network: Network, source: Source, buckets: Buckets) -> Group:
     return groups.all_of(groups.flood_id(network.key, source), buckets, f"network {network.id}: broadcast")
 
 
-def to_group(network: Network, source: Source, heard_by: Source | None = None) -> Flow:
-    """The flow that uses :func:`group`, that of another source class if ``heard_by`` names it."""
+def to_group(network: Network, source: Source) -> Flow:
+    """The flow that uses :func:`group`."""
     sentence = flow(FLOOD, PRIORITY).match(network=network.key, source=source).because(f"network {network.id}")
-    return sentence.group(groups.flood_id(network.key, heard_by or source)).done()
+    return sentence.group(groups.flood_id(network.key, source)).done()
+
+
+def to_everybody(network: Network, source: Source) -> Flow:
+    """Broadcast and multicast where unknown addresses go elsewhere: to the group for local ports."""
+    sentence = flow(FLOOD, PRIORITY).match(network=network.key, source=source, destination=EVERYBODY)
+    return sentence.because(f"network {network.id}").group(groups.flood_id(network.key, Source.LOCAL)).done()
+
+
+def unknown(network: Network, source: Source, group_id: int) -> Flow:
+    """Addresses that nobody knows."""
+    sentence = flow(FLOOD, UNKNOWN).match(network=network.key, source=source)
+    return sentence.because(f"network {network.id}: unknown addresses").group(group_id).done()

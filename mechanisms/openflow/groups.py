@@ -20,6 +20,11 @@ def flood_id(network_key: int, source: Source) -> int:
     return _FLOOD | network_key << 3 | source
 
 
+def unknown_id(network_key: int) -> int:
+    """The group of a network for addresses that nobody knows."""
+    return _FLOOD | network_key << 3 | 7
+
+
 def next_hop_id(transport: Transport, node_key: int) -> int:
     """The group towards another node's tunnel endpoint."""
     return _NEXT_HOP | transport << 16 | node_key

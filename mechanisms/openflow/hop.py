@@ -8,7 +8,7 @@ from controller.dataplane.values import Flow
 from controller.model import Network, Node, Segment
 from mechanisms.openflow import groups
 from mechanisms.openflow.pipeline import HOP
-from mechanisms.openflow.registers import INSIDE, Source
+from mechanisms.openflow.registers import Source
 
 KNOWN, OUTSIDE = 200, 100
 
@@ -20,15 +20,15 @@ def to_switch(node: Node) -> Flow:
 
 
 def to_exit(network: Network, segment: Segment, group_id: int) -> Flow:
-    """A destination outside of the fabric: towards the only uplink. On uplinks tags are those of links."""
-    sentence = flow(HOP, OUTSIDE).match(network=network.key, source=INSIDE)
+    """A destination outside of the fabric: towards the only wild exit. There tags are those of links."""
+    sentence = flow(HOP, OUTSIDE).match(network=network.key)
     return sentence.because(f"network {network.id}: {segment}").group(group_id).done()
 
 
-def to_all(network: Network, segment: Segment, source: Source) -> Flow:
-    """A destination outside of the fabric, which has several uplinks: it may be behind any."""
+def to_any(network: Network, segment: Segment, source: Source, group_id: int) -> Flow:
+    """A destination outside of the fabric, which has several wild exits: it may be behind any."""
     sentence = flow(HOP, OUTSIDE).match(network=network.key, source=source).because(f"network {network.id}: {segment}")
-    return _untag(sentence, segment).group(groups.flood_id(network.key, Source.LOCAL)).done()
+    return _untag(sentence, segment).group(group_id).done()
 
 
 def _untag(sentence: FlowBuilder, segment: Segment) -> FlowBuilder:

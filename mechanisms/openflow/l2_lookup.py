@@ -5,14 +5,35 @@ from __future__ import annotations
 from controller.dataplane.builder import flow
 from controller.dataplane.values import Flow
 from controller.model import Network, Port
-from mechanisms.openflow.pipeline import DELIVER, L2_LOOKUP
-from mechanisms.openflow.registers import destination
+from mechanisms.openflow.pipeline import DELIVER, FLOOD, L2_LOOKUP
+from mechanisms.openflow.registers import EVERYBODY, destination
 
-PRIORITY = 100
+PRIORITY, ROAMING, LEARNED, SEVERAL = 100, 90, 50, 40
+
+MULTICAST = 1 << 40, 1 << 40
+"""Value and mask of the bit of a MAC address that says: to several."""
 
 
 def known_mac(port: Port, network: Network, node_key: int) -> Flow:
-    """The fixed MAC of a live port, bound to the node with that key. MACs of address pairs move at will: flooded."""
+    """The fixed MAC of a live port, bound to the node with that key. MACs of address pairs move at will."""
     port_key = port.binding.port_key if port.binding else 0
     sentence = flow(L2_LOOKUP, PRIORITY).match(network=network.key, eth_dst=port.mac_address)
     return sentence.set(destination=destination(node_key, port_key)).because(f"port {port.id}").goto(DELIVER)
+
+
+def roaming(network: Network, mac: str) -> Flow:
+    """A MAC that several ports may use: it is heard by all, as nobody knows who has it now."""
+    sentence = flow(L2_LOOKUP, ROAMING).match(network=network.key, eth_dst=mac).set(destination=EVERYBODY)
+    return sentence.because(f"network {network.id}: address of several ports").goto(FLOOD)
+
+
+def learned(network: Network, mac: str, key: int) -> Flow:
+    """A MAC that nobody manages, behind the place with that destination key. Ports of ours come first."""
+    sentence = flow(L2_LOOKUP, LEARNED).match(network=network.key, eth_dst=mac).set(destination=key)
+    return sentence.because(f"network {network.id}: address learned").goto(DELIVER)
+
+
+def several() -> Flow:
+    """Broadcast and multicast, told from unknown addresses; where links are looked for."""
+    sentence = flow(L2_LOOKUP, SEVERAL).match(eth_dst=MULTICAST).set(destination=EVERYBODY)
+    return sentence.because("broadcast and multicast").goto(FLOOD)

@@ -98,7 +98,7 @@ class LogicalNetworks:
 
     def of(self, intent: Intent, view: SegmentView) -> Logical:
         """The logical part of the view's network by the view's segment."""
-        return self._known(intent, view.network.id)[view.segment.id]
+        return self._known(intent, view.network.id).get(view.segment.id) or logical(view)
 
     def _of_network(self, intent: Intent, network_id: str, earlier: dict[str, Logical] | None) -> dict[str, Logical]:
         views = {view.segment.id: view for view in self._views(intent, network_id).values()}

@@ -28,7 +28,7 @@ PIPELINE = Pipeline(
         match=("in_port", "vlan_vid", "tunnel_id"),
         sets=("network", "source", "transport", "secured", "client", "tunnel_id"),
         actions=(PopVlan,),
-        goes_to=("port_security", "l2_lookup"),
+        goes_to=("port_security", "learn", "l2_lookup"),
     ),
     Table(
         "port_security",
@@ -44,6 +44,14 @@ PIPELINE = Pipeline(
         match=("network", "source", "eth_type", *_ARP),
         sets=("eth_src", "eth_dst", "arp_op", "arp_sha", "arp_spa", "arp_tha", "arp_tpa"),
         actions=(Move, Output),
+        goes_to=("learn", "l2_lookup"),
+        miss="learn",
+    ),
+    Table(
+        "learn",
+        "Frames from addresses that nobody manages are shown to the controller, until it knows where they are.",
+        match=("in_port", "network", "eth_src"),
+        actions=(Output,),
         goes_to=("l2_lookup",),
         miss="l2_lookup",
     ),
@@ -58,8 +66,9 @@ PIPELINE = Pipeline(
     Table(
         "flood",
         "Broadcast, multicast and unknown destinations: to the group of the network and source class. What came from "
-        "an uplink or a tunnel goes to local ports only, or along the fabric's broadcast tree.",
-        match=("network", "source"),
+        "an uplink or a tunnel goes to local ports only, or along the fabric's broadcast tree. In a fabric unknown "
+        "destinations go only where unmanaged addresses can be.",
+        match=("network", "source", "destination"),
         actions=(ToGroup,),
     ),
     Table(
@@ -83,6 +92,7 @@ PUNT = PIPELINE["punt"]
 CLASSIFY = PIPELINE["classify"]
 PORT_SECURITY = PIPELINE["port_security"]
 ARP_RESPONDER = PIPELINE["arp_responder"]
+LEARN = PIPELINE["learn"]
 L2_LOOKUP = PIPELINE["l2_lookup"]
 FLOOD = PIPELINE["flood"]
 DELIVER = PIPELINE["deliver"]

@@ -53,7 +53,7 @@ class ProgramCompiler:
         switch, reached = local.Switch(here), dict[tuple[str, str], Node]()
         for network_id in in_turns(sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)})):
             views = self._views(intent, network_id)
-            view = views.get(here.node.id) or fabric.passing(views, here)
+            view = views.get(here.node.id) or fabric.passing(intent.networks.get(network_id), views, here)
             if view is None:
                 continue
             plugged, linked = local.plugged_in(view, here), switch.carries(view.segment)
@@ -61,6 +61,8 @@ class ProgramCompiler:
                 logical = self._logical.of(intent, view)
                 yield from logical.fragments(here.node.id in views and inputs.rewrites_arp(here.node))
                 yield local.own_fragment(logical, switch, plugged, last.get(("network", network_id)))
+                for fragment in fabric.of_network(intent, view, here):
+                    yield _kept(fragment, last)
                 if view.segment.network_type in TUNNEL_TYPES:
                     reached |= logical.endpoints
         yield from self._of_peers(reached, here)

@@ -11,7 +11,7 @@ NICIRA = "nicira"
 
 
 class Source(enum.IntEnum):
-    """Where a packet came in; decides where it may go. Odd numbers: from inside the fabric, see INSIDE."""
+    """Where a packet came in; decides where it may go."""
 
     LOCAL = 1
     UPLINK = 2
@@ -37,9 +37,6 @@ class Transport(enum.IntEnum):
         return cls[network_type.upper()]
 
 
-INSIDE = (1, 1)
-"""Value and mask of the source classes of packets that came from a port of ours, here or behind links."""
-
 METADATA = Layout(
     BitField("destination", 0, 36, purpose="where to: node key and port key; 0 while unknown"),
     BitField("port_key", 0, 20, part_of="destination", purpose="the port on that node"),
@@ -53,6 +50,19 @@ METADATA = Layout(
 """The layout; field widths are those of the keys in ``controller.model``."""
 
 
+PLACES = 0xF0000
+"""Port keys from here on are no ports of the API: they name OpenFlow ports behind which others are."""
+
+
 def destination(node_key: int, port_key: int) -> int:
     """The destination key of a port; the same on every switch."""
     return node_key << METADATA["port_key"].width | port_key
+
+
+def place(node_key: int, ofport: int) -> int:
+    """The destination key of what is behind an OpenFlow port (0..65535) of a switch."""
+    return destination(node_key, PLACES | ofport & 0xFFFF)
+
+
+EVERYBODY = destination(0, 1)
+"""The destination key of broadcast and multicast where unknown addresses go elsewhere; no node has the key 0."""

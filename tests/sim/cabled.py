@@ -9,6 +9,8 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from controller.dataplane import fields
+from controller.dataplane.fields import CONTROLLER
 from controller.dataplane.interpreter import Switch
 from controller.dataplane.packet import Packet
 from controller.dataplane.values import Program
@@ -17,6 +19,7 @@ from controller.model import Attachment, Network, Node, NodeKind, Observation, P
 from legacy_agent.announce import announcement
 from legacy_agent.host_plan import HostPlan
 from mechanisms.manager import MechanismManager
+from mechanisms.openflow.registers import METADATA
 from tests.sim.fabric import Delivery, HostMachine
 from tests.support.scenarios import State, host_node, intent_of, make_network, make_port, switch_node
 from tests.unit.topology.cabling import Cabling, end
@@ -42,6 +45,8 @@ class Cabled:
     """Host number -> number of the switch that it is cabled to, instead of to the cloud."""
     state: State = field(init=False)
     crossed: Counter[End] = field(init=False, default_factory=Counter)
+    shown: list[tuple[End, int, int]] = field(init=False, default_factory=list)
+    """Frames that switches showed to the controller since the last :meth:`learn`: port, network key, source."""
 
     def __post_init__(self) -> None:
         self.uplinks = frozenset(self.uplinks)
@@ -160,6 +165,9 @@ class Cabled:
                 waiting = deque(item for wire in wires for item in self._from_cloud(wire[1], node.id, arrived))
         else:
             waiting.append((End(node.id, self._tenants(node)[port.id]), packet))
+        return self._settle(waiting, arrived, packet)
+
+    def _settle(self, waiting: deque[tuple[End | None, Packet]], arrived: list[Delivery], packet: Packet) -> list[str]:
         for _ in range(MOST_STEPS):
             if not waiting:
                 assert all(item.packet == packet for item in arrived), "a packet arrived changed"
@@ -179,6 +187,10 @@ class Cabled:
         node = self.state.nodes[at.node_id]
         tenants = {ofport: port_id for port_id, ofport in self._tenants(node).items()}
         for emission in self.running[at.node_id].inject(packet, at.port):
+            if emission.port == CONTROLLER:
+                key = METADATA["network"].read(emission.metadata)
+                self.shown.append((at, key, emission.packet["eth_src"]))
+                continue
             where = End(at.node_id, emission.port)
             leaving = emission.packet.without_tunnel()
             if emission.port in tenants:
@@ -202,6 +214,25 @@ class Cabled:
         for node_id, machine in self.legacy.items():
             if node_id != sender and self.state.nodes[node_id].key not in self.cabled_hosts:
                 arrived += [item for item in machine.from_physical(PHYSNET, packet) if isinstance(item, Delivery)]
+
+    def learn(self, seconds: float = 0.1) -> set[str]:
+        """Tell the controller what was shown, let time pass, and install what follows from it."""
+        ids = {network.key: network.id for network in self.state.networks.values()}
+        for at, key, source in self.shown:
+            mac = fields.mac_text(source)
+            owners = [port.binding.node_id for port in self.state.ports.values()
+                      if port.network_id == ids[key] and port.mac_address == mac and port.binding]  # fmt: skip
+            self.bed.topology.source(at, ids[key], mac, next(iter(owners), None), self.bed.now)
+        self.shown.clear()
+        changed = self.bed.run(seconds)
+        self.install(changed)
+        return changed
+
+    def from_stranger(self, packet: Packet) -> list[str]:
+        """Ids of the ports that a packet reaches which somebody unknown in the cloud sends."""
+        arrived: list[Delivery] = []
+        self.crossed.clear()
+        return self._settle(deque(self._from_cloud(packet, "", arrived)), arrived, packet)
 
     def parts(self) -> list[set[int]]:
         """Node keys that are joined by cables or the cloud, as the world is now."""
