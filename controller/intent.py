@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controller.local_links import switches_of
 from controller.model import Cable, DeclaredSwitch, Network, Node, Port, Segment
 
 EMPTY: Mapping[str, Port] = {}
@@ -71,6 +72,7 @@ class Intent:
         self._bound: dict[str, dict[str, Port]] = defaultdict(dict)
         self._carriers: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
         self._carried: dict[str, dict[str, int]] = defaultdict(dict)
+        self._wishes: dict[str, set[str]] = defaultdict(set)
         self._versions: dict[str, object] = {}
         self._segments: dict[str, Carriers] = {}
 
@@ -94,6 +96,10 @@ class Intent:
     def networks_of(self, node_id: str) -> Iterable[str]:
         """Ids of the networks with at least one bound port on the node."""
         return self._carried.get(node_id, {}).keys()
+
+    def is_wished_for(self, node_id: str, host: str) -> bool:
+        """Whether a port that is bound nowhere asks to be on that node, by the node's id or host name."""
+        return bool(self._wishes.get(node_id) or self._wishes.get(host))
 
     def segment_on(self, node_id: str, network_id: str) -> Segment | None:
         """The segment by which the node carries the network (one per node and network), None if it does not.
@@ -185,10 +191,14 @@ class Intent:
                 self._index(port)
             for node_id in before | set(self.nodes_of(network_id)):
                 touched[node_id].add(network_id)
+        for name in _wishes(old):
+            self._wishes[name].discard(port_id)
         if port is None:
             self.ports.pop(port_id, None)
         else:
             self.ports[port_id] = port
+            for name in _wishes(port):
+                self._wishes[name].add(port_id)
 
     def _outdate(self, network_id: str) -> None:
         self._versions.pop(network_id, None)
@@ -216,3 +226,10 @@ class Intent:
         for index, key in ((self._bound, network_id), (self._carriers, network_id), (self._carried, node_id)):
             if not index[key]:
                 del index[key]
+
+
+def _wishes(port: Port | None) -> tuple[str, ...]:
+    """Where a port that is not bound asks to be: a host name, ids of switches."""
+    if port is None or port.binding is not None:
+        return ()
+    return (*((port.host,) if port.host else ()), *switches_of(port))

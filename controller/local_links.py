@@ -27,6 +27,12 @@ def link_on(port: Port, node_id: str) -> str | None:
     return next((name for number, name in numbers if number is not None and switch_node_id(number) == node_id), None)
 
 
+def switches_of(port: Port) -> tuple[str, ...]:
+    """The node ids of the switches that the port names."""
+    numbers = (switch_number(switch) for switch, _ in port.local_links)
+    return tuple([switch_node_id(number) for number in numbers if number is not None])
+
+
 def linked(told: Observation, ports: Iterable[Port]) -> Observation:
     """What the switch told, with the endpoints of those of ``ports`` that name one of its OpenFlow ports."""
     if not told.switch_ports:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 TUNNEL_TYPES = frozenset({"gre", "vxlan", "geneve"})
@@ -144,6 +144,10 @@ class Node:
     def datapath_id(self) -> int | None:
         """The OpenFlow datapath id of a switch, None for a host."""
         return int(self.id.removeprefix("switch:"), 16) if self.kind is NodeKind.SWITCH else None
+
+    def facts(self) -> NodeFacts:
+        """What the node said of itself."""
+        return NodeFacts(**{item.name: getattr(self, item.name) for item in fields(NodeFacts)})
 
 
 @dataclass(frozen=True, slots=True)

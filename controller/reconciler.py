@@ -242,7 +242,8 @@ class Reconciler:
         if facts.kind is NodeKind.SWITCH:
             self._told[facts.id] = facts, observation
             facts, observation = described(facts, observation, self.board.intent.switches.get(facts.id))
-        news = self._nodes.node_seen(facts) != self.board.intent.nodes.get(facts.id)
+        known = self._says_nothing_new(facts)
+        news = not known and self._nodes.node_seen(facts) != self.board.intent.nodes.get(facts.id)
         state = self.board.state(facts.id)
         before = state.told.attachments if state.told else {}
         for port_id in observation.attachments.keys() - before.keys():
@@ -254,9 +255,18 @@ class Reconciler:
             news = True
         if news:
             self.catch_up()
+        came_back = not state.connected
         self._observe(state, observation)
+        if known and came_back and state.is_switch:
+            state.last_seen = float("-inf")  # the store hears of it with the next heartbeats, of all nodes at once
         if facts.kind is NodeKind.SWITCH:
             self._start_loop(facts.id)
+
+    def _says_nothing_new(self, facts: NodeFacts) -> bool:
+        """Whether the store knows these facts already, and no port waits for the node to be bound to it."""
+        intent = self.board.intent
+        node = intent.nodes.get(facts.id)
+        return node is not None and node.facts() == facts and not intent.is_wished_for(facts.id, facts.host)
 
     def _is_bound(self, port_id: str, facts: NodeFacts) -> bool:
         """Whether the port is known to be bound to the node that it was plugged into: the store need not be asked."""
@@ -433,7 +443,11 @@ class Reconciler:
                     LOG.warning("%s: no report for %.0f s", state.node_id, down_time)
                     self._events.put(partial(self._silent, state))
             if alive:
-                self._events.put(partial(self._nodes.node_heartbeats, alive))
+                self._events.put(partial(self._record_alive, alive))
+
+    def _record_alive(self, node_ids: list[str]) -> None:
+        states = {node_id: self.board.known(node_id) for node_id in node_ids}
+        self._nodes.node_heartbeats([node_id for node_id, state in states.items() if state and state.connected])
 
     def _silent(self, state: NodeState) -> None:
         if self.board.clock() - state.last_seen > self._pace.agent_down_time:
