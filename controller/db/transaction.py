@@ -52,10 +52,14 @@ class Transaction:
 
     def created(self, row: Standard) -> None:
         """Add a new resource."""
-        row.created_at = row.updated_at = self.now
-        row.revision_number = 0
+        self.dated(row)
         self.session.add(row)
         self.touch(row)
+
+    def dated(self, row: Standard) -> None:
+        """A new resource gets its time stamps; its caller stores it and then touches it."""
+        row.created_at = row.updated_at = self.now
+        row.revision_number = 0
 
     def updated(self, row: Standard, kind: str = INTENT) -> None:
         """A resource changed: its revision number rises once per write."""

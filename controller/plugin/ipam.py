@@ -9,21 +9,22 @@ import ipaddress
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from netaddr import EUI
 from neutron_lib import constants
 from neutron_lib import exceptions as faults
 from sqlalchemy import Table, bindparam, select
-from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm import Session, make_transient_to_detached, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from controller.db.base import Address
 from controller.db.insert import insert_if_free
-from controller.db.models import IpRow, PortRow, SubnetRow
+from controller.db.models import IpRow, PortRow
 from controller.plugin.api import Body
 from controller.plugin.bodies import address_of, invalid
 from controller.plugin.faults import AllocationOnAutoAddressSubnet
+from controller.plugin.places import AddressRange
 from typedrivers.intervals import Below, Interval, Pool, choose, stride
 from typedrivers.pools import TRIES
 
@@ -31,23 +32,37 @@ AUTOMATIC_MODES = (constants.IPV6_SLAAC, constants.DHCPV6_STATELESS)
 PAGE = 1_000
 COMBED = 64
 """Addresses per question while a nearly full subnet is searched."""
+ADDRESSES = cast(Table, IpRow.__table__)
 HIGHEST = (
-    select(IpRow.address)
-    .where(IpRow.subnet_id == bindparam("subnet"), IpRow.address.between(bindparam("first"), bindparam("last")))
-    .order_by(IpRow.address.desc())
+    select(ADDRESSES.c.address)
+    .where(
+        ADDRESSES.c.subnet_id == bindparam("subnet"),
+        ADDRESSES.c.address.between(bindparam("first"), bindparam("last")),
+    )
+    .order_by(ADDRESSES.c.address.desc())
     .limit(1)
 )
-ADDRESSES = cast(Table, IpRow.__table__)
-
-Ip = tuple[SubnetRow, Address]
 
 
-def is_automatic(subnet: SubnetRow) -> bool:
+class Modes(Protocol):
+    """The part of a subnet that says how hosts there get their addresses: a row's, or an :class:`AddressRange`'s."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def cidr(self) -> str: ...
+    @property
+    def ipv6_ra_mode(self) -> str | None: ...
+    @property
+    def ipv6_address_mode(self) -> str | None: ...
+
+
+def is_automatic(subnet: Modes) -> bool:
     """Whether addresses on the subnet follow from the MAC address."""
     return subnet.ipv6_address_mode in AUTOMATIC_MODES or subnet.ipv6_ra_mode in AUTOMATIC_MODES
 
 
-def eui64(subnet: SubnetRow, mac_address: str) -> Address:
+def eui64(subnet: Modes, mac_address: str) -> Address:
     """The address that a host gives itself (RFC 4291, appendix A)."""
     interface_id = int(EUI(mac_address).modified_eui64())
     return ipaddress.ip_network(subnet.cidr).network_address + interface_id
@@ -58,15 +73,15 @@ class UsedAddresses:
     """The addresses in use on a subnet, as numbers."""
 
     session: Session
-    subnet: SubnetRow
+    subnet: AddressRange
 
     def _address(self, number: int) -> Address:
-        return ipaddress.IPv4Address(number) if self.subnet.ip_version == 4 else ipaddress.IPv6Address(number)
+        return address_at(self.subnet, number)
 
     def highest(self, interval: Interval) -> int | None:
         """One step from the upper end of the index."""
         ends = {"first": self._address(interval.first), "last": self._address(interval.last)}
-        address = self.session.scalar(HIGHEST, {"subnet": self.subnet.id, **ends})
+        address = self.session.connection().scalar(HIGHEST, {"subnet": self.subnet.id, **ends})
         return None if address is None else int(address)
 
     def among(self, numbers: Sequence[int]) -> set[int]:
@@ -111,7 +126,7 @@ class Ipam:
     def __init__(self, below: Below = random.randrange) -> None:
         self._below = below
 
-    def give_automatic(self, session: Session, port: PortRow, subnets: Sequence[SubnetRow]) -> None:
+    def give_automatic(self, session: Session, port: PortRow, subnets: Sequence[AddressRange]) -> None:
         """What a port gets that asks for nothing: one IPv4 address, one IPv6 address of managed subnets, and one on
         every subnet where hosts give themselves addresses. Raises IpAddressGenerationFailure."""
         for version in (4, 6):
@@ -123,7 +138,7 @@ class Ipam:
                 self.give(session, port, subnet, eui64(subnet, port.mac_address))
 
     def give_wanted(
-        self, session: Session, port: PortRow, subnets: Sequence[SubnetRow], wanted: Sequence[Body]
+        self, session: Session, port: PortRow, subnets: Sequence[AddressRange], wanted: Sequence[Body]
     ) -> None:
         """The addresses that a caller asked for, by subnet, by address, or by both. Raises 400 and 409."""
         resolved = [resolve(port, subnets, item) for item in wanted]
@@ -134,25 +149,22 @@ class Ipam:
             if address is None and not self._take_any(session, port, subnet):
                 raise faults.IpAddressGenerationFailure(net_id=port.network_id)
 
-    def give(self, session: Session, port: PortRow, subnet: SubnetRow, address: Address) -> None:
+    def give(self, session: Session, port: PortRow, subnet: Modes, address: Address) -> None:
         """Exactly this address. Raises IpAddressInUse."""
         if not self._insert(session, port, subnet, address):
             raise faults.IpAddressInUse(net_id=port.network_id, ip_address=str(address))
 
-    def _take_any(self, session: Session, port: PortRow, subnet: SubnetRow) -> bool:
-        pool = Pool(tuple(Interval(int(row.first), int(row.last)) for row in subnet.pools))
-        used = UsedAddresses(session, subnet)
+    def _take_any(self, session: Session, port: PortRow, subnet: AddressRange) -> bool:
+        pool, used = Pool(subnet.pools), UsedAddresses(session, subnet)
         for attempt in range(TRIES):
             number = choose(pool, used, self._below, ordered=attempt == 0)
             if number is None:
                 return False
-            if self._insert(
-                session, port, subnet, ipaddress.ip_network(subnet.cidr).network_address.__class__(number)
-            ):
+            if self._insert(session, port, subnet, address_at(subnet, number)):
                 return True
         return False
 
-    def _insert(self, session: Session, port: PortRow, subnet: SubnetRow, address: Address) -> bool:
+    def _insert(self, session: Session, port: PortRow, subnet: Modes, address: Address) -> bool:
         """Store an address of a port that is in the database already, and in its row."""
         present = list(port.ips)
         row = {
@@ -166,13 +178,19 @@ class Ipam:
         if not insert_if_free(session, ADDRESSES, row):
             return False
         taken = IpRow(**row)
-        make_transient_to_detached(taken)
-        session.add(taken)
+        if object_session(port) is not None:
+            make_transient_to_detached(taken)
+            session.add(taken)
         set_committed_value(port, "ips", [*present, taken])
         return True
 
 
-def resolve(port: PortRow, subnets: Sequence[SubnetRow], wanted: Body) -> tuple[SubnetRow, Address | None]:
+def address_at(subnet: AddressRange, number: int) -> Address:
+    """The address of that number, of the subnet's IP version."""
+    return ipaddress.IPv4Address(number) if subnet.ip_version == 4 else ipaddress.IPv6Address(number)
+
+
+def resolve(port: PortRow, subnets: Sequence[AddressRange], wanted: Body) -> tuple[AddressRange, Address | None]:
     """Which subnet and address an entry of ``fixed_ips`` means; address None: any. Raises 400."""
     text = wanted.get("ip_address")
     subnet = _subnet(port, subnets, wanted)
@@ -189,7 +207,7 @@ def resolve(port: PortRow, subnets: Sequence[SubnetRow], wanted: Body) -> tuple[
     return subnet, address
 
 
-def _subnet(port: PortRow, subnets: Sequence[SubnetRow], wanted: Body) -> SubnetRow:
+def _subnet(port: PortRow, subnets: Sequence[AddressRange], wanted: Body) -> AddressRange:
     text, subnet_id = wanted.get("ip_address"), wanted.get("subnet_id")
     if subnet_id:
         found = next((subnet for subnet in subnets if subnet.id == subnet_id), None)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, cast
 
 from neutron_lib import exceptions as faults
 from neutron_lib.exceptions import allowedaddresspairs as pair_faults
-from sqlalchemy import ColumnElement, bindparam, delete, or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, or_, select
+from sqlalchemy.orm import Session
 
-from controller.db.models import BindingRow, IpRow, NetworkRow, PortRow, SubnetRow
+from controller.db.insert import insert_if_free
+from controller.db.models import BindingRow, IpRow, PairRow, PortRow
 from controller.db.transaction import Transaction
-from controller.plugin import port_views, visibility
+from controller.plugin import places, port_views, tags, visibility
 from controller.plugin.addresses import MacSource, address_pairs, checked_mac
 from controller.plugin.api import Body, Query
 from controller.plugin.binding import Binder, wish
@@ -22,13 +23,14 @@ from controller.plugin.context import RequestContext
 from controller.plugin.faults import MacAddressGenerationFailure
 from controller.plugin.ipam import Ipam, is_automatic
 from controller.plugin.listing import Listing, one_of, page
+from controller.plugin.places import AddressRange, Place
 from controller.plugin.use_cases import Stored
 
-T = TypeVar("T")
-
-SAME_MAC = select(PortRow.id).where(
-    PortRow.network_id == bindparam("network"), PortRow.mac_address == bindparam("mac")
+PORTS, BINDINGS, PAIRS = (cast(Table, model.__table__) for model in (PortRow, BindingRow, PairRow))
+SAME_MAC = select(PORTS.c.id).where(
+    PORTS.c.network_id == bindparam("network"), PORTS.c.mac_address == bindparam("mac")
 )
+STORE_BINDING, STORE_PAIRS = insert(BINDINGS), insert(PAIRS)
 MAC_TRIES = 64
 MAX_HOST = 255
 
@@ -53,34 +55,41 @@ class Ports(Stored):
         return visibility.find_port(session, context, port_id, lock)
 
     def create(self, transaction: Transaction, context: RequestContext, body: Body) -> PortRow:
-        """Store a port with its addresses and decide its binding."""
+        """Store a port with its addresses and decide its binding. Raises MacAddressInUse and what has to do with
+        addresses. The row is no object of the session: nothing changes it any more."""
         session = transaction.session
-        network = _network(session, context, body["network_id"])
-        row = self._row(session, context, network, body)
-        _set_security(row, body)
-        _set_wish(row.binding, body)
-        transaction.created(row)
-        with session.no_autoflush:
+        network = places.visible(session, context, body["network_id"])
+        wanted = given(body, "mac_address")
+        for _ in range(1 if wanted else MAC_TRIES):
+            row = self._row(context, network, body, checked_mac(wanted) if wanted else self._macs.next())
+            transaction.dated(row)
+            _set_security(row, body)
+            _set_wish(row.binding, body)
             self._binder.decide(transaction, row)
-        session.flush()
-        self._give_addresses(session, row, given(body, "fixed_ips"))
+            if _store(session, row):
+                break
+        else:
+            raise _no_mac(network.id, wanted)
+        transaction.touch(row)
+        self._give_addresses(session, row, network.subnets, given(body, "fixed_ips"))
         return row
 
-    def _row(self, session: Session, context: RequestContext, network: NetworkRow, body: Body) -> PortRow:
+    def _row(self, context: RequestContext, network: Place, body: Body, mac_address: str) -> PortRow:
         return PortRow(
             id=self._new_id(),
             description=given(body, "description") or "",
             network_id=network.id,
             project_id=project_of(body, context),
             name=given(body, "name") or "",
-            mac_address=self._mac(session, network.id, given(body, "mac_address")),
+            mac_address=mac_address,
             admin_state_up=given(body, "admin_state_up", True),
             device_id=given(body, "device_id") or "",
             device_owner=given(body, "device_owner") or "",
             port_security_enabled=given(body, "port_security_enabled", network.port_security_enabled),
             status="",
             status_reason="",
-            tags=[],
+            tags=tags.checked(given(body, "tags") or ()),
+            intent_revision=0,
             propagate_uplink_status=given(body, "propagate_uplink_status", True),
             extra_dhcp_opts=dhcp_options([], given(body, "extra_dhcp_opts") or ()),
             binding=BindingRow(
@@ -100,16 +109,17 @@ class Ports(Stored):
         if wanted:
             mac = checked_mac(wanted)
             if _has_mac(session, network_id, mac):
-                raise faults.MacAddressInUse(net_id=network_id, mac=mac)
+                raise _no_mac(network_id, mac)
             return mac
         for _ in range(MAC_TRIES):
             mac = self._macs.next()
             if not _has_mac(session, network_id, mac):
                 return mac
-        raise MacAddressGenerationFailure(net_id=network_id)
+        raise _no_mac(network_id, None)
 
-    def _give_addresses(self, session: Session, row: PortRow, wanted: Sequence[Body] | None) -> None:
-        subnets = once(session, ("subnets", row.network_id), lambda: subnets_of(session, row.network_id))
+    def _give_addresses(
+        self, session: Session, row: PortRow, subnets: Sequence[AddressRange], wanted: Sequence[Body] | None
+    ) -> None:
         if wanted is None:
             self._ipam.give_automatic(session, row, subnets)
         else:
@@ -137,7 +147,7 @@ class Ports(Stored):
 
     def _change_addresses(self, session: Session, row: PortRow, wanted: Sequence[Body] | None) -> None:
         """Keep the addresses that stay, give back the others, take the new ones."""
-        subnets = {subnet.id: subnet for subnet in subnets_of(session, row.network_id)}
+        subnets = {subnet.id: subnet for subnet in places.of_port(session, row.network_id).subnets}
         kept = [_kept(ip, subnets[ip.subnet_id]) for ip in row.ips]
         asked = kept if wanted is None else [_keep(item, kept) for item in wanted]
         session.execute(delete(IpRow).where(IpRow.port_id == row.id))
@@ -169,31 +179,31 @@ class Ports(Stored):
         return port_views.state_of(row)
 
 
-def once(session: Session, key: tuple[str, ...], find: Callable[[], T]) -> T:
-    """What a transaction that only creates ports needs to find only once: a bulk create asks for the same again and
-    again."""
-    known: dict[tuple[str, ...], Any] = session.info.setdefault("found once", {})
-    if key not in known:
-        known[key] = find()
-    found: T = known[key]
-    return found
+def _store(session: Session, row: PortRow) -> bool:
+    """Insert a port with its binding and address pairs; False when another port of the network has its MAC address."""
+    if not insert_if_free(session, PORTS, _values(PORTS, row)):
+        return False
+    row.binding.port_id = row.id
+    session.connection().execute(STORE_BINDING, _values(BINDINGS, row.binding))
+    for pair in row.pairs:
+        pair.port_id = row.id
+    if row.pairs:
+        session.connection().execute(STORE_PAIRS, [_values(PAIRS, pair) for pair in row.pairs])
+    return True
 
 
-def _network(session: Session, context: RequestContext, network_id: str) -> NetworkRow:
-    def find() -> NetworkRow:
-        return visibility.find_network(session, context, network_id)
-
-    return once(session, ("network", context.project_id, str(context.sees_all), network_id), find)
+def _values(table: Table, row: Any) -> Body:
+    """What was set; the rest has the columns' defaults."""
+    return {name: value for name, value in row.__dict__.items() if name in table.c}
 
 
-def subnets_of(session: Session, network_id: str) -> list[SubnetRow]:
-    """The subnets of a network, oldest first."""
-    statement = select(SubnetRow).where(SubnetRow.network_id == network_id).options(joinedload(SubnetRow.pools))
-    return list(session.scalars(statement.order_by(SubnetRow.created_at, SubnetRow.id)).unique())
+def _no_mac(network_id: str, wanted: str | None) -> faults.NeutronException:
+    fault = faults.MacAddressInUse(net_id=network_id, mac=wanted)
+    return fault if wanted else MacAddressGenerationFailure(net_id=network_id)
 
 
 def _has_mac(session: Session, network_id: str, mac: str) -> bool:
-    return session.scalar(SAME_MAC, {"network": network_id, "mac": mac}) is not None
+    return session.connection().scalar(SAME_MAC, {"network": network_id, "mac": mac}) is not None
 
 
 def _set_security(row: PortRow, body: Body) -> None:
@@ -261,7 +271,7 @@ def _keep(item: Body, kept: list[Body]) -> Body:
     return item
 
 
-def _kept(ip: IpRow, subnet: SubnetRow) -> Body:
+def _kept(ip: IpRow, subnet: AddressRange) -> Body:
     """The entry that stands for an address; it leaves the address open where it follows from the MAC address."""
     if is_automatic(subnet):
         return {"subnet_id": subnet.id}

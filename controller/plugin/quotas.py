@@ -10,10 +10,10 @@ from typing import Any
 
 from neutron_lib.exceptions import InvalidQuotaValue, OverQuota
 from oslo_config import cfg
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, TextClause, delete, func, select, text
 from sqlalchemy.orm import Session
 
-from controller.db.locks import hold
+from controller.db.locks import held, hold, number
 from controller.db.models import NetworkRow, PortRow, QuotaRow, RbacRow, SubnetPoolRow, SubnetRow
 from controller.db.transaction import Transaction
 from controller.plugin.api import Body, Query
@@ -33,6 +33,18 @@ COUNTED: Mapping[str, Any] = {
 NO_LIMIT = -1
 
 
+def _both(model: Any) -> tuple[TextClause, TextClause]:
+    """A project's own limit and how many it has, up to ``:enough``; without and with the lock."""
+    statement = (
+        'SELECT (SELECT quotas."limit" FROM quotas WHERE project_id = :project AND resource = :resource), '
+        f"(SELECT count(*) FROM (SELECT 1 FROM {model.__tablename__} WHERE project_id = :project LIMIT :enough) found)"
+    )
+    return text(statement), held(statement)
+
+
+BOTH: Mapping[str, tuple[TextClause, TextClause]] = {resource: _both(model) for resource, model in COUNTED.items()}
+
+
 class Quotas(Computed):
     """The quota resource, and the check of every create. A quota's id is its project's."""
 
@@ -49,18 +61,20 @@ class Quotas(Computed):
         if resource not in COUNTED:
             return
         for project_id in sorted(filter(None, wanted)):
-            hold(session, "quota", project_id, resource)
             limit, present = self._limit_and_usage(session, project_id, resource)
             if limit != NO_LIMIT and present + wanted[project_id] > limit:
                 raise OverQuota(overs=[resource])
 
     def _limit_and_usage(self, session: Session, project_id: str, resource: str) -> tuple[int, int]:
-        """Both in one statement; usage is not counted further than it matters."""
-        default = self.defaults[resource]
-        chosen = QuotaRow.project_id == project_id, QuotaRow.resource == resource
-        own = select(QuotaRow.limit).where(*chosen).scalar_subquery()
-        enough = 0 if default == NO_LIMIT else default + 1
-        limit, present = session.execute(select(own, _count(project_id, resource, enough).scalar_subquery())).one()
+        """Both in one statement, under the lock; usage is not counted further than it matters."""
+        default, connection = self.defaults[resource], session.connection()
+        alone, locked = BOTH[resource]
+        chosen = {"project": project_id, "resource": resource, "enough": 0 if default == NO_LIMIT else default + 1}
+        if connection.dialect.name == "postgresql":
+            chosen["lock"] = number("quota", project_id, resource)
+            limit, present = connection.execute(locked, chosen).one()
+        else:
+            limit, present = connection.execute(alone, chosen).one()
         if limit is None or limit == default:
             return default, int(present)
         return int(limit), 0 if limit == NO_LIMIT else used(session, project_id, resource, limit + 1)

@@ -1,0 +1,84 @@
+"""What a port needs to know of its network: whether its ports are secured, and which addresses there are.
+
+Columns instead of objects, and one statement: every create of a port asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, cast
+
+from neutron_lib.exceptions import NetworkNotFound
+from sqlalchemy import Table, bindparam, select
+from sqlalchemy.orm import Session
+
+from controller.db.models import NetworkRow, PoolRow, SubnetRow
+from controller.plugin import visibility
+from controller.plugin.context import RequestContext
+from controller.plugin.once import once
+from typedrivers.intervals import Interval
+
+NETWORKS, SUBNETS, POOLS = (cast(Table, model.__table__) for model in (NetworkRow, SubnetRow, PoolRow))
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRange:
+    """A subnet as far as addresses go."""
+
+    id: str
+    ip_version: int
+    cidr: str
+    ipv6_ra_mode: str | None
+    ipv6_address_mode: str | None
+    pools: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A network as far as its ports go; ``subnets`` are in the order they were made."""
+
+    id: str
+    port_security_enabled: bool
+    subnets: tuple[AddressRange, ...]
+
+
+PLACE = (
+    select(
+        NETWORKS.c.id, NETWORKS.c.port_security_enabled, SUBNETS.c.id, SUBNETS.c.ip_version, SUBNETS.c.cidr,
+        SUBNETS.c.ipv6_ra_mode, SUBNETS.c.ipv6_address_mode, POOLS.c.first, POOLS.c.last,
+    )
+    .select_from(NETWORKS)
+    .outerjoin(SUBNETS, SUBNETS.c.network_id == NETWORKS.c.id)
+    .outerjoin(POOLS, POOLS.c.subnet_id == SUBNETS.c.id)
+    .where(NETWORKS.c.id == bindparam("network"))
+    .order_by(SUBNETS.c.created_at, SUBNETS.c.id, POOLS.c.first)
+)  # fmt: skip
+
+
+def visible(session: Session, context: RequestContext, network_id: str) -> Place:
+    """A network that the caller sees. Raises NetworkNotFound."""
+    key = "place", context.project_id, str(context.sees_all), network_id
+    return once(session, key, lambda: _find(session, network_id, visibility.networks(context)))
+
+
+def of_port(session: Session, network_id: str) -> Place:
+    """The network of a port that is there."""
+    return _find(session, network_id, ())
+
+
+def _find(session: Session, network_id: str, conditions: Iterable[Any]) -> Place:
+    rows: Sequence[Any] = session.connection().execute(PLACE.where(*conditions), {"network": network_id}).all()
+    if not rows:
+        raise NetworkNotFound(net_id=network_id)
+    subnets = [AddressRange(*same, _pools(found)) for same, found in groupby(rows, _subnet) if same[0] is not None]
+    return Place(rows[0][0], rows[0][1], tuple(subnets))
+
+
+def _subnet(row: Any) -> tuple[Any, Any, Any, Any, Any]:
+    return row[2], row[3], row[4], row[5], row[6]
+
+
+def _pools(rows: Iterable[Any]) -> tuple[Interval, ...]:
+    return tuple(Interval(int(row[7]), int(row[8])) for row in rows if row[7] is not None)
