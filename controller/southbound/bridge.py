@@ -16,6 +16,7 @@ from controller.model import (
     PortView,
     switch_node_id,
 )
+from mechanisms.openflow.features import BASE
 
 TUNNEL_MARK = ("isthmus", "tunnel")
 """``Interface external_ids`` entry of tunnel ports of ours: a freshly started controller knows them by it."""
@@ -87,12 +88,14 @@ class Make:
     """What the handshake found out: capabilities, and the number of tables there are and that our pipeline needs.
 
     ``uplinks`` is what the operator says of switches without OVSDB: physical network -> name of the port there.
+    ``lacks`` maps what the switch refused to take (:mod:`mechanisms.openflow.features`, network types) -> its words.
     """
 
     capabilities: frozenset[str] = frozenset()
     tables: int = 0
     tables_needed: int = 0
     uplinks: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
 
 NOTHING_SAID = Make()
@@ -165,7 +168,7 @@ def node_facts(
     node_id = switch_node_id(datapath_id)
     ids = bridge.host_ids if bridge is not None else {}
     host = ids.get("hostname") or ids.get("isthmus-host") or ids.get("system-id") or f"{datapath_id:016x}"
-    limits = _table_limits(make) or _tunnel_limits(bridge, capabilities, ovsdb_problem)
+    limits = _table_limits(make) or {**_tunnel_limits(bridge, capabilities, ovsdb_problem), **_lack_limits(make)}
     tunnel_ip = bridge.tunnel_ip if bridge is not None else None
     return NodeFacts(
         id=node_id,
@@ -204,10 +207,15 @@ def _uplink_names(bridge: Bridge) -> dict[str, str]:
 
 
 def _table_limits(make: Make) -> dict[str, str]:
-    if make.tables >= make.tables_needed:
+    if make.tables >= make.tables_needed and BASE not in make.lacks:
         return {}
-    reason = f"the switch has {make.tables} tables; {make.tables_needed} are needed"
+    reason = make.lacks.get(BASE) or f"the switch has {make.tables} tables; {make.tables_needed} are needed"
     return dict.fromkeys(sorted(TUNNEL_TYPES | PHYSICAL_TYPES | {"local"}), reason)
+
+
+def _lack_limits(make: Make) -> dict[str, str]:
+    """Tunnels do without what they do not share with other networks: they have limits of their own."""
+    return {feature: reason for feature, reason in make.lacks.items() if feature not in TUNNEL_TYPES}
 
 
 def _tunnel_limits(bridge: Bridge | None, capabilities: frozenset[str], ovsdb_problem: str) -> dict[str, str]:

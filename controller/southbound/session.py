@@ -24,6 +24,7 @@ from controller.southbound.applying import Applier, Rejected
 from controller.southbound.bridge import Bridge, Make, node_facts, observe
 from controller.southbound.exchange import Exchange
 from controller.southbound.ovsdb import BridgeWatch, Replicas
+from controller.southbound.probing import lacking
 from controller.switches import Applied, Rejection, SwitchEvents, SwitchState
 from mechanisms.openflow import stamp
 
@@ -189,7 +190,10 @@ class Session:
         bundles = self.exchange.can_bundle()
         if bundles:
             found.add("bundles")
-        self._make = Make(frozenset(found), tables, stamp.TABLE + 1, self._settings.uplinks)
+        needed, lacks = stamp.TABLE + 1, {}
+        if not self._description.is_open_vswitch and tables >= needed:
+            lacks = lacking(self.exchange)
+        self._make = Make(frozenset(found), tables, needed, self._settings.uplinks, lacks)
         self._applier = Applier(self.exchange, bundles, self._settings.measures.sent)
 
     def _await_bridge(self) -> None:

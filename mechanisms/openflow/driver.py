@@ -9,6 +9,8 @@ from controller.dataplane.values import Program
 from controller.intent import Intent
 from controller.model import TUNNEL_TYPES, Network, Node, NodeKind, Observation, Port, Segment
 from mechanisms.api import Answer, Bound, Continue, Refused
+from mechanisms.openflow.adapt import Adapter, Shortcomings
+from mechanisms.openflow.features import PORT_SECURITY
 from mechanisms.openflow.here import locate
 from mechanisms.openflow.logical import LogicalNetworks
 from mechanisms.openflow.program import Fragments, ProgramCompiler
@@ -30,6 +32,7 @@ class OpenFlowMechanismDriver:
         views = network_views()
         self._compiler = ProgramCompiler(views, LogicalNetworks(views))
         self._last: WeakKeyDictionary[Intent, dict[str, Fragments]] = WeakKeyDictionary()
+        self._adapters: WeakKeyDictionary[Intent, dict[str, Adapter]] = WeakKeyDictionary()
 
     def bind(self, port: Port, network: Network, segment: Segment, node: Node) -> Answer:  # noqa: ARG002
         """Bound, or refused where the switch lacks an uplink, a tunnel address or the fields that tunnels need."""
@@ -37,7 +40,7 @@ class OpenFlowMechanismDriver:
             return Continue()
         if segment.network_type not in NETWORK_TYPES:
             return Refused(f"OpenFlow switches carry {listing(NETWORK_TYPES)} networks, not {segment.network_type}")
-        reason = obstacle(segment, node) or _no_endpoint_fields(segment, node)
+        reason = obstacle(segment, node) or _no_endpoint_fields(segment, node) or _no_port_security(port, node)
         if reason is not None:
             return Refused(reason)
         return Bound(segment.id, self.vif_type, {"port_filter": True, "connectivity": "l2"})
@@ -54,10 +57,23 @@ class OpenFlowMechanismDriver:
         last = self._last.setdefault(intent, {})
         program = self._compiler.compile(intent, locate(node, observation), last.get(node.id, {}))
         last[node.id] = program.fragments
+        lacking = Shortcomings.of(node)
+        if lacking:
+            adapters = self._adapters.setdefault(intent, {})
+            program = adapters.setdefault(node.id, Adapter()).adapt(program, lacking)
         if len(last) > len(intent.nodes) + 16:
             for gone in last.keys() - intent.nodes.keys():
                 del last[gone]
         return program
+
+
+def _no_port_security(port: Port, node: Node) -> str | None:
+    if not port.port_security_enabled or PORT_SECURITY not in node.limits:
+        return None
+    return (
+        f"node '{node.host}' cannot check what ports send: {node.limits[PORT_SECURITY]}; set port_security_enabled "
+        "to false for ports that are trusted"
+    )
 
 
 def _no_endpoint_fields(segment: Segment, node: Node) -> str | None:
