@@ -38,12 +38,17 @@ class AgentProcess:
         self.controller: FakeController = host.run(lambda: FakeController(host.name))
         self._log = directory / "agent.log"
         self._configuration = directory / "agent.conf"
-        self._configuration.write_text(
-            f"[agent]\nhost = {host.name}\ncontroller_url = {self.controller.url}\nreport_interval = 1\n"
+        self.configure(
+            "drivers = linuxbridge",
             "[linux_bridge]\nphysical_interface_mappings = physnet1:eth0,physnet2:eth2\n"
-            f"[vxlan]\nlocal_ip = {host.tunnel_ip}\n"
+            f"[vxlan]\nlocal_ip = {host.tunnel_ip}\n",
         )
         self._process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, general: str, rest: str) -> None:
+        """Write its configuration: more of the group ``agent``, and other groups."""
+        head = f"[agent]\nhost = {self.host.name}\ncontroller_url = {self.controller.url}\nreport_interval = 1\n"
+        self._configuration.write_text(f"{head}{general}\n{rest}")
 
     def start(self) -> None:
         command = [sys.executable, "-m", "legacy_agent.main", "--config-file", str(self._configuration)]

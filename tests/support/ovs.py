@@ -58,6 +58,11 @@ class Daemons:
         self._stop("ovs-vswitchd")
         self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
 
+    def start_again(self) -> None:
+        """Start both after :meth:`stop_daemons`, with the same database."""
+        self._daemon("ovsdb-server", self._path("conf.db"), f"--remote=punix:{self._path('db.sock')}")
+        self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
+
     def stop_daemons(self) -> None:
         """End both, at once: nothing of them is needed any more."""
         self._stop("ovs-vswitchd", signal.SIGKILL)
