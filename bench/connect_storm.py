@@ -90,7 +90,7 @@ class Storm:
         stats = self.fleet.wait(lambda now: len(now["introduced"]) == self.plan.switches, "all handshakes", 120)
         handshakes = max(stats["introduced"]) - began
         self.fleet.wait(lambda now: now["flow_mods"] >= flows, what, 240, pause=0.3)
-        bed.wait_for(self._all_active, "all ports ACTIVE", 120, self.controller.program.tail)
+        bed.wait_for(self._in_sync, "all in sync and ACTIVE", 120, self.controller.program.tail)
         seconds = time.monotonic() - began
         stats = self.fleet.stats()
         return {
@@ -100,14 +100,15 @@ class Storm:
             "least": stats["least_flows"], "dumps": stats["flow_dumps"], "closed": stats["closed"],
         }  # fmt: skip
 
-    def _all_active(self) -> bool:
+    def _in_sync(self) -> bool:
+        """Whether the controller holds every switch to be in sync (it acknowledged, in this run), has decided the
+        status of every port since its start, and shows all of them ACTIVE."""
         time.sleep(0.3)
         health = self.controller.api.isthmus("health")
-        if health["nodes_connected"] < self.plan.switches:
+        if health["nodes_connected"] < self.plan.switches or health["nodes_behind"] or health["ports_undecided"]:
             return False
-        return not self.controller.api.list("port", "status=DOWN&limit=1&fields=id") and not (
-            self.controller.api.list("port", "status=BUILD&limit=1&fields=id")
-        )
+        others = [self.controller.api.list("port", f"status={other}&limit=1&fields=id") for other in ("DOWN", "BUILD")]
+        return not any(others)
 
     def end(self) -> None:
         """End both."""

@@ -163,6 +163,8 @@ class Overview:
                 "ports": len(board.intent.ports),
                 "nodes_connected": sum(state.connected for state in states),
                 "nodes_known": len(board.intent.nodes),
+                "nodes_behind": sum(state.connected and state.pending for state in states),
+                "ports_undecided": self._reconciler.queues()["port_statuses"],
                 "failing": failing,
             }
 

@@ -46,8 +46,11 @@ def with_transit(
     segment = network.segment(segment_id) if network is not None else None
     if segment is None or segment.network_type not in PHYSICAL_TYPES:
         return carriers
+    carriers = list(carriers)
+    members = {member for node in carriers for member in transit(node.id)}
+    if not members:
+        return carriers
     found = {node.id: node for node in carriers}
-    members = {member for node_id in list(found) for member in transit(node_id)}
     return {**found, **{member: intent.nodes[member] for member in members if member in intent.nodes}}.values()
 
 
@@ -93,14 +96,14 @@ class Look:
         return PortStatus(BUILD, self._reason(keys)) if keys else PortStatus(ACTIVE)
 
     def waits(self, port: Port, asked: Asked) -> tuple[WaitKey, ...]:
-        """What a bound port waits for."""
+        """What a bound port waits for: its own node first, then all."""
         if port.binding is None:
             return ()
-        keys = (
-            WaitKey(port.network_id, port.binding.node_id, True, asked.here),
-            WaitKey(port.network_id, port.binding.segment_id, False, asked.everywhere),
-        )
-        return tuple(key for key in keys if self.missing(key))
+        here = WaitKey(port.network_id, port.binding.node_id, True, asked.here)
+        if self.missing(here):
+            return (here,)
+        everywhere = WaitKey(port.network_id, port.binding.segment_id, False, asked.everywhere)
+        return (everywhere,) if self.missing(everywhere) else ()
 
     def missing(self, key: WaitKey) -> Mapping[str, str]:
         """Node id -> reason, for the nodes that are waited for."""

@@ -8,6 +8,7 @@ what changes while a port is BUILD only now and then.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import logging
 import threading
@@ -36,6 +37,10 @@ REPEAT = 1.0
 BATCH = 200
 """Ports decided under one lock and written in one transaction."""
 
+SHARE, LONGEST_PAUSE = 0.2, 0.25
+"""The part of the time that deciding may take while news keep coming, and the longest pause in seconds that it makes
+for that: in a storm of nodes most of what is decided would be out of date at once."""
+
 
 AT_START = Asked(1, 1)
 """The tick of the first question: everything, of every node."""
@@ -60,21 +65,32 @@ class StatusWriter:
         self._board, self._nodes, self._spawn = board, nodes, spawn
         self._due: set[str] = set()
         self._later: dict[str, float] = {}
+        self._ripening: list[tuple[float, str]] = []
+        """What is in ``_later`` as a heap, with entries that are out of date."""
         self._groups: dict[WaitKey, Group] = {}
         self._groups_of: dict[str, tuple[WaitKey, ...]] = {}
         self._waiting: dict[str, set[WaitKey]] = defaultdict(set)
         """Node -> what it is waited for."""
         self._asked: dict[str, Asked] = {}
         self._written: dict[str, PortStatus] = {}
+        """What the store says, as far as it is known."""
+        self._undecided: set[str] = set()
+        """Ports that have not been ACTIVE, DOWN or long enough BUILD since the start."""
         self._active: set[str] = set()
         self._building: dict[str, float] = {}
         """Port -> when its being BUILD may be written (again)."""
         self._wake = threading.Event()
         self._stopped = threading.Event()
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, stored: Mapping[str, tuple[str, str]]) -> None:
+        """Start the thread; ``stored`` is what the store says of the ports, status and reason. Nodes get time to come
+        back before their ports are called DOWN."""
+        with self._board.changed:
+            ports = self._board.intent.ports
+            self._written = {key: PortStatus(*said) for key, said in stored.items() if key in ports}
+            self._undecided = set(ports)
         self._spawn(self._run)
+        self._spawn(self._end_patience)
 
     def stop(self) -> None:
         """End the thread."""
@@ -84,23 +100,24 @@ class StatusWriter:
     @property
     def waiting(self) -> int:
         """How many ports are to be decided."""
-        return len(self._due)
+        return len(self._due | self._undecided)
 
     def changed(self, ports: Iterable[str], tick: int) -> None:
         """These ports' intent changed; nodes were asked at ``tick``."""
-        self._changed(ports, Asked(tick, tick))
+        with self._board.changed:
+            for port_id in ports:
+                self._written.pop(port_id, None)  # the store sets it DOWN by itself when its binding changes
+            self._ask(ports, Asked(tick, tick))
 
     def plugged(self, ports: Iterable[str], tick: int) -> None:
         """What is plugged in changed, or a node came or went: only the ports' own node was asked anything."""
-        self._changed(ports, Asked(0, tick))
+        self._ask(ports, Asked(0, tick))
 
-    def _changed(self, ports: Iterable[str], asked: Asked) -> None:
-        """What was written of them is forgotten: the store sets a port DOWN by itself when its binding changes."""
+    def _ask(self, ports: Iterable[str], asked: Asked) -> None:
         with self._board.changed:
             for port_id in ports:
                 self._due.add(port_id)
                 self._later.pop(port_id, None)
-                self._written.pop(port_id, None)
                 before = self._asked.get(port_id, AT_START)
                 self._asked[port_id] = Asked(max(before.everywhere, asked.everywhere), asked.here)
         self._wake.set()
@@ -132,35 +149,36 @@ class StatusWriter:
             look = Look(self._board.intent, self._board.known, self._board.transit)
             return look.status(port, self._asked.get(port.id, AT_START))
 
-    def later(self, ports: Iterable[str], seconds: float) -> None:
-        """Look at ports after a while: at start, nodes get time to come back before their ports are called DOWN."""
-
-        def wait() -> None:
-            if not self._stopped.wait(seconds):
-                with self._board.changed:
-                    due = [port_id for port_id in ports if port_id not in self._written]
-                    self._due.update(due)
-                self._wake.set()
-
-        self._spawn(wait)
+    def _end_patience(self) -> None:
+        if not self._stopped.wait(self._start_patience):
+            with self._board.changed:
+                self._due |= self._undecided
+            self._wake.set()
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._wake.wait(PATIENCE if self._later else None)
             self._wake.clear()
+            began = time.monotonic()
             due = iter(self._take())
             while batch := list(itertools.islice(due, BATCH)):
                 self._write(self._decide(batch))
                 time.sleep(0)  # others have their turn
+            lasted = time.monotonic() - began
+            self._stopped.wait(min(lasted / SHARE - lasted, LONGEST_PAUSE))
 
     def _take(self) -> list[str]:
+        """What is to be decided now, ports of a network together: what they wait for is then found out once."""
         with self._board.changed:
             now = time.monotonic()
-            ripe = [port_id for port_id, at in self._later.items() if at <= now]
-            for port_id in ripe:
-                del self._later[port_id]
-            due, self._due = [*self._due.union(ripe)], set()
-            return due
+            while self._ripening and self._ripening[0][0] <= now:
+                at, port_id = heapq.heappop(self._ripening)
+                if self._later.get(port_id) == at:
+                    del self._later[port_id]
+                    self._due.add(port_id)
+            due, self._due = self._due, set()
+            ports = self._board.intent.ports
+            return sorted(due, key=lambda port_id: ports[port_id].network_id if port_id in ports else "")
 
     def _decide(self, ports: Iterable[str]) -> dict[str, PortStatus]:
         """What is to be written of these ports."""
@@ -174,7 +192,9 @@ class StatusWriter:
                     continue
                 status = look.status(port, self._asked.get(port_id, AT_START))
                 self._wait_for(port, status, look)
-                if self._written.get(port_id) != status and not self._postponed(port_id, status, now):
+                if self._written.get(port_id) == status:
+                    self._settled(port_id, status)
+                elif not self._postponed(port_id, status, now):
                     decided[port_id] = status
         return decided
 
@@ -215,7 +235,9 @@ class StatusWriter:
         first = self._building.setdefault(port_id, now + (self._start_patience if unchanged else PATIENCE))
         if now >= first:
             return False
-        self._later[port_id] = first
+        if self._later.get(port_id) != first:
+            self._later[port_id] = first
+            heapq.heappush(self._ripening, (first, port_id))
         return True
 
     def _write(self, statuses: Mapping[str, PortStatus]) -> None:
@@ -233,14 +255,22 @@ class StatusWriter:
         next_time = time.monotonic() + REPEAT
         with self._board.changed:
             for port_id, item in statuses.items():
-                (self._active.add if item.status == ACTIVE else self._active.discard)(port_id)
+                self._settled(port_id, item)
                 if port_id not in self._due:  # else it changed meanwhile, in the store too perhaps
                     self._written[port_id] = item
                 if item.status == BUILD:
                     self._building[port_id] = next_time
 
+    def _settled(self, port_id: str, status: PortStatus) -> None:
+        """The store says so."""
+        self._undecided.discard(port_id)
+        (self._active.add if status.status == ACTIVE else self._active.discard)(port_id)
+        if status.status != BUILD:
+            self._building.pop(port_id, None)
+
     def _forget(self, port_id: str) -> None:
         self._stop_waiting(port_id)
+        self._undecided.discard(port_id)
         self._active.discard(port_id)
         for times in (self._later, self._building):
             times.pop(port_id, None)

@@ -84,6 +84,9 @@ class Nodes(Protocol):
     def find_port(self, id_prefix: str) -> str | None:
         """The one port whose id starts so (tap names carry eleven characters), None if none or several."""
 
+    def port_statuses(self) -> Mapping[str, tuple[str, str]]:
+        """Port id -> (status, reason), of all ports."""
+
     def set_port_status(self, port_id: str, status: str, reason: str) -> None:
         """Record ACTIVE, BUILD or DOWN with the reason that the API shows. It is no change of intent."""
 

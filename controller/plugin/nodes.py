@@ -167,6 +167,12 @@ class NodeEvents:
             found = session.scalars(select(PortRow.id).where(chosen).limit(2)).all()
         return found[0] if len(found) == 1 else None
 
+    def port_statuses(self) -> Mapping[str, tuple[str, str]]:
+        """What the store says of all ports."""
+        with self._store.read() as session:
+            rows = session.execute(select(PortRow.id, PortRow.status, PortRow.status_reason)).all()
+        return {port_id: (status, reason) for port_id, status, reason in rows}
+
     def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]]) -> None:
         """Record statuses (port id -> status, reason) in one transaction; a report that comes too late cannot make an
         unbound port ACTIVE."""

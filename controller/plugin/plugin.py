@@ -151,6 +151,10 @@ class Plugin:
         """Record a port's status."""
         self._nodes.set_port_statuses({port_id: (status, reason)})
 
+    def port_statuses(self) -> Mapping[str, tuple[str, str]]:
+        """See :meth:`controller.plugin.api.Nodes.port_statuses`."""
+        return self._nodes.port_statuses()
+
     def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]]) -> None:
         """Record ports' statuses in one transaction."""
         self._nodes.set_port_statuses(statuses)

@@ -99,6 +99,9 @@ class MemoryStore:
     def set_port_status(self, port_id: str, status: str, reason: str) -> None:
         self.statuses[port_id] = (status, reason)
 
+    def port_statuses(self) -> dict[str, tuple[str, str]]:
+        return dict(self.statuses)
+
     def set_port_statuses(self, statuses: dict[str, tuple[str, str]]) -> None:
         self.statuses.update(statuses)
 
