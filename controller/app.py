@@ -32,6 +32,7 @@ from controller.hosts import Hosts
 from controller.measures import Measures
 from controller.metrics import StateCollector
 from controller.overview import Overview
+from controller.owners import Owners
 from controller.plugin.plugin import Plugin, open_store
 from controller.reconciler import Pace, Reconciler
 from controller.southbound.openflow_app import OpenFlowSessions
@@ -40,7 +41,8 @@ from controller.switches import SwitchEvents
 from mechanisms.manager import MechanismManager
 from topology import cables, discovery, tags
 from topology.events import EventLog
-from topology.fabric import Topology
+from topology.fabric import Options, Topology
+from topology.learning import Limits
 from typedrivers.manager import TypeManager
 
 LOG = logging.getLogger(__name__)
@@ -123,6 +125,7 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         self._reconciler.start()
         self._southbound.start()
         if self._fabric is not None:
+            self._fabric.owner = Owners(lambda: self._reconciler.board.intent)
             self._fabric.start(self._southbound.send_frame, self._reconciler.board.touch)
         hub.spawn(eventlet.wsgi.server, self._api, self._application, log_output=False,
                   custom_pool=eventlet.GreenPool(MAX_CLIENTS), socket_timeout=None, protocol=_Protocol)  # fmt: skip
@@ -147,7 +150,8 @@ def _fabric(conf: cfg.ConfigOpts, linked: dict[str, tuple[int, int]]) -> FabricC
     key = hashlib.sha256(conf.topology.secret.encode()).digest() if conf.topology.secret else secrets.token_bytes(32)
     pace = discovery.Pace(conf.topology.probe_interval, conf.topology.probe_rate)
     planned = cables.read_plan(conf.topology.cable_plan) if conf.topology.cable_plan else ()
-    topology = Topology(key, pace, linked, events)
+    limits = Limits(conf.topology.address_age, conf.topology.address_rate, conf.topology.address_limit)
+    topology = Topology(key, pace, linked, events, Options(conf.topology.fast_failover, limits))
     return FabricControl(topology, events, conf.topology.hold_time, hub.spawn, planned=planned)
 
 

@@ -93,6 +93,14 @@ TOPOLOGY = [
     cfg.FloatOpt("hold_time", default=15.0, min=0.0,
                  help="Seconds after the start in which switches keep their programs until all known ones are back, "
                       "so that their links can be found again."),
+    cfg.BoolOpt("fast_failover", default=True,
+                help="Give switches alternatives that they take by themselves when a port goes down (fast-failover "
+                     "groups)."),
+    cfg.FloatOpt("address_age", default=300.0, min=2.0,
+                 help="Seconds without a frame after which an address that nobody manages is forgotten."),
+    cfg.FloatOpt("address_rate", default=100.0, min=1.0,
+                 help="New addresses a second that are learned at a switch port; above it none is for a while."),
+    cfg.IntOpt("address_limit", default=4096, min=1, help="Addresses that are learned per network at most."),
     cfg.StrOpt("cable_plan",
                help="YAML file with the cables that should be there; it is compared with the links that are found and "
                     "changes no forwarding. A plan stored by the API (isthmus/cables) takes its place."),

@@ -31,6 +31,9 @@ YOUNG = 1.0
 COMPARED = 1.0
 """Seconds between two comparisons of the links with the cable plan."""
 
+MOST_SOURCES = 1000
+"""Addresses that wait to be learned."""
+
 FIRST_RESERVED = 0xFFFFFF00
 """OpenFlow port numbers from here on are no cables."""
 
@@ -66,6 +69,9 @@ class FabricControl:
         self._compare_at = clock()
         self.names: Callable[[], Mapping[str, str]] = dict
         """Name -> node id of the switches, as the cable plan may call them. Must not block."""
+        self.owner: Callable[[int, str], tuple[str, str | None] | None] = lambda _key, _mac: None
+        """See :class:`controller.owners.Owners`. Must not block."""
+        self._sources: dict[tuple[str, int, int, str], None] = {}
         self._send: Send = lambda _node, _port, _frame: False
         self._touch: Touch = lambda _nodes: 0
 
@@ -87,6 +93,12 @@ class FabricControl:
     def frame_seen(self, node_id: str, port: int, frame: bytes) -> None:
         """A frame came to the controller."""
         self._jobs.put(lambda now: self._topology.frame(End(node_id, port), frame, now))
+
+    def source_seen(self, node_id: str, port: int, network_key: int, mac: str) -> None:
+        """A switch showed a frame from an address that it does not know at that port; taken up at the next turn. More
+        than can be learned in a turn are not kept: the next frame comes too."""
+        if len(self._sources) < MOST_SOURCES:
+            self._sources[node_id, port, network_key, mac] = None
 
     def observed(self, observation: Observation) -> None:
         """What is plugged into a switch; its ports are probed from the first time on."""
@@ -127,8 +139,10 @@ class FabricControl:
             self._missing = {each for each in self._missing if now < self._since.get(each, now) + YOUNG}
         return now < self._open_at and bool(self._missing)
 
-    def passing(self, intent: Intent, touched: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
-        """Switches that carry networks of ``touched`` for others: node id -> network ids."""
+    def passing(
+        self, intent: Intent, touched: Mapping[str, Collection[str]], networks: Collection[str] = ()
+    ) -> dict[str, set[str]]:
+        """Switches that carry networks of ``touched``, or ``networks``, for others: node id -> network ids."""
         found: dict[str, set[str]] = {}
         with self._lock:
             for node_id, network_ids in touched.items():
@@ -136,7 +150,7 @@ class FabricControl:
                 mine = {each for each in network_ids if self._carried(intent, each)} if len(members) > 1 else set()
                 for member in members if mine else ():
                     found.setdefault(member, set()).update(mine)
-            everything = {each for network_ids in touched.values() for each in network_ids}
+            everything = {*networks, *(each for network_ids in touched.values() for each in network_ids)}
             physical = {each for each in everything if self._carried(intent, each)}
             for node_id in self._topology.between_clouds() if physical else ():
                 found.setdefault(node_id, set()).update(physical)
@@ -212,7 +226,15 @@ class FabricControl:
         except Exception:
             LOG.exception("fabric")
 
+    def _learn(self, now: float) -> None:
+        sources, self._sources = self._sources, {}
+        for node_id, port, network_key, mac in sources:
+            found = self.owner(network_key, mac)
+            if found is not None:
+                self._topology.source(End(node_id, port), found[0], mac, found[1], now)
+
     def _turn(self, now: float) -> set[str]:
+        self._learn(now)
         probes, changed = self._topology.turn(now)
         for probe in probes:
             self._send(probe.end.node_id, probe.end.port, probe.frame)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -107,8 +107,7 @@ class Reconciler:
         for loop in (self._follow_feed, self._watch_liveness):
             self._spawn(loop)
         self._events.start()
-        self._statuses.start()
-        self._statuses.later(list(self.board.intent.ports), self._pace.agent_down_time)
+        self._statuses.start(self._nodes.port_statuses())
 
     def stop(self) -> None:
         """End all threads; nodes keep forwarding as they are."""
@@ -178,7 +177,7 @@ class Reconciler:
             before = {port_id: self.board.intent.ports.get(port_id) for port_id in change.ports}
             touched = self.board.intent.apply(change)
             self._follow_links(before)
-            tick = self.board.touch(self._with_transit(touched.nodes))
+            tick = self.board.touch(self._with_transit(touched.nodes, change.networks))
             moved = {port_id for port_id, port in before.items() if port != self.board.intent.ports.get(port_id)}
             self._statuses.changed(moved, tick)
             for network_id in change.networks:
@@ -191,11 +190,14 @@ class Reconciler:
         if change.cables is not None and self._fabric is not None:
             self._fabric.plan(change.cables)
 
-    def _with_transit(self, touched: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:
-        """The touched nodes and those that carry the same networks for them over links."""
+    def _with_transit(
+        self, touched: Mapping[str, frozenset[str]], networks: Collection[str]
+    ) -> Mapping[str, frozenset[str]]:
+        """The touched nodes and those that carry the same networks for them over links, or one of ``networks`` from
+        one way out to another."""
         if self._fabric is None:
             return touched
-        passing = self._fabric.passing(self.board.intent, touched)
+        passing = self._fabric.passing(self.board.intent, touched, networks)
         return {node_id: touched.get(node_id, frozenset()) | passing.get(node_id, set())
                 for node_id in touched.keys() | passing.keys()}  # fmt: skip
 

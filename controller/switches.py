@@ -74,6 +74,9 @@ class SwitchPorts(Protocol):
     def frame_seen(self, node_id: str, port: int, frame: bytes) -> None:
         """A frame came to the controller."""
 
+    def source_seen(self, node_id: str, port: int, network_key: int, mac: str) -> None:
+        """A switch showed a frame from an address that it does not know at that port."""
+
 
 class Switches(Protocol):
     """The southbound as the reconciler sees it. Calls block the calling green thread only, with a deadline."""

@@ -100,9 +100,9 @@ class Learning:
             self._age(now, away)
         if not self._changed and not self._hushed:
             return False
-        for network_id in self._changed:
+        self._learned = dict(self._learned)  # what was handed out stays as it is
+        for network_id in sorted(self._changed):
             self._show(network_id)
-        self._learned = dict(sorted(self._learned.items()))
         self._homes = frozenset(end.node_id for places in self._learned.values() for end in places.values())
         self._silent = {end.node_id: frozenset(other.port for other in self._muted if other.node_id == end.node_id)
                         for end in self._muted}  # fmt: skip

@@ -6,6 +6,7 @@ import queue
 import struct
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 from controller.dataplane.fields import CONTROLLER
 
@@ -14,6 +15,8 @@ _PACKET_OUT = 13
 _NO_BUFFER = 0xFFFFFFFF
 _OUT = struct.Struct("!BBHIIIH6xHHIH6x")
 _IN_PORT = 0x80000004
+_METADATA = 0x80000400 >> 9
+"""The header of the metadata field without mask bit and length."""
 _MATCH_AT = 24
 WAITING = 64
 """Frames that may wait for a switch that does not take them; more are dropped: probes come again."""
@@ -26,21 +29,37 @@ def packet_out(version: int, port: int, frame: bytes) -> bytes:
     )
 
 
-def packet_in(message: bytes) -> tuple[int, bytes] | None:
-    """Ingress port and frame of a packet-in; None if it cannot be read."""
+class PacketIn(NamedTuple):
+    """A frame that came to the controller: ingress port, metadata that it had, as much of it as was sent."""
+
+    port: int
+    metadata: int
+    frame: bytes
+
+    @property
+    def source(self) -> str:
+        """The frame's source address, as text; empty if it is too short or the address is no station's."""
+        raw = self.frame[6:12]
+        return raw.hex(":") if len(raw) == 6 and not raw[0] & 1 and any(raw) else ""
+
+
+def packet_in(message: bytes) -> PacketIn | None:
+    """What is in a packet-in; None if it cannot be read."""
     if len(message) < _MATCH_AT + 8:
         return None
     match_length = int.from_bytes(message[_MATCH_AT + 2 : _MATCH_AT + 4], "big")
     data_at = _MATCH_AT + (match_length + 7) // 8 * 8 + 2
     if match_length < 4 or data_at > len(message):
         return None
-    at, end = _MATCH_AT + 4, _MATCH_AT + match_length
+    at, end, port, metadata = _MATCH_AT + 4, _MATCH_AT + match_length, None, 0
     while at + 4 <= end:
         header = int.from_bytes(message[at : at + 4], "big")
         if header == _IN_PORT:
-            return int.from_bytes(message[at + 4 : at + 8], "big"), message[data_at:]
+            port = int.from_bytes(message[at + 4 : at + 8], "big")
+        elif header >> 9 == _METADATA:
+            metadata = int.from_bytes(message[at + 4 : at + 12], "big")
         at += 4 + (header & 0xFF)
-    return None
+    return PacketIn(port, metadata, message[data_at:]) if port is not None else None
 
 
 class FrameSender:

@@ -18,6 +18,7 @@ from controller.southbound import frames, openflow_app
 from controller.southbound.ovsdb import Replicas, remote_for
 from controller.southbound.session import Session, Settings
 from controller.switches import Applied, SwitchEvents, SwitchPorts, SwitchState
+from mechanisms.openflow.registers import METADATA
 
 LOG = logging.getLogger(__name__)
 
@@ -159,7 +160,11 @@ class Southbound:
                 return answers(kind, xid, message)
             found = frames.packet_in(message)
             if found is not None:
-                fabric.frame_seen(session.node_id, *found)
+                network = METADATA["network"].read(found.metadata)
+                if network and found.source:
+                    fabric.source_seen(session.node_id, found.port, network, found.source)
+                elif not network:
+                    fabric.frame_seen(session.node_id, found.port, found.frame)
             return True
 
         return deliver

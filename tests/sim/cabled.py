@@ -167,10 +167,12 @@ class Cabled:
             waiting.append((End(node.id, self._tenants(node)[port.id]), packet))
         return self._settle(waiting, arrived, packet)
 
-    def _settle(self, waiting: deque[tuple[End | None, Packet]], arrived: list[Delivery], packet: Packet) -> list[str]:
+    def _settle(
+        self, waiting: deque[tuple[End | None, Packet]], arrived: list[Delivery], packet: Packet | None
+    ) -> list[str]:
         for _ in range(MOST_STEPS):
             if not waiting:
-                assert all(item.packet == packet for item in arrived), "a packet arrived changed"
+                assert all(packet in (None, item.packet) for item in arrived), "a packet arrived changed"
                 return sorted(item.port_id for item in arrived)
             at, current = waiting.popleft()
             assert at is not None
@@ -228,11 +230,11 @@ class Cabled:
         self.install(changed)
         return changed
 
-    def from_stranger(self, packet: Packet) -> list[str]:
-        """Ids of the ports that a packet reaches which somebody unknown in the cloud sends."""
+    def inject(self, where: End, packet: Packet) -> list[str]:
+        """Ids of the ports that a packet reaches, as they get it or not, which comes in by that port of a switch."""
         arrived: list[Delivery] = []
         self.crossed.clear()
-        return self._settle(deque(self._from_cloud(packet, "", arrived)), arrived, packet)
+        return self._settle(deque([(where, packet)]), arrived, None)
 
     def parts(self) -> list[set[int]]:
         """Node keys that are joined by cables or the cloud, as the world is now."""

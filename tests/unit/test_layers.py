@@ -20,8 +20,8 @@ LAYERS: list[tuple[str, ...]] = [
      "controller.plugin.context"),
     ("mechanisms",),
     ("controller.reconciler", "controller.node_state", "controller.status", "controller.status_writer",
-     "controller.mailbox", "controller.switches", "controller.fabric", "controller.hosts", "controller.overview",
-     "controller.plugin", "controller.compiler", "controller.host_plans"),
+     "controller.mailbox", "controller.switches", "controller.fabric", "controller.owners", "controller.hosts",
+     "controller.overview", "controller.plugin", "controller.compiler", "controller.host_plans"),
     ("controller.api", "controller.southbound", "controller.metrics"),
     ("controller.app", "controller.main", "controller.cli"),
 ]  # fmt: skip

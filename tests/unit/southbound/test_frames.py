@@ -34,7 +34,7 @@ def test_packet_in(version: int) -> None:
     message = parser.OFPPacketIn(datapath, 0xFFFFFFFF, 5, 0, 0, 1, match, b"frame")
     body = bytearray(24)
     match.serialize(body, 24)
-    assert frames.packet_in(bytes(body) + bytes(2) + message.data) == (9, b"frame")
+    assert frames.packet_in(bytes(body) + bytes(2) + message.data) == (9, 5, b"frame")
 
 
 @given(st.binary(max_size=80))
