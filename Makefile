@@ -73,7 +73,6 @@ lint: venv  ## ruff and mypy
 
 .PHONY: bench
 bench: apt venv  ## ratios against named references
-	$(SUDO) $(PY) -m bench.program_sync
 	$(SUDO) $(PY) -m bench.all
 	$(SUDO) $(PY) -m bench.restarts
 

@@ -15,7 +15,8 @@ from bench import results
 from bench.results import Result
 from tests.support import sandbox
 
-NAMES = ("encode_only", "allocation", "resync", "echo_latency", "rest_to_active", "one_port", "connect_storm")
+NAMES = ("program_sync", "encode_only", "allocation", "resync", "echo_latency", "rest_to_active", "one_port",
+         "connect_storm")  # fmt: skip
 
 
 def single(name: str, run: Callable[..., Result], arguments: Sequence[object] = ()) -> int:

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from bench.program_sync import sized
+from bench.programs import sized
 from bench.results import Result
 
 if TYPE_CHECKING:

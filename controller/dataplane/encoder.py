@@ -63,7 +63,7 @@ _ADD, _DELETE, _DELETE_STRICT = 0, 3, 4
 _HEADER = struct.Struct("!BBHI")
 _FLOW_MOD = struct.Struct("!BBHIQQBBHHHIIIHH")
 _GROUP_MOD = struct.Struct("!BBHIHBxI")
-_COOKIE = struct.Struct("!Q")
+_FLOW_HEAD = struct.Struct("!BBHIQ")
 _TAG = OWNER_TAG.to_bytes(2, "big")
 
 
@@ -111,8 +111,11 @@ def encode_flow_add(flow: Flow, version: int, cookie: int | None = None, xid: in
     ``cookie`` stands in for the flow's own (the stamp carries the program hash). Raises :class:`EncodeError`.
     """
     body = flow.body()
-    own = _COOKIE.pack(cookie) if cookie is not None else _TAG + content_hash(body)
-    return _HEADER.pack(_checked(version), FLOW_MOD, BODY_AT + len(body), xid) + own + body
+    if cookie is None:
+        cookie = flow.__dict__.get("cookie")
+    if cookie is None:
+        cookie = flow.__dict__["cookie"] = TAG | int.from_bytes(content_hash(body), "big")
+    return _FLOW_HEAD.pack(_checked(version), FLOW_MOD, BODY_AT + len(body), xid, cookie) + body
 
 
 def encode_flow_delete(flow: Flow | InstalledFlow, version: int, xid: int = XID) -> bytes:

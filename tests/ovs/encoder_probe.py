@@ -241,12 +241,13 @@ def main() -> None:
             *("add-port", bridge, f"gre{version}", "--", "set", "interface", f"gre{version}", "type=gre"),
             *("options:remote_ip=flow", "options:key=flow", "ofport_request=9"),
         )
-        facts[version] = outcome(Session(_socket(directory, bridge), version))
+        facts[version] = outcome(Session(management_socket(directory, bridge), version))
         bed.vsctl("del-br", bridge)
     print(json.dumps(facts))
 
 
-def _socket(directory: Path, bridge: str) -> Path:
+def management_socket(directory: Path, bridge: str) -> Path:
+    """Where a bridge listens, once it is there."""
     path = directory / f"{bridge}.mgmt"
     deadline = time.monotonic() + 5
     while not path.exists() and time.monotonic() < deadline:
