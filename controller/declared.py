@@ -11,6 +11,9 @@ OVSDB, NICIRA = "ovsdb", "nicira"
 """Capabilities: OVSDB says what the switch is; flows choose a tunnel's remote end (Open vSwitch's extensions)."""
 
 
+NO_UPLINKS: Mapping[str, int] = {}
+
+
 def port_number(text: str, ports: Mapping[int, PortView]) -> int | None:
     """The OpenFlow port of that name, or of that number; None if the switch has none."""
     for number, view in sorted(ports.items()):
@@ -21,25 +24,32 @@ def port_number(text: str, ports: Mapping[int, PortView]) -> int | None:
 
 
 def elected(
-    candidates: Mapping[str, Sequence[int]], ports: Mapping[int, PortView]
+    candidates: Mapping[str, Sequence[int]], ports: Mapping[int, PortView], last: Mapping[str, int] = NO_UPLINKS
 ) -> tuple[dict[str, int], frozenset[int]]:
-    """The uplinks in use by physical network, and those that wait: of several, the first whose link is up."""
+    """The uplinks in use by physical network, and those that wait.
+
+    Of several it is the one that was in use ``last`` while its link is up: what is behind has learned addresses there
+    and would send into the void. Else it is the first whose link is up.
+    """
     used = {}
     for name, numbers in candidates.items():
         alive = [number for number in numbers if number not in ports or ports[number].link_up]
         if numbers:
-            used[name] = (alive or list(numbers))[0]
+            used[name] = last[name] if last.get(name) in alive else (alive or list(numbers))[0]
     everything = {number for numbers in candidates.values() for number in numbers}
     return used, frozenset(everything - set(used.values()))
 
 
-def described(facts: NodeFacts, seen: Observation, said: DeclaredSwitch | None) -> tuple[NodeFacts, Observation]:
-    """The switch as it told, with what is declared of it. Where OVSDB speaks of a switch, OVSDB counts."""
+def described(
+    facts: NodeFacts, seen: Observation, said: DeclaredSwitch | None, last: Mapping[str, int] = NO_UPLINKS
+) -> tuple[NodeFacts, Observation]:
+    """The switch as it told, with what is declared of it; ``last`` are the uplinks that were in use. Where OVSDB
+    speaks of a switch, OVSDB counts."""
     if said is None or OVSDB in facts.capabilities:
         return facts, seen
     ports = seen.switch_ports
     found = {name: _known(wanted, ports) for name, wanted in said.uplinks.items()}
-    used, standby = elected(found, ports)
+    used, standby = elected(found, ports, last)
     names = {name: ",".join(ports[number].name for number in numbers) for name, numbers in found.items() if numbers}
     limits = _limits(facts, ports, said)
     tunnels = TUNNEL_TYPES - limits.keys()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from controller.declared import elected
+from controller.declared import NO_UPLINKS, elected
 from controller.model import (
     PHYSICAL_TYPES,
     TUNNEL_TYPES,
@@ -135,10 +135,12 @@ def tunnel_ports(bridge: Bridge | None) -> dict[str, int]:
 
 
 def observe(
-    datapath_id: int, bridge: Bridge | None, ports: Mapping[int, PortView], make: Make = NOTHING_SAID
-) -> Observation:
-    """What is plugged in. OVSDB says which interface is which port of the API; whether its link is up, OpenFlow says
-    sooner (PORT_STATUS), so its word is taken where both speak of the same interface.
+    datapath_id: int, bridge: Bridge | None, ports: Mapping[int, PortView], make: Make = NOTHING_SAID,
+    last: Mapping[str, int] = NO_UPLINKS,
+) -> Observation:  # fmt: skip
+    """What is plugged in; ``last`` are the uplinks that were in use. OVSDB says which interface is which port of the
+    API; whether its link is up, OpenFlow says sooner (PORT_STATUS), so its word is taken where both speak of the same
+    interface.
 
     Without OVSDB the ports of the API say themselves where they are plugged in, by number or name of the port."""
     node_id = switch_node_id(datapath_id)
@@ -155,7 +157,7 @@ def observe(
             attachments[port_id] = Attachment(port_id, item.name, item.ofport, _link_up(item, ports))
         for network in _physical_networks(item):
             uplinks.setdefault(network, []).append(item.ofport)
-    used, standby = elected(uplinks, ports)
+    used, standby = elected(uplinks, ports, last)
     return Observation(node_id, attachments, used, tunnel_ports(bridge), standby_uplinks=standby)
 
 

@@ -224,7 +224,8 @@ class Session:
             facts = node_facts(self.datapath_id, self.bridge, self._make, self._ovsdb_problem, self._ports)
             by_links = dict.fromkeys(self._settings.linked_networks, "links between switches")
             facts = replace(facts, physical_networks={**by_links, **facts.physical_networks})
-            report = (facts, observe(self.datapath_id, self.bridge, self._ports, self._make))
+            last = self._reported[1].uplinks if self._reported is not None else {}
+            report = (facts, observe(self.datapath_id, self.bridge, self._ports, self._make, last))
             if self._state in (HANDSHAKE, WAITING):
                 self._state = READY
             if report != self._reported:

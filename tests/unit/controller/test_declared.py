@@ -29,6 +29,7 @@ def test_names_come_before_numbers_and_the_first_uplink_that_is_up_is_used() -> 
     assert (now.uplinks, now.standby_uplinks) == ({"physnet0": 1, "physnet1": 1}, {3})
     _, now = described(facts("nicira"), seen({**PORTS, 1: PortView("eth1", False)}), SAID)
     assert (now.uplinks, now.standby_uplinks) == ({"physnet0": 1, "physnet1": 3}, {1})
+    assert described(facts(), seen(), SAID, now.uplinks)[1].uplinks["physnet1"] == 3
     everything_down = {number: PortView(view.name, False) for number, view in PORTS.items()}
     assert described(facts(), seen(everything_down), SAID)[1].uplinks["physnet1"] == 1
 

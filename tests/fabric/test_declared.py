@@ -1,0 +1,185 @@
+"""A line of three switches without OVSDB, described by the API. The one in the middle is a stranger that has neither
+indirect nor fast-failover groups and cannot look into ARP; the first has two uplinks into a legacy cloud."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from controller.cli.main import main
+from controller.dataplane.fields import FIELDS
+from tests.fabric import bed as beds
+from tests.fabric.bed import CLOUD, FabricBed, Vm, device, ping
+from tests.fabric.stranger import FLOW_MOD, GROUP_MOD, Refusal, Stranger
+from tests.support import netns
+from tests.support.client import ApiFault, wait_until
+
+CABLES = ((1, 2), (2, 3))
+UPLINKS = ("up-a", "up-b")
+RELAY = 6700
+ARP_SENDER = (FIELDS["arp_spa"].header() >> 8).to_bytes(3, "big")
+
+
+def refuses(message: bytes) -> Refusal | None:
+    """Groups but ALL, and matches on ARP senders; to delete them is no harm."""
+    if message[1] == GROUP_MOD and message[9] != 2 and message[10] != 0:
+        return 6, 10
+    return (4, 6) if message[1] == FLOW_MOD and message[25] == 0 and ARP_SENDER in message[48:] else None
+
+
+class DeclaredBed(FabricBed):
+    """Nobody but OpenFlow speaks of these switches."""
+
+    def start_controller(self) -> None:
+        """Without OVSDB."""
+        kept, beds.CONFIGURATION = beds.CONFIGURATION, beds.CONFIGURATION + "[ovsdb]\nenabled = false\n"
+        try:
+            super().start_controller()
+        finally:
+            beds.CONFIGURATION = kept
+
+    def declare(self, number: int, **said: Any) -> dict[str, Any]:
+        """``PUT switches/{dpid}``"""
+        return self.api.request("PUT", f"isthmus/switches/{number:x}", {"switch": said})
+
+    def add_uplinks(self, number: int) -> None:
+        """Two cables from a switch into the cloud."""
+        netns.bridge(None, CLOUD)
+        Path(f"/proc/sys/net/ipv6/conf/{CLOUD}/disable_ipv6").write_text("1")
+        for near in UPLINKS:
+            subprocess.run(["ip", "link", "add", near, "type", "veth", "peer", "name", f"{near}-c"], check=True)
+            for name in (near, f"{near}-c"):
+                Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+                netns.set_link(None, name, up=True)
+            netns.enslave(None, f"{near}-c", CLOUD)
+            self.ovs.vsctl("add-port", f"s{number}", near)
+
+    def bind(self, switch: int, network: str, **more: Any) -> Vm:
+        """A VM whose port says where it is plugged in."""
+        name = f"v{len(self.vms) + 1}"
+        link = {"switch_id": f"{switch:x}", "port_id": name}
+        port = self.api.create("port", network_id=network, **more,
+                               **{"binding:profile": {"local_link_information": [link]}})  # fmt: skip
+        vm = Vm(name, switch, network, port["id"], port["mac_address"], port["fixed_ips"][0]["ip_address"])
+        netns.create(name)
+        netns.veth((None, name), (name, "eth0"), vm.mac)
+        netns.add_address(name, "eth0", f"{vm.ip}/16")
+        self.ovs.vsctl("add-port", f"s{switch}", name)
+        self.vms.append(vm)
+        return vm
+
+    def row(self, number: int) -> dict[str, Any]:
+        """A switch as it is listed."""
+        return next(row for row in self.api.isthmus("switches")["switches"] if row["id"].endswith(f"{number:016x}"))
+
+
+@pytest.fixture(scope="module")
+def bed() -> Iterator[DeclaredBed]:
+    stranger = Stranger(RELAY, refuses)
+    made = DeclaredBed(3, CABLES)
+    connect = made.ovs.connect
+    made.ovs.connect = lambda name="br0", port=6653: connect(name, RELAY if name == "s2" else port)  # type: ignore[method-assign]
+    made.start()
+    made.add_uplinks(1)
+    yield made
+    print(made.log())
+    stranger.stop()
+
+
+def say(*arguments: str) -> tuple[int, str]:
+    """The ``isthmus`` command."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        status = main(["--url", "http://127.0.0.1:9696", *arguments])
+    return status, out.getvalue()
+
+
+def test_a_declared_switch_is_known_by_its_name_and_uplinks(bed: DeclaredBed) -> None:
+    bed.declare(1, name="leaf1", uplinks={"physnet1": [*UPLINKS, "up-c"]})
+    bed.declare(9, name="later")
+    wait_until(lambda: bed.row(1)["host"] == "leaf1", 10, lambda: str(bed.row(1)))
+    assert bed.row(1)["physical_networks"] == {"physnet1": "up-a,up-b"}
+    assert bed.row(1)["problems"] == ["the switch has no port 'up-c', which is declared as an uplink into physnet1"]
+    status, out = say("switches")
+    assert status == 0
+    assert "leaf1: the switch has no port 'up-c'" in out
+    assert "never seen" in out
+
+
+def test_the_stranger_is_known_for_what_it_is(bed: DeclaredBed) -> None:
+    row = bed.row(2)
+    assert set(row["limits"]) >= {"indirect", "fast_failover", "port_security", "vxlan"}
+    assert "arp_spa" in row["limits"]["port_security"]
+    assert "nicira" in bed.row(1)["capabilities"]
+    assert not {"nicira", "ovsdb"} & set(row["capabilities"])
+    with pytest.raises(ApiFault, match="extensions") as caught:
+        bed.declare(2, tunnel={"ip": "192.0.2.2", "ports": {"vxlan": "vx"}})
+    assert caught.value.status == 409
+
+
+def test_traffic_passes_the_stranger_and_the_declared_uplink(bed: DeclaredBed) -> None:
+    plain = bed.network("plain", "flat", None, "10.1.0.0/24")
+    red = bed.network("red", "vlan", 100, "10.1.1.0/24")
+    for network in (plain, red):
+        bed.bind(1, network)
+        bed.bind(3, network)
+    bed.bind(2, red, port_security_enabled=False)
+    bed.add_stranger("legacy1", plain, "10.1.0.201/16")
+    bed.api.wait_for_status([vm.port_id for vm in bed.vms], "ACTIVE")
+    assert bed.matrix() == []
+    assert all("type=all" in line for line in bed.ovs.groups("s2"))
+    assert bed.row(2)["rejections"] == []
+
+
+def test_a_secured_port_is_refused_by_the_stranger_with_the_reason(bed: DeclaredBed) -> None:
+    link = {"switch_id": "2", "port_id": "none"}
+    port = bed.api.create("port", network_id=bed.vms[0].network,
+                          **{"binding:profile": {"local_link_information": [link]}})  # fmt: skip
+    assert port["binding:vif_type"] == "binding_failed"
+    assert "arp_spa" in bed.api.isthmus(f"ports/{port['id']}")["port"]["reason"]
+    bed.api.delete("port", port["id"])
+
+
+def test_the_second_uplink_takes_over_and_nothing_is_heard_twice(bed: DeclaredBed) -> None:
+    for name, up in ((UPLINKS[0], False), (UPLINKS[0], True), (UPLINKS[1], False), (UPLINKS[1], True)):
+        netns.set_link(None, name, up=up)
+        time.sleep(1.5)
+        text = ping(bed.strangers[0], bed.vms[1].ip, "-c", "3", "-i", "0.2", "-W", "2")
+        assert " 0% packet loss" in text, f"{name} up: {up}\n{text}"
+        assert "DUP" not in text
+
+
+def test_the_cable_plan_is_held_against_the_links(bed: DeclaredBed) -> None:
+    right = {"a": {"switch": "leaf1", "port": device(1, 2)}, "b": {"switch": "2", "port": device(2, 1)}}
+    wrong = {"a": {"switch": "2", "port": device(2, 3)}, "b": {"switch": "leaf1", "port": UPLINKS[1]}}
+    absent = {"a": {"switch": "leaf4", "port": 1}, "b": {"switch": "3", "port": "x"}}
+    bed.api.request("PUT", "isthmus/cables", {"cables": [right, wrong, absent]})
+    wait_until(lambda: len(bed.api.isthmus("links")["differences"]) == 2, 5,
+               lambda: str(bed.api.isthmus("links")))  # fmt: skip
+    assert sorted(row["plan"] for row in bed.links()) == ["miswired", "planned"]
+    status, out = say("links")
+    assert status == 1
+    assert "switch 'leaf4' has not connected" in out
+    wait_until(lambda: {"cable-missing", "cable-miswired"} <= bed.api.isthmus("events")["totals"].keys(), 15,
+               lambda: str(bed.api.isthmus("events")["totals"]))  # fmt: skip
+    status, out = say("topology", "--svg")
+    assert status == 0
+    assert "miswired" in {title.text.rpartition(", ")[2] for title in ElementTree.fromstring(out).iter()
+                          if title.tag.endswith("title") and title.text}  # fmt: skip
+    bed.api.request("DELETE", "isthmus/cables")
+    wait_until(lambda: bed.api.isthmus("links")["differences"] == [], 5, lambda: "")
+    assert say("links")[0] == 0
+
+
+def test_taken_back_the_switch_is_what_it_says_itself(bed: DeclaredBed) -> None:
+    bed.api.request("DELETE", "isthmus/switches/1")
+    wait_until(lambda: bed.row(1)["host"] == f"{1:016x}", 10, lambda: str(bed.row(1)))
+    assert bed.row(1)["physical_networks"] == {"physnet1": "links between switches"}
