@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from neutron_lib.api.definitions import portbindings
-from sqlalchemy import Select, bindparam, or_, select
+from sqlalchemy import Select, Table, bindparam, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from controller.db.models import BindingRow, NetworkRow, NodeRow, PortRow
@@ -27,6 +27,14 @@ NAMED_HOSTS = 10
 NODES = select(NodeRow).order_by(NodeRow.id != bindparam("present"), NodeRow.key).with_for_update(key_share=True)
 BY_ID, BY_HOST = NODES.where(NodeRow.id == bindparam("wanted")), NODES.where(NodeRow.host == bindparam("wanted"))
 """The nodes where a port may be; the one where it is already, ``present``, first."""
+
+BINDINGS = cast(Table, BindingRow.__table__).c
+HIGHEST_KEY = (
+    select(BINDINGS.port_key)
+    .where(BINDINGS.node_id == bindparam("node"), BINDINGS.port_key.between(PORT_KEYS.first, PORT_KEYS.last))
+    .order_by(BINDINGS.port_key.desc())
+    .limit(1)
+)
 
 NOT_ASKED = "not bound: binding:host_id is empty and no endpoint has been plugged in"
 
@@ -189,10 +197,11 @@ def _bound(session: Session, row: BindingRow, node: NodeRow, bound: Bound, mecha
 
 def _free_key(session: Session, node: NodeRow) -> int | None:
     """A number that no port has on the node: the one after the highest, which is found at once, or the lowest free."""
-    used = UsedIds(session, BindingRow.__table__, "port_key", {"node_id": node.id})
-    highest = used.highest(PORT_KEYS)
+    highest = session.connection().scalar(HIGHEST_KEY, {"node": node.id})
     key = PORT_KEYS.first if highest is None else highest + 1
-    return key if key in PORT_KEYS else used.lowest_gap(PORT_KEYS)
+    if key in PORT_KEYS:
+        return key
+    return UsedIds(session, BindingRow.__table__, "port_key", {"node_id": node.id}).lowest_gap(PORT_KEYS)
 
 
 def _state(row: BindingRow) -> tuple[object, ...]:

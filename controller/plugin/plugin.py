@@ -102,8 +102,8 @@ class Plugin:
             if tags.CHANGES & body.keys():
                 tags.change(row, body)
             cases.update(transaction, context, row, {name: body[name] for name in body if name not in tags.CHANGES})
-            session.flush()
             _mark(transaction, row, before, cases.state(row), cases.quiet)
+            session.flush()
             return cases.bodies(session, context, [row])[0]
 
         return self._store.write(work)

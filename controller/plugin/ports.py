@@ -31,6 +31,7 @@ SAME_MAC = select(PORTS.c.id).where(
     PORTS.c.network_id == bindparam("network"), PORTS.c.mac_address == bindparam("mac")
 )
 STORE_BINDING, STORE_PAIRS = insert(BINDINGS), insert(PAIRS)
+REMOVE = delete(PORTS).where(PORTS.c.id == bindparam("port"))
 MAC_TRIES = 64
 MAX_HOST = 255
 
@@ -127,6 +128,10 @@ class Ports(Stored):
 
     def update(self, transaction: Transaction, context: RequestContext, row: PortRow, body: Body) -> None:  # noqa: ARG002
         """Change a port; what concerns its place decides its binding anew."""
+        with transaction.session.no_autoflush:
+            self._change(transaction, row, body)
+
+    def _change(self, transaction: Transaction, row: PortRow, body: Body) -> None:
         session = transaction.session
         wanted = given(body, "mac_address")
         new_mac = is_given(body, "mac_address") and (wanted is None or checked_mac(wanted) != row.mac_address)
@@ -138,8 +143,8 @@ class Ports(Stored):
         if given(body, "extra_dhcp_opts"):
             row.extra_dhcp_opts = dhcp_options(row.extra_dhcp_opts, body["extra_dhcp_opts"])
         _set_security(row, body)
-        session.flush()
         if is_given(body, "fixed_ips") or new_mac:
+            session.flush()
             self._change_addresses(session, row, given(body, "fixed_ips"))
         if any(is_given(body, f"binding:{name}") for name in ("host_id", "profile", "vnic_type")):
             _set_wish(row.binding, body)
@@ -155,8 +160,10 @@ class Ports(Stored):
         self._ipam.give_wanted(session, row, list(subnets.values()), asked)
 
     def delete(self, transaction: Transaction, context: RequestContext, row: PortRow) -> None:  # noqa: ARG002
-        """Remove a port; its addresses and its key on the node are free again."""
-        transaction.deleted(row)
+        """Remove a port; its addresses and its key on the node are free again. The database removes what is its."""
+        transaction.session.connection().execute(REMOVE, {"port": row.id})
+        transaction.session.expunge(row)
+        transaction.touch(row)
 
     def bodies(self, session: Session, context: RequestContext, rows: Sequence[PortRow]) -> list[Body]:  # noqa: ARG002
         """As the API shows ports."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from neutron_lib.exceptions import NetworkNotFound, PortNotFound, SubnetNotFound, SubnetPoolNotFound
-from sqlalchemy import ColumnElement, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Table, bindparam, or_, select
+from sqlalchemy.orm import Session, joinedload
 
 from controller.db.models import NetworkRow, PortRow, RbacRow, SubnetPoolRow, SubnetRow
 from controller.plugin.context import RequestContext
 from controller.plugin.sharing import AS_SHARED, usable
+
+PORTS = cast(Table, PortRow.__table__)
+
+PORT = (
+    select(PortRow)
+    .where(PortRow.id == bindparam("port"))
+    .options(joinedload(PortRow.binding, innerjoin=True), joinedload(PortRow.ips), joinedload(PortRow.pairs))
+)
+LOCKED_PORT = select(PORTS.c.id).where(PORTS.c.id == bindparam("port")).with_for_update()
 
 
 def networks(context: RequestContext) -> list[ColumnElement[bool]]:
@@ -67,9 +78,14 @@ def find_subnet(session: Session, context: RequestContext, subnet_id: str, lock:
 
 
 def find_port(session: Session, context: RequestContext, port_id: str, lock: bool = False) -> PortRow:
-    """A port that the caller sees. Raises PortNotFound."""
-    statement = select(PortRow).where(PortRow.id == port_id, *ports(context))
-    row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
+    """A port that the caller sees, with all that belongs to it. Raises PortNotFound.
+
+    It is locked first and read then: what was joined to it would be of the time before the lock was waited for.
+    """
+    chosen, conditions = {"port": port_id}, ports(context)
+    if lock:
+        session.connection().execute(LOCKED_PORT.where(*conditions), chosen)
+    row: PortRow | None = session.scalars(PORT.where(*conditions), chosen).unique().one_or_none()
     if row is None:
         raise PortNotFound(port_id=port_id)
     return row
