@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,6 +86,9 @@ class Used(Protocol):
         """The first free one of some numbers from ``first`` up to ``last``, each :func:`stride` above the one before.
         One index look-up each, in one question."""
 
+    def within(self, interval: Interval) -> Collection[int]:
+        """The numbers in use of a short interval. One walk along the index."""
+
     def lowest_gap(self, interval: Interval) -> int | None:
         """The lowest number of the interval that is not in use. May walk over every used number below it."""
 
@@ -95,18 +98,23 @@ SMALL = 2_048
 SAMPLES = 256
 ROUNDS = 8
 
+NEAR = 1_024
+"""How far from a number that a comb found others are looked for: a walk along the index costs a tenth of a comb."""
+MOST_SPARE = 64
+
 Below = Callable[[int], int]
 """``below(n)``: a random number from 0 to n - 1."""
 
 
-def choose(pool: Pool, used: Used, below: Below, ordered: bool = True) -> int | None:
+def choose(pool: Pool, used: Used, below: Below, ordered: bool = True, spare: list[int] | None = None) -> int | None:
     """A free number of the pool, None when there is none.
 
     First the one after the highest in use. When the end is reached, a small pool is searched from below, and a large
     one is combed from a random number on, in about :data:`SAMPLES` steps: a hole of a two-hundredth of the pool is
     found for certain, and if 1 % are free here and there, all rounds miss them with a probability below 1e-8. What
     remains, a large pool with hardly any free number, is walked through. ``ordered=False`` skips the first step:
-    whoever just lost a number to somebody else chooses elsewhere.
+    whoever just lost a number to somebody else chooses elsewhere. ``spare`` is given some free numbers beside one that
+    a comb found, so that not everybody needs to comb.
     """
     if ordered:
         for interval in pool.intervals:
@@ -118,9 +126,20 @@ def choose(pool: Pool, used: Used, below: Below, ordered: bool = True) -> int | 
         for _ in range(ROUNDS):
             found = _comb(pool, used, below)
             if found is not None:
+                if spare is not None:
+                    spare[:] = _free_after(found, pool, used)
                 return found
     gaps = (used.lowest_gap(interval) for interval in pool.intervals)
     return next((gap for gap in gaps if gap is not None), None)
+
+
+def _free_after(number: int, pool: Pool, used: Used) -> list[int]:
+    """Free numbers after a free one, the nearest last, because lists are emptied from their end."""
+    interval = next(interval for interval in pool.intervals if number in interval)
+    near = Interval(number + 1, min(number + NEAR, interval.last))
+    taken = set(used.within(near))
+    free = [other for other in range(near.first, near.last + 1) if other not in taken]
+    return free[:MOST_SPARE][::-1]
 
 
 def _comb(pool: Pool, used: Used, below: Below) -> int | None:

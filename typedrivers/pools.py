@@ -23,6 +23,8 @@ from typedrivers.intervals import Below, Interval, Pool, choose
 TRIES = 100
 """Every lost try means that somebody else got an id: so many are lost only in a stampede on a nearly full pool."""
 
+SPARE_TRIES = 4
+
 Scope = Mapping[str, Any]
 """Column -> value: the part of a table that is one pool, for example one physical network."""
 
@@ -49,6 +51,13 @@ def _comb(table: FromClause, number: str, scope: tuple[str, ...]) -> TextClause:
         f"SELECT number FROM steps WHERE NOT EXISTS (SELECT 1 FROM {table} used "
         f"WHERE used.{number} = steps.number{inside}) LIMIT 1"
     )
+
+
+@cache
+def _walk(table: FromClause, number: str, scope: tuple[str, ...]) -> TextClause:
+    """The numbers in use of an interval."""
+    inside = "".join(f" AND {name} = :scope_{name}" for name in scope)
+    return text(f"SELECT {number} FROM {table} WHERE {number} BETWEEN :first AND :last{inside}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,13 @@ class UsedIds:
         found: int | None = self.session.scalar(statement, {**bounds, **scope})
         return found
 
+    def within(self, interval: Interval) -> Sequence[int]:
+        """As text, because building it would take longer."""
+        scope = {f"scope_{name}": value for name, value in self.scope.items()}
+        statement = _walk(self.table, self.number, tuple(self.scope))
+        bounds = {"first": interval.first, "last": interval.last}
+        return self.session.scalars(statement, {**bounds, **scope}).all()
+
     def lowest_gap(self, interval: Interval) -> int | None:
         """The successor of the lowest used id whose successor is free: an anti-join on the index."""
         if not self.among([interval.first]):
@@ -106,20 +122,36 @@ class IdPool:
     pool: Pool
     scope: Scope = field(default_factory=dict)
     below: Below = random.randrange
+    spare: list[int] = field(default_factory=list, compare=False)
+    """Numbers that were free when somebody looked: a hint that saves looking, nothing that is relied upon."""
 
     def take_any(self, session: Session, segment_id: str) -> int | None:
         """Take a free id for a segment; None when every id of the pool is in use.
 
         Raises ``NoNetworkFoundInMaximumAllowedAttempts`` (503) when others were faster every time.
         """
+        number = self._take_spare(session, segment_id)
+        if number is not None:
+            return number
         used = UsedIds(session, self.table, self.number, self.scope)
         for attempt in range(TRIES):
-            number = choose(self.pool, used, self.below, ordered=attempt == 0)
+            number = choose(self.pool, used, self.below, ordered=attempt == 0, spare=self.spare)
             if number is None:
                 return None
             if self.take(session, number, segment_id):
                 return number
         raise NoNetworkFoundInMaximumAllowedAttempts()
+
+    def _take_spare(self, session: Session, segment_id: str) -> int | None:
+        """One of the spare numbers; when some are gone already, the others are forgotten too."""
+        for _ in range(SPARE_TRIES):
+            if not self.spare:
+                return None
+            number = self.spare.pop()
+            if number in self.pool and self.take(session, number, segment_id):
+                return number
+        self.spare.clear()
+        return None
 
     def take(self, session: Session, number: int, segment_id: str) -> bool:
         """Take exactly this id, inside the pool or not; False when somebody has it."""

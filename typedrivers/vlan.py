@@ -53,10 +53,12 @@ class VlanTypeDriver:
         self._pools = parse_vlan_ranges(conf.ml2_type_vlan.network_vlan_ranges)
         self._new_id = new_id
         self._below = below
+        self._spare: dict[str, list[int]] = defaultdict(list)
 
     def _pool(self, physical_network: str) -> IdPool:
         pool = self._pools.get(physical_network, Pool(()))
-        return IdPool(ALLOCATIONS, "vlan_id", pool, {"physical_network": physical_network}, self._below)
+        return IdPool(ALLOCATIONS, "vlan_id", pool, {"physical_network": physical_network}, self._below,
+                      self._spare[physical_network])  # fmt: skip
 
     def validate(self, segment: Segment) -> None:
         """A known physical network and an id that 802.1Q has; without the network no id either."""

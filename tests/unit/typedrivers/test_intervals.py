@@ -40,6 +40,10 @@ class UsedSet:
             number += stride(number, step)
         return None
 
+    def within(self, interval: Interval) -> set[int]:
+        self.asked += 1
+        return self.among(range(interval.first, interval.last + 1))
+
     def lowest_gap(self, interval: Interval) -> int | None:
         numbers = range(interval.first, interval.last + 1)
         return next((number for number in numbers if number not in self.numbers), None)
@@ -129,6 +133,31 @@ def test_a_hole_in_a_large_pool_is_found_at_once() -> None:
         assert number is not None
         assert used.is_free(number)
         assert used.asked <= 1 + 2 * intervals.SAMPLES
+
+
+@pytest.mark.parametrize("used", [AlmostFull(), OneHole()], ids=["scattered", "one hole"])
+def test_a_comb_leaves_spare_numbers_beside_the_one_that_it_found(used: AlmostFull) -> None:
+    pool, source = Pool((Interval(1, 2**24),)), random.Random(3)
+    for _ in range(50):
+        spare = [99]
+        number = choose(pool, used, source.randrange, spare=spare)
+        assert number is not None
+        assert 0 < len(spare) <= intervals.MOST_SPARE
+        assert len({number, *spare}) == len(spare) + 1
+        assert all(used.is_free(other) and other in pool and 0 < other - number <= intervals.NEAR for other in spare)
+
+
+def test_who_did_not_comb_leaves_nothing() -> None:
+    spare: list[int] = []
+    assert choose(Pool((Interval(1, 2**24),)), UsedSet({1, 2, 3}), random.randrange, spare=spare) == 4
+    assert spare == []
+
+
+@given(st.lists(small_intervals, min_size=1, max_size=4), st.sets(st.integers(1, 80)), st.randoms())
+def test_spare_numbers_stay_within_the_pool(items: list[Interval], numbers: set[int], source: random.Random) -> None:
+    pool, spare = Pool.of(items), list[int]()
+    number = choose(pool, UsedSet(numbers), source.randrange, ordered=False, spare=spare)
+    assert set(spare) <= members(items) - numbers - {number}
 
 
 def test_an_unused_pool_of_any_size_costs_one_question() -> None:
