@@ -150,8 +150,8 @@ NOTE = (
     "Fresh: compiled, but nothing hashed or encoded. Ready: encoded before, for another switch or before ovs-vswitchd "
     "restarted. Bytes at once: one buffer over a Unix socket, groups and stamp left out, which is how fast Open "
     "vSwitch takes it. Not compiled: flows are made while the switch waits (no bar). CPU is per flow, of the sender "
-    "and of ovs-vswitchd. A rate counts flows; the controller sends the groups in the same time, ovs-ofctl has sent them "
-    "before."
+    "and of ovs-vswitchd. A rate counts flows; the controller sends the groups in the same time, ovs-ofctl has "
+    "sent them before."
 )
 
 FRESH, READY, RAW, LATE = "fresh", "ready", "bytes at once", "not compiled"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 import controller.southbound.applying as applying
 from controller.dataplane.values import Flow, MatchField, Output, Program, ToGroup
-from controller.errors import SwitchError
+from controller.errors import EncodeError, SwitchError
 from mechanisms.openflow import stamp
 from tests.ovs.programs import GROUP, flow, group, program, to_group, to_tunnel
 from tests.ovs.world import World
@@ -237,6 +239,18 @@ def rejected_bundle_changes_nothing(world: World) -> None:
     applying.ATTEMPTS = 64
     world.southbound.apply(node, program(3, flow(2)))
     check_holds(world, program(3, flow(2)))
+
+
+def unencodable_flow_changes_nothing(world: World) -> None:
+    """The first flows are on their way before it is found out."""
+    node, good = world.switch(), [flow(number) for number in range(3000)]
+    bad = Flow(4, 1, (MatchField("in_port", 1 << 32),), why="port nowhere")
+    with pytest.raises(EncodeError, match="port nowhere"):
+        world.southbound.apply(node, program(1, *good, bad))
+    assert world.bed.flows() == []
+    assert world.state(node) == "failed"
+    world.southbound.apply(node, program(2, *good))
+    check_holds(world, program(2, *good))
 
 
 def many_flows(world: World) -> None:

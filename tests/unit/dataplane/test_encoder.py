@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,19 @@ from hypothesis import strategies as st
 
 from controller.dataplane import encoder
 from controller.dataplane.encoder import BundleType, GroupCommand, InstalledFlow
-from controller.dataplane.values import OWNER_MASK, Bucket, Flow, Fragment, Group, GroupType, MatchField, Output
+from controller.dataplane.values import (
+    OWNER_MASK,
+    OWNER_SHIFT,
+    OWNER_TAG,
+    PIECE,
+    Bucket,
+    Flow,
+    Fragment,
+    Group,
+    GroupType,
+    MatchField,
+    Output,
+)
 from controller.errors import EncodeError
 from tests.unit.dataplane import oracle
 from tests.unit.dataplane.strategies import FLOW, GROUP
@@ -101,6 +114,37 @@ def test_a_fragment_is_encoded_once_per_version() -> None:
     assert first.groups == (encoder.encode_group(fragment.groups[0], GroupCommand.ADD, 4),)
     assert encoder.encode_fragment(fragment, 5).flows[0][0] == 5
     assert fragment == Fragment("net", fragment.flows, fragment.groups)
+
+
+@given(flows=st.lists(FLOW, max_size=5).map(tuple))
+def test_a_flow_has_one_cookie_however_it_comes_by_it(flows: tuple[Flow, ...]) -> None:
+    alone = [replace(flow).cookie for flow in flows]
+    encoded = [encoder.encode_fragment(Fragment("f", flows), version).flows for version in encoder.VERSIONS]
+    assert [flow.cookie for flow in flows] == alone
+    for messages in encoded:
+        assert [int.from_bytes(message[8:16], "big") for message in messages] == alone
+
+
+@given(FLOW, FLOW)
+def test_cookies_are_equal_where_the_bytes_are(one: Flow, other: Flow) -> None:
+    assert one.cookie >> OWNER_SHIFT == OWNER_TAG
+    assert (one.cookie == other.cookie) == (one.body() == other.body())
+
+
+def test_cookies_are_the_same_in_every_process() -> None:
+    assert hex(FIXED.cookie) == "0x1571eb0b54fbb80f"
+    assert hex(Group(1, GroupType.ALL, (Bucket((Output(1),)),)).digest) == "0xe87042087e87fb79"
+
+
+def test_who_comes_for_a_fragment_in_the_making_shares_what_is_done() -> None:
+    fragment = Fragment("net", tuple(Flow(1, 1, (MatchField("in_port", number),)) for number in range(3 * PIECE - 9)))
+    first, second = (encoder.encoded_pieces(fragment, 4) for _ in range(2))
+    begun = list(next(first))
+    assert all(mine is shared for mine, shared in zip(next(second), begun, strict=True))
+    rest = [message for piece in second for message in piece]
+    assert [*begun, *rest] == [encoder.encode_flow_add(flow, 4) for flow in fragment.flows]
+    assert all(mine is shared for mine, shared in zip((m for piece in first for m in piece), rest, strict=True))
+    assert encoder.encode_fragment(fragment, 4).flows == (*begun, *rest)
 
 
 def test_what_does_not_fit_is_an_encode_error_that_names_the_object() -> None:
