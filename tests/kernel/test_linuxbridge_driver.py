@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import socket
+import subprocess
 from dataclasses import replace
 
 import pytest
 
 from legacy_agent.host_plan import bridge_name, device_name
+from tests.kernel import frames
 from tests.kernel.capabilities import in_guest, possible_types
-from tests.kernel.lab import Lab, Net, Vm
+from tests.kernel.lab import UNDERLAY, Lab, Net, Vm
 from tests.support import ethernet, netns
 
 TYPES = possible_types()
@@ -198,6 +201,26 @@ def test_device_of_an_agent_that_was_killed_is_adopted(lab: Lab) -> None:
     host.restart()
     assert host.realise(lab.networks_of(host)).errors == {}
     assert host.links()[bridge_name(net.id)].alias.endswith(net.id)
+
+
+def test_tagged_frames_do_not_reach_a_flat_network(lab: Lab) -> None:
+    """Not even those of a VLAN that this host does not carry, which nobody takes out before the bridge sees them; the
+    rules are put back like all others."""
+    host = lab.host()
+    vm = lab.vm(Net(1, "flat", "physnet1"), host)
+    lab.realise()
+    sender = lab.vm(Net(1, "flat", "physnet1"), lab.host(), port_security=False)
+    lab.realise()
+    assert_talk(lab, vm, sender)
+    plain = sender.token("flat")
+    with netns.inside(UNDERLAY), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as cable:
+        cable.bind((f"{host.name}-eth0", 0))
+        for ethertype in (0x8100, 0x88A8):
+            cable.send(frames.tagged(plain, 100, ethertype))
+    assert not lab.gather(), "a tagged frame crossed"
+    host.run(lambda: subprocess.run(["nft", "flush", "ruleset"], check=True))
+    assert host.realise(lab.networks_of(host)).changed
+    assert not host.realise(lab.networks_of(host)).changed
 
 
 def test_plug_after_plan(lab: Lab) -> None:

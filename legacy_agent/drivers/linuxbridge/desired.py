@@ -23,7 +23,7 @@ from legacy_agent.drivers.linuxbridge.items import (
 from legacy_agent.host_plan import HostNetwork, HostPort, bridge_name, device_name
 from legacy_agent.netlink.fdb import FLOOD_MAC, FdbEntry
 from legacy_agent.netlink.links import BridgeSpec, DeviceSpec, GretapSpec, VlanSpec, VxlanSpec
-from legacy_agent.netlink.nft import encode_rule
+from legacy_agent.netlink.nft import Rule, encode_rule
 
 _NAME_LIMIT = 15
 
@@ -104,6 +104,7 @@ def _flat(network: HostNetwork, bridge: str, view: HostView) -> Iterator[AnyItem
             f"interface {interface} carries {', '.join(sorted(addresses))}, which would be cut off in a bridge; "
             f"move the address or map physical network {network.physical_network!r} to another interface"
         )
+    yield _guard(interface, guard.uplink_rules(), network)
     yield Member(interface, bridge, True, network.network_id)
 
 
@@ -141,10 +142,13 @@ def _gre(network: HostNetwork, bridge: str, view: HostView) -> Iterator[AnyItem]
 def _port(port: HostPort, network: HostNetwork, bridge: str, view: HostView) -> Iterator[AnyItem]:
     """The guard is there before the tap, which Nova or an operator plugs in; the agent never makes taps."""
     tap = device_name(port.port_id)
-    rules = guard.rules(port)
-    yield Guard(tap, tuple(map(guard.marker, rules)), tuple(map(encode_rule, rules)), network.network_id)
+    yield _guard(tap, guard.rules(port), network)
     if tap in view.interfaces:
         yield Member(tap, bridge, False, network.network_id)
+
+
+def _guard(interface: str, rules: Sequence[Rule], network: HostNetwork) -> Guard:
+    return Guard(interface, tuple(map(guard.marker, rules)), tuple(map(encode_rule, rules)), network.network_id)
 
 
 def _device(name: str, spec: DeviceSpec, network: HostNetwork, bridge: str | None = None,

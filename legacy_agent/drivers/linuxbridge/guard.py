@@ -52,6 +52,12 @@ def rules(port: HostPort) -> tuple[Rule, ...]:
     )
 
 
+def uplink_rules() -> tuple[Rule, ...]:
+    """The rules of an uplink that is in the bridge of a flat network: what has a tag belongs to another network. The
+    kernel has taken away already what belongs to VLAN networks of this host."""
+    return (*(Rule((_ethertype(tag),), DROP, counter=True) for tag in _TAGGED), Rule((), ACCEPT))
+
+
 def marker(rule: Rule) -> str:
     """What is written beside a rule in the kernel: equal markers mean equal rules, so an agent that has just been
     started recognises rules that are right as they are."""
