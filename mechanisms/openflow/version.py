@@ -13,7 +13,7 @@ from importlib import metadata, resources
 from mechanisms.openflow.pipeline import PIPELINE
 
 SOURCES = {
-    "controller": ("errors.py", "intent.py", "model.py", "turns.py"),
+    "controller": ("errors.py", "intent.py", "local_links.py", "model.py", "turns.py"),
     "controller.dataplane": (),
     "legacy_agent": ("host_plan.py",),
     "mechanisms": ("api.py", "reasons.py", "reuse.py", "sources.py", "view.py"),
