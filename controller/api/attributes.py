@@ -23,6 +23,8 @@ from neutron_lib.api.definitions import (
     default_subnetpools,
     external_net,
     extra_dhcp_opt,
+    ip_allocation,
+    l2_adjacency,
     multiprovidernet,
     network,
     network_availability_zone,
@@ -37,6 +39,7 @@ from neutron_lib.api.definitions import (
     provider_net,
     segment,
     subnet,
+    subnet_segmentid_enforce,
     subnetpool,
     uplink_status_propagation_updatable,
     vlantransparent,
@@ -178,11 +181,6 @@ NETWORK_OWN: Attributes = {
     "qinq": _only_empty("qinq", "VLANs in VLANs are not carried here"),
 }
 
-SUBNET_OWN: Attributes = {
-    "segment_id": _only_empty("segment_id", "subnets cannot be tied to one segment here")
-    | {"is_visible": True, "validate": {"type:uuid_or_none": None}},
-}
-
 SUBNETPOOL_OWN: Attributes = {
     "address_scope_id": _only_empty("address_scope_id", "address scopes are not available here"),
 }
@@ -228,7 +226,7 @@ QUOTA_OWN: Attributes = {
     "force": FLAG,
 }
 
-UNSTORED = frozenset({"security_groups", "segment_id", "qinq", "address_scope_id", "force"})
+UNSTORED = frozenset({"security_groups", "qinq", "address_scope_id", "force"})
 """Attributes that are checked and then not handed on."""
 
 
@@ -248,18 +246,18 @@ NETWORK = ResourceType(
     "network",
     "networks",
     _merge("networks", network, provider_net, multiprovidernet, port_security, network_mtu_writable, external_net,
-           vlantransparent, network_availability_zone, own={**STANDARD, **TAGS, **NETWORK_OWN}),
+           vlantransparent, network_availability_zone, l2_adjacency, own={**STANDARD, **TAGS, **NETWORK_OWN}),
 )  # fmt: skip
 SUBNET = ResourceType(
     "subnet",
     "subnets",
-    _merge("subnets", subnet, default_subnetpools, own={**STANDARD, **TAGS, **SUBNET_OWN}),
+    _merge("subnets", subnet, default_subnetpools, subnet_segmentid_enforce, own={**STANDARD, **TAGS}),
 )
 PORT = ResourceType(
     "port",
     "ports",
     _merge("ports", port, portbindings, port_security, allowedaddresspairs, extra_dhcp_opt, data_plane_status,
-           uplink_status_propagation_updatable, own={**STANDARD, **PORT_OWN}),
+           uplink_status_propagation_updatable, ip_allocation, own={**STANDARD, **PORT_OWN}),
 )  # fmt: skip
 SUBNETPOOL = ResourceType(
     "subnetpool",

@@ -94,6 +94,7 @@ class SubnetRow(Tagged):
     dns_nameservers: Mapped[list[str]] = mapped_column(JSON, default=list)
     host_routes: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
     subnetpool_id: Mapped[str | None] = mapped_column(ID, index=True)
+    segment_id: Mapped[str | None] = mapped_column(ID, index=True)
 
     pools: Mapped[list[PoolRow]] = relationship(
         order_by="PoolRow.first", cascade="all, delete-orphan", lazy="selectin"
@@ -130,6 +131,7 @@ class PortRow(Tagged):
     data_plane_status: Mapped[str | None] = mapped_column(String(16))
     propagate_uplink_status: Mapped[bool] = mapped_column(default=True, server_default=true())
     extra_dhcp_opts: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")
+    ip_allocation: Mapped[str] = mapped_column(String(16), default="immediate", server_default="immediate")
 
     binding: Mapped[BindingRow] = relationship(cascade="all, delete-orphan", lazy="selectin", back_populates="port")
     ips: Mapped[list[IpRow]] = relationship(

@@ -57,6 +57,7 @@ REFERENCES: tuple[tuple[Any, Any], ...] = (
     (SegmentRow.network_id, NetworkRow.id),
     (SubnetRow.network_id, NetworkRow.id),
     (SubnetRow.subnetpool_id, SubnetPoolRow.id),
+    (SubnetRow.segment_id, SegmentRow.id),
     (PoolRow.subnet_id, SubnetRow.id),
     (PortRow.network_id, NetworkRow.id),
     (IpRow.port_id, PortRow.id),

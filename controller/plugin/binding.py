@@ -15,7 +15,9 @@ from controller.db.transaction import Transaction
 from controller.db.values import local_links, network_value, node_value, port_value
 from controller.local_links import switch_number
 from controller.model import Network, Node, Port, switch_node_id
+from controller.plugin import routed
 from controller.plugin.once import once
+from controller.plugin.routed import Segments
 from mechanisms.api import Bound
 from typedrivers.intervals import Interval
 from typedrivers.pools import UsedIds
@@ -72,36 +74,47 @@ class Binder:
     def __init__(self, mechanisms: Mechanisms) -> None:
         self._mechanisms = mechanisms
 
-    def decide(self, transaction: Transaction, port: PortRow, node_id: str | None = None) -> bool:
-        """Decide a port's binding anew, on ``node_id`` if given; True if it changed. The caller names the port in the
-        feed."""
+    def decide(
+        self, transaction: Transaction, port: PortRow, node_id: str | None = None, segments: Segments | None = None
+    ) -> bool:
+        """Decide a port's binding anew, on ``node_id`` if given, on one of ``segments`` if the port is new; True if it
+        changed. A port that waited for its place to get addresses gets them. The caller names the port in the feed."""
         session, row = transaction.session, port.binding
         before = _state(row)
         if not (row.host or row.switch_node_id):
             _unbind(row, portbindings.VIF_TYPE_UNBOUND, "")
         elif nodes := _candidates(session, row, node_id):
-            self._bind(session, port, nodes)
+            self._bind(session, port, nodes, segments)
         else:
             _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, _unknown_host(session, row))
         changed = _state(row) != before
         if changed or not port.status:
             port.status, port.status_reason = "DOWN", status_reason(row)
+        if changed and port.ip_allocation == routed.DEFERRED:
+            routed.give_deferred(session, port)
         return changed
 
-    def _bind(self, session: Session, port: PortRow, nodes: Sequence[NodeRow]) -> None:
+    def _bind(self, session: Session, port: PortRow, nodes: Sequence[NodeRow], segments: Segments | None) -> None:
         row = port.binding
-        answer = self._ask(session, port_value(port), row.vnic_type, nodes)
+        network = self._network(session, port, segments)
+        answer = self._ask(port_value(port), network, row.vnic_type, nodes)
         if answer.bound is not None and answer.node is not None:
             _bound(session, row, answer.node, answer.bound, answer.mechanism)
         else:
             _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, answer.refusal)
 
-    def _ask(self, session: Session, port: Port, vnic_type: str, nodes: Sequence[NodeRow]) -> BindingAnswer:
+    def _network(self, session: Session, port: PortRow, segments: Segments | None) -> Network:
+        """The port's network with the segments where the port may be."""
+        network = network_value(_network(session, port.network_id))
+        if segments is None and len(network.segments) > 1:
+            segments = routed.segments_of(session, port)
+        return routed.narrowed(network, segments or ())
+
+    def _ask(self, port: Port, network: Network, vnic_type: str, nodes: Sequence[NodeRow]) -> BindingAnswer:
         """What the first node says that can realise the port, or why none can."""
         if vnic_type not in REALISED_VNIC_TYPES:
             known = " or ".join(REALISED_VNIC_TYPES)
             return BindingAnswer(refusal=f"binding:vnic_type '{vnic_type}' is not realised here; use {known}")
-        network = network_value(_network(session, port.network_id))
         refusals = []
         for node in nodes:
             decision = self._mechanisms.bind(port, network, node_value(node))
@@ -118,7 +131,7 @@ class Binder:
             return BindingAnswer(refusal=_unknown_host(session, wanted))
         links = local_links(wanted.profile)
         moved = replace(port_value(port), host=wanted.host, binding=None, local_links=links)
-        return self._ask(session, moved, wanted.vnic_type, nodes)
+        return self._ask(moved, self._network(session, port, None), wanted.vnic_type, nodes)
 
     def decide_node(self, transaction: Transaction, node: NodeRow, hosts: Sequence[str], only_unbound: bool) -> None:
         """Decide the ports that are, or ask to be, on a node. ``hosts``: its names, the old one and the new one."""

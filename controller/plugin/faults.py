@@ -23,6 +23,57 @@ class SegmentInUse(exceptions.InUse):  # type: ignore[misc]
     message = "Segment '%(segment_id)s' cannot be deleted: %(reason)s."
 
 
+class SubnetsNotAllAssociatedWithSegments(exceptions.BadRequest):  # type: ignore[misc]
+    """400: a network is routed with all its subnets or not at all."""
+
+    message = (
+        "All of the subnets on network '%(network_id)s' must either all be associated with segments or all not "
+        "associated with any segment."
+    )
+
+
+class SubnetSegmentAssociationChangeNotAllowed(exceptions.BadRequest):  # type: ignore[misc]
+    """400: a subnet stays on its segment."""
+
+    message = "A subnet that is associated with a segment cannot go to another one or to none."
+
+
+class NoUpdateSubnetWhenMultipleSegmentsOnNetwork(exceptions.BadRequest):  # type: ignore[misc]
+    """400: ports of a network with several segments may be on any of them."""
+
+    message = (
+        "Network '%(network_id)s' has several segments; a subnet that is there already can be associated with a "
+        "segment only on a network with one."
+    )
+
+
+class NetworkIdsDontMatch(exceptions.BadRequest):  # type: ignore[misc]
+    """400: the segment is another network's."""
+
+    message = "Segment '%(segment_id)s' is not one of the subnet's network, '%(subnet_network)s'."
+
+
+class FixedIpsSubnetsNotOnSameSegment(exceptions.BadRequest):  # type: ignore[misc]
+    """400: a port is on one segment only."""
+
+    message = "Cannot allocate addresses from different segments."
+
+
+class HostNotConnectedToAnySegment(exceptions.Conflict):  # type: ignore[misc]
+    """409: without a segment there is no address for the port."""
+
+    message = (
+        "Host %(host)s cannot have the port on any segment of routed network '%(network_id)s' that has subnets: "
+        "%(reason)s."
+    )
+
+
+class HostNotCompatibleWithFixedIps(exceptions.Conflict):  # type: ignore[misc]
+    """409: the port's addresses belong to a segment that the host does not have."""
+
+    message = "The addresses of port %(port_id)s do not work on host %(host)s, which is on another segment."
+
+
 class AgentInUse(exceptions.InUse):  # type: ignore[misc]
     """409: an agent cannot go while it lives or ports are bound to its node."""
 

@@ -175,7 +175,8 @@ class Networks(Stored):
                 **standard(row),
                 "shared": row.id in shared,
                 EXTERNAL_HERE: row.id in external,
-                "subnets": subnets.get(row.id, []),
+                "subnets": [subnet_id for subnet_id, _ in subnets.get(row.id, ())],
+                "l2_adjacency": all(segment is None for _, segment in subnets.get(row.id, ())),
                 "availability_zones": zones.get(row.id, []),
             }
             for row in rows
@@ -201,13 +202,14 @@ class Networks(Stored):
         }
 
 
-def _subnets(session: Session, network_ids: list[str]) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
+def _subnets(session: Session, network_ids: list[str]) -> Mapping[str, list[tuple[str, str | None]]]:
+    """Network -> its subnets, each with the segment that it belongs to."""
+    found: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
     for start in range(0, len(network_ids), 500):
         chosen = SubnetRow.network_id.in_(network_ids[start : start + 500])
-        statement = select(SubnetRow.network_id, SubnetRow.id).where(chosen)
-        for network_id, subnet_id in session.execute(statement.order_by(SubnetRow.created_at, SubnetRow.id)):
-            found[network_id].append(subnet_id)
+        statement = select(SubnetRow.network_id, SubnetRow.id, SubnetRow.segment_id).where(chosen)
+        for row in session.execute(statement.order_by(SubnetRow.created_at, SubnetRow.id)):
+            found[row.network_id].append((row.id, row.segment_id))
     return found
 
 

@@ -32,6 +32,7 @@ class AddressRange:
     cidr: str
     ipv6_ra_mode: str | None
     ipv6_address_mode: str | None
+    segment_id: str | None
     pools: tuple[Interval, ...]
 
 
@@ -47,7 +48,7 @@ class Place:
 PLACE = (
     select(
         NETWORKS.c.id, NETWORKS.c.port_security_enabled, SUBNETS.c.id, SUBNETS.c.ip_version, SUBNETS.c.cidr,
-        SUBNETS.c.ipv6_ra_mode, SUBNETS.c.ipv6_address_mode, POOLS.c.first, POOLS.c.last,
+        SUBNETS.c.ipv6_ra_mode, SUBNETS.c.ipv6_address_mode, SUBNETS.c.segment_id, POOLS.c.first, POOLS.c.last,
     )
     .select_from(NETWORKS)
     .outerjoin(SUBNETS, SUBNETS.c.network_id == NETWORKS.c.id)
@@ -76,9 +77,9 @@ def _find(session: Session, network_id: str, conditions: Iterable[Any]) -> Place
     return Place(rows[0][0], rows[0][1], tuple(subnets))
 
 
-def _subnet(row: Any) -> tuple[Any, Any, Any, Any, Any]:
-    return row[2], row[3], row[4], row[5], row[6]
+def _subnet(row: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
+    return row[2], row[3], row[4], row[5], row[6], row[7]
 
 
 def _pools(rows: Iterable[Any]) -> tuple[Interval, ...]:
-    return tuple(Interval(int(row[7]), int(row[8])) for row in rows if row[7] is not None)
+    return tuple(Interval(int(row[8]), int(row[9])) for row in rows if row[8] is not None)

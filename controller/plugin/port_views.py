@@ -25,7 +25,7 @@ PORTS, BINDINGS, IPS, PAIRS = (cast(Table, model.__table__) for model in (PortRo
 PORT_COLUMNS = (
     "description", "tags", "name", "network_id", "project_id", "mac_address", "admin_state_up", "device_id",
     "device_owner", "status", "status_reason", "port_security_enabled", "data_plane_status", "propagate_uplink_status",
-    "extra_dhcp_opts",
+    "extra_dhcp_opts", "ip_allocation",
 )  # fmt: skip
 BINDING_COLUMNS = {
     "binding:host_id": "host",

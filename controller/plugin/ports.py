@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from controller.db.insert import insert_if_free
 from controller.db.models import BindingRow, IpRow, PairRow, PortRow
 from controller.db.transaction import Transaction
-from controller.plugin import places, port_views, tags, visibility
+from controller.plugin import places, port_views, routed, tags, visibility
 from controller.plugin.addresses import MacSource, address_pairs, checked_mac
 from controller.plugin.api import Body, Query
 from controller.plugin.binding import Binder, wish
@@ -40,7 +40,7 @@ class Ports(Stored):
     """The port resource."""
 
     quiet = frozenset({"name", "description", "tags", "device_id", "extra_dhcp_opts", "data_plane_status",
-                       "propagate_uplink_status"})  # fmt: skip
+                       "propagate_uplink_status", "ip_allocation"})  # fmt: skip
     shown_at_once = True
 
     def __init__(self, ipam: Ipam, binder: Binder, macs: MacSource, new_id: Callable[[], str]) -> None:
@@ -60,19 +60,21 @@ class Ports(Stored):
         addresses. The row is no object of the session: nothing changes it any more."""
         session = transaction.session
         network = places.visible(session, context, body["network_id"])
-        wanted = given(body, "mac_address")
+        wanted, addresses = given(body, "mac_address"), given(body, "fixed_ips")
         for _ in range(1 if wanted else MAC_TRIES):
             row = self._row(context, network, body, checked_mac(wanted) if wanted else self._macs.next())
             transaction.dated(row)
             _set_security(row, body)
             _set_wish(row.binding, body)
-            self._binder.decide(transaction, row)
+            segments = routed.segments_for(row, network.subnets, addresses)
+            self._binder.decide(transaction, row, segments=segments)
+            subnets = routed.settle(row, network.subnets, addresses)
             if _store(session, row):
                 break
         else:
             raise _no_mac(network.id, wanted)
         transaction.touch(row)
-        self._give_addresses(session, row, network.subnets, given(body, "fixed_ips"))
+        self._give_addresses(session, row, subnets, addresses)
         return row
 
     def _row(self, context: RequestContext, network: Place, body: Body, mac_address: str) -> PortRow:
@@ -143,18 +145,23 @@ class Ports(Stored):
         if given(body, "extra_dhcp_opts"):
             row.extra_dhcp_opts = dhcp_options(row.extra_dhcp_opts, body["extra_dhcp_opts"])
         _set_security(row, body)
+        moves = any(is_given(body, f"binding:{name}") for name in ("host_id", "profile", "vnic_type"))
         if is_given(body, "fixed_ips") or new_mac:
             session.flush()
-            self._change_addresses(session, row, given(body, "fixed_ips"))
-        if any(is_given(body, f"binding:{name}") for name in ("host_id", "profile", "vnic_type")):
+            self._change_addresses(session, row, given(body, "fixed_ips"), moves)
+        if moves:
             _set_wish(row.binding, body)
             self._binder.decide(transaction, row)
+            routed.require_place(session, row)
 
-    def _change_addresses(self, session: Session, row: PortRow, wanted: Sequence[Body] | None) -> None:
+    def _change_addresses(self, session: Session, row: PortRow, wanted: Sequence[Body] | None, moves: bool) -> None:
         """Keep the addresses that stay, give back the others, take the new ones."""
         subnets = {subnet.id: subnet for subnet in places.of_port(session, row.network_id).subnets}
         kept = [_kept(ip, subnets[ip.subnet_id]) for ip in row.ips]
         asked = kept if wanted is None else [_keep(item, kept) for item in wanted]
+        routed.check_addresses(row, list(subnets.values()), asked, moves)
+        if wanted is not None:
+            row.ip_allocation = routed.IMMEDIATE if wanted else routed.NONE
         session.execute(delete(IpRow).where(IpRow.port_id == row.id))
         session.expire(row, ["ips"])
         self._ipam.give_wanted(session, row, list(subnets.values()), asked)
@@ -317,7 +324,8 @@ def _by_binding(column: Any) -> Callable[[Sequence[Any]], ColumnElement[bool]]:
 
 COLUMNS = {name: getattr(PortRow, name) for name in (
     "id", "name", "network_id", "project_id", "mac_address", "admin_state_up", "device_id", "device_owner", "status",
-    "port_security_enabled", "description", "created_at", "updated_at", "revision_number")}  # fmt: skip
+    "port_security_enabled", "ip_allocation", "description", "created_at", "updated_at",
+    "revision_number")}  # fmt: skip
 FILTERS = {
     "fixed_ips": _by_fixed_ip,
     "binding:host_id": _by_binding(BindingRow.host),

@@ -9,7 +9,7 @@ from neutron_lib.exceptions import multiprovidernet as faults
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from controller.db.models import BindingRow, NetworkRow, SegmentRow
+from controller.db.models import BindingRow, NetworkRow, SegmentRow, SubnetRow
 from controller.db.transaction import Transaction
 from controller.db.values import segment_value
 from controller.model import Segment
@@ -127,6 +127,9 @@ class Segments(Stored):
         network = find_network(session, system_context(), row.network_id, lock=True)
         if session.scalar(select(BindingRow.port_id).where(BindingRow.segment_id == row.id).limit(1)):
             raise SegmentInUse(segment_id=row.id, reason="ports are bound to it; unbind or delete them first")
+        subnets = session.scalars(select(SubnetRow.id).where(SubnetRow.segment_id == row.id).limit(6)).all()
+        if subnets:
+            raise SegmentInUse(segment_id=row.id, reason=f"it has subnets: {', '.join(subnets)}; delete them first")
         if len(network.segments) == 1:
             raise SegmentInUse(segment_id=row.id, reason="it is the only one; delete the network instead")
         self._types.release(session, segment_value(row))

@@ -10,10 +10,10 @@ from neutron_lib import exceptions as faults
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from controller.db.models import IpRow, NetworkRow, PoolRow, PortRow, SubnetPoolRow, SubnetRow
+from controller.db.models import BindingRow, IpRow, NetworkRow, PoolRow, PortRow, SubnetPoolRow, SubnetRow
 from controller.db.transaction import STATUS, Transaction
+from controller.plugin import routed, visibility
 from controller.plugin import subnet_rules as rules
-from controller.plugin import visibility
 from controller.plugin.api import Body
 from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain, standard
 from controller.plugin.context import RequestContext, system_context
@@ -53,6 +53,7 @@ class Subnets(Stored):
         _refuse_overlap(session, network, plan.cidr, None if pool is None else pool.id)
         if plan.version == 6 and network.mtu < IPV6_MIN_MTU:
             raise faults.NetworkMTUSubnetConflict(net_id=network.id, mtu=IPV6_MIN_MTU)
+        routed.check_new(session, network, given(body, "segment_id"))
         row = SubnetRow(
             id=self._new_id(),
             description=given(body, "description") or "",
@@ -69,6 +70,7 @@ class Subnets(Stored):
             host_routes=rules.host_routes(given(body, "host_routes") or (), plan.version),
             pools=_pool_rows(plan.pools),
             subnetpool_id=None if pool is None else pool.id,
+            segment_id=given(body, "segment_id"),
             tags=[],
         )
         transaction.created(row)
@@ -99,14 +101,20 @@ class Subnets(Stored):
         if not is_automatic(row):
             return
         session = transaction.session
-        for port in session.scalars(select(PortRow).where(PortRow.network_id == row.network_id)).all():
+        statement = select(PortRow).where(PortRow.network_id == row.network_id)
+        if row.segment_id is not None:
+            statement = statement.join(PortRow.binding).where(BindingRow.segment_id == row.segment_id)
+        for port in session.scalars(statement).all():
             if port.device_owner not in constants.ROUTER_INTERFACE_OWNERS_SNAT:
                 self._ipam.give(session, port, row, eui64(row, port.mac_address))
                 transaction.updated(port)
 
     def update(self, transaction: Transaction, context: RequestContext, row: SubnetRow, body: Body) -> None:
         """Change a subnet; gateway and pools must go on fitting each other."""
-        visibility.find_network(transaction.session, context, row.network_id, lock=True)
+        network = visibility.find_network(transaction.session, context, row.network_id, lock=True)
+        if is_given(body, "segment_id"):
+            routed.check_change(transaction.session, network, row, body["segment_id"])
+            row.segment_id = body["segment_id"]
         if is_given(body, "gateway_ip") or is_given(body, "allocation_pools"):
             self._change_range(transaction.session, row, body)
         if is_given(body, "dns_nameservers"):
@@ -181,7 +189,7 @@ class Subnets(Stored):
             "ipv6_ra_mode": row.ipv6_ra_mode,
             "ipv6_address_mode": row.ipv6_address_mode,
             "subnetpool_id": row.subnetpool_id,
-            "segment_id": None,
+            "segment_id": row.segment_id,
         }
 
 
@@ -237,5 +245,6 @@ def _by_shared(accepted: Sequence[object]) -> ColumnElement[bool]:
 
 COLUMNS = {name: getattr(SubnetRow, name) for name in (
     "id", "name", "network_id", "project_id", "ip_version", "cidr", "gateway_ip", "enable_dhcp", "ipv6_ra_mode",
-    "ipv6_address_mode", "subnetpool_id", "description", "created_at", "updated_at", "revision_number")}  # fmt: skip
+    "ipv6_address_mode", "subnetpool_id", "segment_id", "description", "created_at", "updated_at",
+    "revision_number")}  # fmt: skip
 FILTERS = {"shared": _by_shared}

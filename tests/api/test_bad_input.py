@@ -113,7 +113,7 @@ SUBNET = {"ip_version": 4, "cidr": "10.1.0.0/24"}
         ({"gateway_ip": "10.1.0.255"}, ["10.1.0.255"]),
         ({"dns_nameservers": ["nonsense"]}, ["nonsense"]),
         ({"host_routes": [{"destination": "x", "nexthop": "10.1.0.1"}]}, ["x"]),
-        ({"segment_id": NOWHERE}, ["segment_id"]),
+        ({"segment_id": "x"}, ["segment_id"]),
         ({"subnetpool_id": "x"}, ["subnetpool_id"]),
         ({"prefixlen": 24}, ["prefixlen"]),
         ({"ipv6_ra_mode": "slaac"}, ["ipv6_ra_mode"]),
