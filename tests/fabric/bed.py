@@ -22,9 +22,9 @@ connection = sqlite:///{directory}/isthmus.sqlite
 [api]
 bind_host = 0.0.0.0
 [openflow]
-listen_host = 127.0.0.1
+listen_host = 0.0.0.0
 [ml2]
-type_drivers = flat,vlan,vxlan
+type_drivers = flat,vlan,gre,vxlan
 mechanism_drivers = openflow,linuxbridge
 [ml2_type_vlan]
 network_vlan_ranges = physnet1:100:199
@@ -70,9 +70,11 @@ def uplink(number: int) -> str:
 
 
 class FabricBed:
-    """Switches 1..n of one Open vSwitch; cables are pairs of them."""
+    """Switches 1..n of one Open vSwitch; cables are pairs of them. ``options`` are lines for ``[topology]``."""
 
-    def __init__(self, switches: int, cables: Iterable[tuple[int, int]], hold: float = 15.0) -> None:
+    def __init__(
+        self, switches: int, cables: Iterable[tuple[int, int]], hold: float = 15.0, options: str = ""
+    ) -> None:
         self.directory = BED_DIRECTORY / "fabric"
         self.ovs = SwitchBed(self.directory)
         self.switches, self.cables = range(1, switches + 1), list(cables)
@@ -80,7 +82,7 @@ class FabricBed:
         self.vms: list[Vm] = []
         self.strangers: list[Vm] = []
         self.hosts: dict[str, Program] = {}
-        self._hold = hold
+        self._hold, self.options = hold, options
         self._program: Program | None = None
 
     def start(self) -> None:
@@ -99,7 +101,7 @@ class FabricBed:
     def start_controller(self) -> None:
         """Start the controller (again)."""
         configuration = self.directory / "isthmus.conf"
-        configuration.write_text(CONFIGURATION.format(directory=self.directory, hold=self._hold))
+        configuration.write_text(CONFIGURATION.format(directory=self.directory, hold=self._hold) + self.options)
         launcher = str(Path(sys.executable).with_name("osken-manager"))
         command = [launcher, "--config-file", str(configuration), "controller.app"]
         self._program = Program("controller", command, self.directory / "controller.log")
