@@ -57,6 +57,7 @@ def described(
         facts,
         host=said.name or facts.host,
         physical_networks={**facts.physical_networks, **names},
+        link_tags={name: tags for name, tags in facts.link_tags.items() if name not in names},
         tunnel_ip=said.tunnel_ip,
         tunnel_types=tunnels,
         limits=limits,

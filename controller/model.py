@@ -122,8 +122,10 @@ class Node:
     ``binding:host_id`` of a port must say. ``physical_networks`` maps physical network -> uplink name on the node.
     ``tunnel_types`` lists what the node can encapsulate; empty without ``tunnel_ip``. ``mechanisms`` are the
     mechanism drivers that may realise segments there. ``limits`` explains what the node cannot do: network type ->
-    reason for an operator. ``served`` maps mechanism -> the network types that it has on this node, where not all that
-    it knows; ``vif_details`` maps mechanism -> what it adds to the binding of a port there.
+    reason for an operator. ``link_tags`` maps physical network -> first and last VLAN id that links between switches
+    carry (0: the flat network), where these are the only way into it. ``served`` maps mechanism -> the network types
+    that it has on this node, where not all that it knows; ``vif_details`` maps mechanism -> what it adds to the
+    binding of a port there.
     """
 
     id: str
@@ -136,6 +138,7 @@ class Node:
     physical_networks: Mapping[str, str] = field(default_factory=dict)
     capabilities: frozenset[str] = frozenset()
     limits: Mapping[str, str] = field(default_factory=dict)
+    link_tags: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     served: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     vif_details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     admin_state_up: bool = True
@@ -163,6 +166,7 @@ class NodeFacts:
     physical_networks: Mapping[str, str] = field(default_factory=dict)
     capabilities: frozenset[str] = frozenset()
     limits: Mapping[str, str] = field(default_factory=dict)
+    link_tags: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     served: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     vif_details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -195,9 +199,9 @@ class FabricTree:
 
     An exit that is not a port of one known legacy host is *wild*: addresses that nobody knows may be behind it.
     ``wild`` are the ports of ``links`` behind which there is one, ``wild_uplinks`` those of ``uplinks`` that are, and
-    ``wild_exits`` counts them; with exactly one, ``exit`` are the ports towards it, the best first (empty on the switch
-    that has it). ``tags`` are the first and last VLAN id that links carry for the physical network; 0 stands for
-    untagged frames, that is for its flat network.
+    ``wild_exits`` counts them; with exactly one, ``exit`` are the ports towards it, the best first (empty on the
+    switch that has it). ``tags`` are the first and last VLAN id that links carry for the physical network; 0 stands
+    for untagged frames, that is for its flat network.
     """
 
     links: Mapping[int, frozenset[str]] = field(default_factory=dict)

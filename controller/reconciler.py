@@ -99,7 +99,8 @@ class Reconciler:
         self.board.touch({node.id: None for node in self.board.intent.nodes.values()})
         if self._fabric is not None:
             nodes = self.board.intent.nodes.values()
-            self._fabric.expect(node.id for node in nodes if node.kind is NodeKind.SWITCH)
+            away = self._nodes.long_away()
+            self._fabric.expect(node.id for node in nodes if node.kind is NodeKind.SWITCH and node.id not in away)
             self._fabric.plan(self.board.intent.cables)
         self._host_plans.compile()
         self._feed_read_at = self.board.clock()

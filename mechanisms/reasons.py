@@ -21,9 +21,22 @@ def obstacle(segment: Segment, node: Node) -> str | None:
 
 def _no_uplink(segment: Segment, node: Node) -> str | None:
     if segment.physical_network in node.physical_networks:
-        return None
+        return _not_on_links(segment, node)
     mapped = listing(node.physical_networks) or "none"
     return f"physical network '{segment.physical_network}' is not mapped on node '{node.host}'; mapped there: {mapped}"
+
+
+def _not_on_links(segment: Segment, node: Node) -> str | None:
+    """Why the only way into the physical network, over links between switches, is closed to the segment."""
+    first, last = node.link_tags.get(segment.physical_network or "", (0, 4094))
+    tag = segment.segmentation_id or 0
+    if first <= tag <= last:
+        return None
+    what = f"VLAN id {tag}" if tag else "the flat network (0)"
+    return (
+        f"links between switches carry {first} to {last} of physical network '{segment.physical_network}' "
+        f"([topology] physical_networks), not {what}, and node '{node.host}' has no uplink into it"
+    )
 
 
 def _no_tunnel(segment: Segment, node: Node) -> str | None:

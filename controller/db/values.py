@@ -66,6 +66,7 @@ def _facts(row: NodeRow) -> dict[str, Any]:
     for name in ("tunnel_types", "capabilities"):
         facts[name] = frozenset(facts[name])
     facts["mechanisms"] = tuple(facts["mechanisms"])
+    facts["link_tags"] = {name: (first, last) for name, (first, last) in facts.get("link_tags", {}).items()}
     facts["served"] = {name: tuple(types) for name, types in facts.get("served", {}).items()}
     return {"id": row.id, "kind": NodeKind(row.kind), "host": row.host, **facts}
 
@@ -78,6 +79,7 @@ def facts_json(facts: NodeFacts) -> dict[str, Any]:
     for name in ("tunnel_types", "capabilities"):
         content[name] = sorted(content[name])
     content["mechanisms"] = list(content["mechanisms"])
+    content["link_tags"] = {name: list(tags) for name, tags in facts.link_tags.items()}
     content["served"] = {name: list(types) for name, types in facts.served.items()}
     return content
 

@@ -74,6 +74,10 @@ class Nodes(Protocol):
     def node_lost(self, node_id: str) -> None:
         """The node's session ended or its reports stopped."""
 
+    def long_away(self) -> frozenset[str]:
+        """Nodes that were lost, and had been for a minute when the newest of all nodes was heard last: before a
+        restart of the controller they were away already."""
+
     def port_plugged(self, port_id: str, node_id: str) -> None:
         """The endpoint of a port appeared on a node; a port without a host is bound there. An unknown port or one
         that belongs to another host is left alone."""

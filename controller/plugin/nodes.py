@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from neutron_lib.constants import PORT_STATUS_ACTIVE
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from controller.db.models import BindingRow, NodeRow, PortRow, SwitchRow
@@ -18,6 +19,9 @@ from controller.plugin.agents import agent_id
 from controller.plugin.binding import Binder
 from typedrivers.intervals import Interval
 from typedrivers.pools import UsedIds
+
+LONG = timedelta(seconds=60)
+"""Silence by which a lost node has fallen behind the others when it counts as one that may not come back."""
 
 NODE_KEYS = Interval(1, 2**16 - 1)
 
@@ -121,6 +125,18 @@ class NodeEvents:
                 transaction.touch(found, STATUS)
 
         self._store.write(work)
+
+    def long_away(self) -> frozenset[str]:
+        """See :class:`controller.plugin.api.Nodes`."""
+
+        def work(session: Session) -> frozenset[str]:
+            newest = session.scalar(select(func.max(NodeRow.heartbeat_at)))
+            if newest is None:
+                return frozenset()
+            gone = select(NodeRow.id).where(NodeRow.lost.is_(True), NodeRow.heartbeat_at < newest - LONG)
+            return frozenset(session.scalars(gone))
+
+        return self._store.fetch(work)
 
     def port_plugged(self, port_id: str, node_id: str) -> None:
         """The endpoint of a port appeared on a node."""

@@ -135,6 +135,10 @@ class Plugin:
         """The node is gone."""
         self._nodes.node_lost(node_id)
 
+    def long_away(self) -> frozenset[str]:
+        """Nodes that were lost long before the others were heard last."""
+        return self._nodes.long_away()
+
     def port_plugged(self, port_id: str, node_id: str) -> None:
         """A port's endpoint appeared."""
         self._nodes.port_plugged(port_id, node_id)

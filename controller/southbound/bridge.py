@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.declared import NO_UPLINKS, elected
 from controller.model import (
@@ -183,6 +183,13 @@ def node_facts(
         capabilities=capabilities | ({"ovsdb"} if bridge is not None else frozenset()),
         limits=limits,
     )
+
+
+def with_links(facts: NodeFacts, linked: Mapping[str, tuple[int, int]]) -> NodeFacts:
+    """The facts with the physical networks that links between switches lead into, by their first and last VLAN id."""
+    tags = {name: numbers for name, numbers in linked.items() if name not in facts.physical_networks}
+    by_links = dict.fromkeys(tags, "links between switches")
+    return replace(facts, physical_networks={**by_links, **facts.physical_networks}, link_tags=tags)
 
 
 def _link_up(item: Interface, ports: Mapping[int, PortView]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ _IN_PORT = 0x80000004
 _METADATA = 0x80000400 >> 9
 """The header of the metadata field without mask bit and length."""
 _MATCH_AT = 24
+RATE, BURST = 25.0, 50.0
+"""Frames per second and port that are handed on, and how many may come at once."""
+
 WAITING = 64
 """Frames that may wait for a switch that does not take them; more are dropped: probes come again."""
 
@@ -60,6 +64,23 @@ def packet_in(message: bytes) -> PacketIn | None:
             metadata = int.from_bytes(message[at + 4 : at + 12], "big")
         at += 4 + (header & 0xFF)
     return PacketIn(port, metadata, message[data_at:]) if port is not None else None
+
+
+class FrameLimit:
+    """How many frames of one port of a switch are looked at: a few more than discovery takes and reports
+    (:data:`topology.discovery.FLOOD_LIMIT`), so that it learns of a flood; the rest costs no more than its parsing."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left: dict[int, tuple[float, float]] = {}
+
+    def admits(self, port: int) -> bool:
+        """Whether a frame of that port, now, is within the limit."""
+        now = self._clock()
+        left, then = self._left.get(port, (BURST, now))
+        left = min(left + (now - then) * RATE, BURST)
+        self._left[port] = (left - 1.0 if left >= 1.0 else left, now)
+        return left >= 1.0
 
 
 class FrameSender:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -25,13 +25,15 @@ LOG = logging.getLogger(__name__)
 SWEEP = 1.0
 """Seconds between looks for peers that connected and never said who they are."""
 
+NO_LINKS: Mapping[str, tuple[int, int]] = {}
+
 
 class Southbound:
     """Implements :class:`controller.switches.Switches` and os-ken's :class:`openflow_app.SessionSink`.
 
     The constructor sets os-ken's options from ``conf`` and must run before os-ken's applications are started.
     ``fabric`` hears of ports and frames, if links between switches are looked for; ``linked_networks`` are the
-    physical networks that they carry.
+    physical networks that they carry, with the first and last VLAN id.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Southbound:
         conf: cfg.ConfigOpts,
         events: SwitchEvents,
         fabric: SwitchPorts | None = None,
-        linked_networks: Iterable[str] = (),
+        linked_networks: Mapping[str, tuple[int, int]] = NO_LINKS,
         measures: Measures | None = None,
     ) -> None:
         self._measures = measures or Measures()
@@ -52,7 +54,7 @@ class Southbound:
             retry_max=conf.openflow.retry_max,
             ovsdb_remote=self._ovsdb_remote,
             uplinks=conf.openflow.uplinks,
-            linked_networks=tuple(linked_networks),
+            linked_networks=dict(linked_networks),
             measures=self._measures,
         )
         self._fabric = fabric
@@ -154,6 +156,7 @@ class Southbound:
         fabric, answers = self._fabric, session.exchange.deliver
         if fabric is None:
             return answers
+        limit = frames.FrameLimit()
 
         def deliver(kind: int, xid: int, message: bytes) -> bool:
             if kind != frames.PACKET_IN:
@@ -163,7 +166,7 @@ class Southbound:
                 network = METADATA["network"].read(found.metadata)
                 if network and found.source:
                     fabric.source_seen(session.node_id, found.port, network, found.source)
-                elif not network:
+                elif not network and limit.admits(found.port):
                     fabric.frame_seen(session.node_id, found.port, found.frame)
             return True
 

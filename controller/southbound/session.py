@@ -21,7 +21,7 @@ from controller.measures import Measures
 from controller.model import NodeFacts, Observation, PortView, switch_node_id
 from controller.southbound import wire
 from controller.southbound.applying import Applier, Rejected
-from controller.southbound.bridge import Bridge, Make, node_facts, observe
+from controller.southbound.bridge import Bridge, Make, node_facts, observe, with_links
 from controller.southbound.exchange import Exchange
 from controller.southbound.ovsdb import BridgeWatch, Replicas
 from controller.southbound.probing import lacking
@@ -43,14 +43,15 @@ LINK_DOWN = 1
 class Settings:
     """Deadlines in seconds, and where a switch's OVSDB is: ``ovsdb_remote(datapath id, address)`` gives the remote,
     None if it is not used. ``uplinks`` maps physical network -> port name, for switches without OVSDB.
-    ``linked_networks`` are the physical networks that links between switches carry to every switch."""
+    ``linked_networks`` are the physical networks that links between switches carry to every switch, with the first and
+    last VLAN id."""
 
     request_timeout: float
     replicas: Replicas
     retry_max: float
     ovsdb_remote: Callable[[int, str], str | None]
     uplinks: Mapping[str, str] = field(default_factory=dict)
-    linked_networks: tuple[str, ...] = ()
+    linked_networks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     measures: Measures = field(default_factory=Measures)
 
 
@@ -222,8 +223,7 @@ class Session:
         while self._state != GONE:
             self._news.clear()
             facts = node_facts(self.datapath_id, self.bridge, self._make, self._ovsdb_problem, self._ports)
-            by_links = dict.fromkeys(self._settings.linked_networks, "links between switches")
-            facts = replace(facts, physical_networks={**by_links, **facts.physical_networks})
+            facts = with_links(facts, self._settings.linked_networks)
             last = self._reported[1].uplinks if self._reported is not None else {}
             report = (facts, observe(self.datapath_id, self.bridge, self._ports, self._make, last))
             if self._state in (HANDSHAKE, WAITING):

@@ -322,3 +322,15 @@ def test_agents_are_changed_and_forgotten(world: World) -> None:
 def test_kinds_are_kept(world: World) -> None:
     assert world.plugin.node_seen(switch_facts(3)).kind is NodeKind.SWITCH
     assert isinstance(world.model(world.port(world.network())), Port)
+
+
+def test_who_was_away_long_before_the_others_were_heard_last(world: World) -> None:
+    for number in (1, 2, 3):
+        world.plugin.node_seen(switch_facts(number))
+    world.plugin.node_lost("switch:0000000000000001")
+    assert world.plugin.long_away() == frozenset()
+    world.clock.forward(61)
+    world.plugin.node_heartbeats(["switch:0000000000000002"])
+    assert world.plugin.long_away() == {"switch:0000000000000001"}
+    world.plugin.node_lost("switch:0000000000000002")
+    assert world.plugin.long_away() == {"switch:0000000000000001"}

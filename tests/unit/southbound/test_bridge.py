@@ -14,6 +14,7 @@ from controller.southbound.bridge import (
     node_facts,
     observe,
     wanted_tunnels,
+    with_links,
 )
 
 MAKE = Make(frozenset({"nicira", "bundles"}), 254, 8)
@@ -91,3 +92,10 @@ def test_observation_takes_numbers_from_ovsdb_and_links_from_openflow() -> None:
     assert seen.uplinks == {"physnet1": 6, "physnet2": 6}
     assert seen.tunnel_ports.keys() == TUNNEL_TYPES
     assert observe(1, None, ports).attachments == {}
+
+
+def test_links_lead_into_a_physical_network_where_no_uplink_does() -> None:
+    facts = with_links(node_facts(1, None, Make(uplinks={"physnet1": "eth1"}), "off", {1: PortView("eth1", True)}),
+                       {"physnet1": (0, 99), "physnet2": (100, 199)})  # fmt: skip
+    assert facts.physical_networks == {"physnet1": "eth1", "physnet2": "links between switches"}
+    assert facts.link_tags == {"physnet2": (100, 199)}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from os_ken.ofproto import ofproto_v1_3, ofproto_v1_3_parser, ofproto_v1_4, ofproto_v1_4_parser
 
 from controller.southbound import frames
+from topology.discovery import FLOOD_LIMIT
 
 VERSIONS = {4: (ofproto_v1_3, ofproto_v1_3_parser), 5: (ofproto_v1_4, ofproto_v1_4_parser)}
 
@@ -53,3 +54,14 @@ def test_a_slow_switch_costs_frames_and_never_time() -> None:
     assert sum(sender.put(b"x") for _ in range(1000)) <= frames.WAITING + 1
     gate.set()
     sender.stop()
+
+
+def test_a_flood_by_one_port_leaves_the_others_alone() -> None:
+    now = [0.0]
+    limit = frames.FrameLimit(lambda: now[0])
+    assert sum(limit.admits(1) for _ in range(10_000)) == frames.BURST
+    assert limit.admits(2)
+    now[0] = 2.0
+    assert sum(limit.admits(1) for _ in range(10_000)) == 2 * frames.RATE
+    assert frames.RATE > FLOOD_LIMIT
+    assert frames.BURST > 2 * FLOOD_LIMIT
