@@ -15,7 +15,7 @@ ML2 = [
                 help="Network types that may exist, by entry point name (isthmus.type_drivers)."),
     cfg.ListOpt("project_network_types", default=["vxlan"], deprecated_name="tenant_network_types",
                 help="Types tried in order when a project creates a network without provider attributes."),
-    cfg.ListOpt("mechanism_drivers", default=["openflow", "linuxbridge"],
+    cfg.ListOpt("mechanism_drivers", default=["openflow", "linuxbridge", "openvswitch"],
                 help="Mechanism drivers, asked in order (isthmus.mechanism_drivers)."),
     cfg.ListOpt("extension_drivers", default=[], help="Read for compatibility; port security is always there."),
     cfg.IntOpt("path_mtu", default=0, min=0,

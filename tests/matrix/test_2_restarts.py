@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -124,3 +127,46 @@ def test_changes_while_the_controller_was_away_are_caught_up(datacentre: DataCen
     finally:
         for vm in vms:
             datacentre.remove(vm)
+
+
+DELETE = """
+import sys
+from controller.api.standalone import from_environment
+from webob import Request
+
+print(Request.blank(f"/v2.0/ports/{sys.argv[1]}", method="DELETE").get_response(from_environment()).status_int)
+"""
+
+
+def test_a_port_deleted_by_another_process_meanwhile_goes_from_the_switches(
+    datacentre: DataCentre, matrix: Matrix
+) -> None:
+    """The switches are not taken to be right only because they were; flows that are right are not written again."""
+    network = datacentre.networks["vxlan78"]["id"]
+    (port,) = datacentre.api.create_all("port", [{"network_id": network, "binding:host_id": "ovs1"}])
+    vm, mac = datacentre.plug(port, "vxlan78", "ovs1", "doomed"), port["mac_address"]
+    datacentre.wait_active([vm])
+
+    def carriers() -> int:
+        return sum(any(mac in line for line in node.ovs.flows()) for node in datacentre.switches)
+
+    assert carriers() == len(datacentre.switches)
+    datacentre.controller.kill()
+    began = time.monotonic()
+    environment = {**os.environ, "ISTHMUS_CONFIG": str(datacentre.controller.configuration)}
+    said = subprocess.run([sys.executable, "-c", DELETE, port["id"]], env=environment, capture_output=True, text=True)
+    assert said.stdout.strip() == "204", said.stderr
+    before = flow_ages(datacentre)
+    assert carriers() == len(datacentre.switches)
+    datacentre.controller = Controller()
+    datacentre.controller.start()
+    wait_until(lambda: not carriers(), 20, lambda: f"{mac} is still on {carriers()} switches")
+    datacentre.unplug(vm)
+    datacentre.wait_active()
+    elapsed = time.monotonic() - began
+    for old, new in zip(before, flow_ages(datacentre), strict=True):
+        gone = old.keys() - new.keys()
+        assert gone, "nothing was taken away"
+        assert len(gone) < 60, gone
+        kept = [flow for flow in old.keys() & new.keys() if new[flow][0] < old[flow][0] + elapsed - 5]
+        assert not kept, f"written again: {kept}"

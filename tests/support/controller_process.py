@@ -26,7 +26,7 @@ listen_host = {address}
 listen_port = 6653
 [ml2]
 type_drivers = local,flat,vlan,gre,vxlan,geneve
-mechanism_drivers = openflow,linuxbridge
+mechanism_drivers = openflow,linuxbridge,openvswitch
 project_network_types = vxlan,gre,vlan
 [ml2_type_vlan]
 network_vlan_ranges = physnet1:100:199,physnet2:100:199

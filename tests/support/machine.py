@@ -64,13 +64,14 @@ class Machine(Site):
 
     def agent_start(self) -> None:
         """Write its configuration and start it."""
-        mappings = ",".join(f"{name}:{nic}" for name, nic in PHYSICAL_NETWORKS.items())
-        self._configuration.write_text(
-            _AGENT_CONFIGURATION.format(
-                name=self._wiring.name, controller=CONTROLLER_IP, mappings=mappings, tunnel_ip=self._tunnel_ip
-            )
-        )
+        self._configuration.write_text(self._agent_configuration())
         self._agent.start()
+
+    def _agent_configuration(self) -> str:
+        mappings = ",".join(f"{name}:{nic}" for name, nic in PHYSICAL_NETWORKS.items())
+        return _AGENT_CONFIGURATION.format(
+            name=self._wiring.name, controller=CONTROLLER_IP, mappings=mappings, tunnel_ip=self._tunnel_ip
+        )
 
     def agent_stop(self, how: int) -> float:
         """End the agent by a signal: seconds until it was gone."""
