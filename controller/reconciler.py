@@ -244,8 +244,8 @@ class Reconciler:
         """Record facts and endpoints of a node and ask it to follow. Runs in the caller's thread."""
         if facts.kind is NodeKind.SWITCH:
             self._told[facts.id] = facts, observation
-            before, said = self.board.state(facts.id).told, self.board.intent.switches.get(facts.id)
-            facts, observation = described(facts, observation, said, before.uplinks if before else {})
+            earlier, said = self.board.state(facts.id).told, self.board.intent.switches.get(facts.id)
+            facts, observation = described(facts, observation, said, earlier.uplinks if earlier else {})
         known = self._says_nothing_new(facts)
         news = not known and self._nodes.node_seen(facts) != self.board.intent.nodes.get(facts.id)
         state = self.board.state(facts.id)
