@@ -37,8 +37,9 @@ class StoreFeed:
             return _state(session).revision
 
     def subscribe(self, callback: Callable[[int], None]) -> None:
-        """Call back after every commit of this process with its revision; other processes' are found by asking."""
+        """Call back after every commit with its revision; on SQLite those of other processes are found by asking."""
         self._store.subscribe(callback)
+        self._store.listen()
 
     def load(self) -> Intent:
         """The whole intent at the newest revision, from one state of the database."""

@@ -20,7 +20,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
-from controller.db.engine import create
+from controller.db.engine import create, is_sqlite
+from controller.db.listener import Listener
 from controller.db.models import FeedState
 from controller.db.transaction import Transaction
 
@@ -59,10 +60,29 @@ class Store:
         self._pause = pause
         self._serial = threading.Lock()
         self._listeners: list[Callable[[int], None]] = []
+        self._told = 0
+        self._listener: Listener | None = None
 
     def subscribe(self, callback: Callable[[int], None]) -> None:
         """Call back with the revision after every commit of this process that has one."""
         self._listeners.append(callback)
+
+    def listen(self) -> None:
+        """Tell subscribers of other processes' commits too, where the database does (PostgreSQL)."""
+        if self._listener is None and not is_sqlite(self.engine):
+            self._listener = Listener(self.engine, self._heard)
+            self._listener.start()
+
+    def _heard(self, revision: int) -> None:
+        """Another process committed; or this one did, which is known already. Revisions come in order, so whoever
+        was told of a later one has seen this one too."""
+        if revision > self._told:
+            self._tell(revision)
+
+    def _tell(self, revision: int) -> None:
+        self._told = max(self._told, revision)
+        for callback in self._listeners:
+            callback(revision)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -100,8 +120,7 @@ class Store:
                 self._pause(backoff(attempt))
                 continue
             if revision is not None:
-                for listener in self._listeners:
-                    listener(revision)
+                self._tell(revision)
             return result
         raise AssertionError("unreachable")
 
@@ -135,6 +154,8 @@ class Store:
 
     def dispose(self) -> None:
         """Close every connection."""
+        if self._listener is not None:
+            self._listener.stop()
         self.engine.dispose()
 
 

@@ -108,7 +108,8 @@ class Feed(Protocol):
         """All later changes of intent, in order; objects are as they are now."""
 
     def subscribe(self, callback: Callable[[int], None]) -> None:
-        """Call back (cheaply, from any thread) after every commit of this process with its revision."""
+        """Call back (cheaply, from any thread) after every commit of this process with its revision, and of another
+        one where the database tells."""
 
     def latest(self) -> int:
         """The newest committed revision."""

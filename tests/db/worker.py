@@ -9,6 +9,7 @@ import random
 import traceback
 import uuid
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from typing import Any
@@ -188,3 +189,13 @@ def work(url: str, task: str, argument: str, start: Barrier, answers: SimpleQueu
     except BaseException:
         start.abort()
         answers.put((number, {"crash": traceback.format_exc()}))
+
+
+def obey(url: str, orders: Connection) -> None:
+    """Commit a network for every word; an empty one ends it."""
+    made = plugin(url)
+    feed = StoreFeed(made._store)
+    orders.send("ready")
+    while orders.recv():
+        made.create(ADMIN, "network", {})
+        orders.send(feed.latest())
