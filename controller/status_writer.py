@@ -249,6 +249,8 @@ class StatusWriter:
             LOG.exception("cannot record the status of %d ports; trying again", len(statuses))
             with self._board.changed:
                 self._due.update(statuses)
+                for port_id in statuses:
+                    self._written.pop(port_id, None)
             self._stopped.wait(RETRY)
             self._wake.set()
             return
@@ -256,7 +258,9 @@ class StatusWriter:
         with self._board.changed:
             for port_id, item in statuses.items():
                 self._settled(port_id, item)
-                if port_id not in self._due:  # else it changed meanwhile, in the store too perhaps
+                if port_id in self._due:  # it changed meanwhile, in the store too perhaps
+                    self._written.pop(port_id, None)
+                else:
                     self._written[port_id] = item
                 if item.status == BUILD:
                     self._building[port_id] = next_time

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import pytest
 
 from controller import status_writer
@@ -58,4 +61,25 @@ def test_a_peer_that_never_answers_is_named_in_time() -> None:
             assert "waiting for node" in world.reason(P1)
         finally:
             world.switches.blocked.clear()
+        eventually(lambda: world.status(P1) == "ACTIVE")
+
+
+def test_what_changes_while_it_is_written_is_written_again() -> None:
+    """A port was ACTIVE and is being written BUILD when the acknowledgement comes: ACTIVE is news then."""
+    with World() as world:
+        two_switches(world)
+        record = world.store.set_port_statuses
+
+        def acknowledged_meanwhile(statuses: dict[str, tuple[str, str]]) -> None:
+            if any(status == "BUILD" for status, _ in statuses.values()):
+                world.switches.blocked.clear()
+                eventually(lambda: not any(state.pending for state in world.reconciler.board.states()))
+                time.sleep(0.05)  # until the writer has heard of it
+            record(statuses)
+
+        world.store.set_port_statuses = acknowledged_meanwhile  # type: ignore[method-assign]
+        world.switches.blocked.add(SWITCH_A)
+        world.reconciler.switch_ready(facts(SWITCH_A), replace(seen(SWITCH_A, P1), uplinks={"physnet1": 7}))
+        eventually(lambda: not world.switches.blocked)
+        time.sleep(0.1)
         eventually(lambda: world.status(P1) == "ACTIVE")
