@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fabric.bed import FabricBed, Stream, Vm
+from tests.fabric.bed import FabricBed, Stream, Vm, ping
 from tests.support.client import wait_until
+from tests.support.listener import Listener
 from topology import lldp
 
 CABLES = ((1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 1), (1, 4))
@@ -93,6 +94,54 @@ def test_forged_and_replayed_lldp_of_a_tenant_makes_no_link(bed: FabricBed) -> N
     assert bed.links() == links
     texts = [event["text"] for event in bed.api.isthmus("events")["events"] if event["kind"] == "forged"]
     assert any("switch:0000000000000001" in text for text in texts)
+
+
+def test_a_genuine_probe_that_is_sent_again_makes_no_link(bed: FabricBed) -> None:
+    """Captured on a cable; sent by a tenant at once, and once more when its port has long sent others."""
+    before, links, tenant = totals(bed), bed.links(), bed.vms[3]
+    ear = Listener(None, "c1-2")
+    captured: list[bytes] = []
+    wait_until(lambda: bool(captured.extend(_probes(ear)) or captured), 10, lambda: "no probe on the cable")
+    ear.close()
+    bed.inject(tenant, captured[0])
+    time.sleep(6.0)
+    bed.inject(tenant, captured[0])
+    wanted = before.get("replayed", 0) + 2
+    wait_until(lambda: totals(bed).get("replayed", 0) >= wanted, 5, lambda: str(totals(bed)))
+    assert bed.links() == links
+    last = [event for event in bed.api.isthmus("events")["events"] if event["kind"] == "replayed"][-1]
+    assert f"switch:{tenant.switch:016x}" in last["text"]
+    assert "switch:0000000000000002" in last["text"]
+
+
+def _probes(ear: Listener) -> list[bytes]:
+    return [frame for frame in ear.frames() if frame[12:14] == b"\x88\xcc"]
+
+
+@pytest.mark.timeout(120)
+def test_partition_and_merge(bed: FabricBed) -> None:
+    """Two halves go on by themselves, broadcast and unicast; joined again nothing is heard twice."""
+    cut, halves = ((3, 4), (6, 1), (1, 4)), ({1, 2, 3}, {4, 5, 6})
+    inside = [Stream(red(bed)[1], red(bed)[3].ip, 3.0), Stream(red(bed)[4], red(bed)[6].ip, 3.0)]
+    time.sleep(0.5)
+    for cable in cut:
+        bed.set_cable(*cable, up=False)
+    assert max(stream.lost() for stream in inside) < 200
+    bed.wait_for_links(len(CABLES) - len(cut))
+    bed.wait_in_sync()
+    for half in halves:
+        assert bed.matrix([vm for vm in bed.vms if vm.switch in half]) == []
+    assert " 100% packet loss" in ping(red(bed)[1], red(bed)[5].ip, "-c", "1", "-W", "1")
+    inside = [Stream(red(bed)[1], red(bed)[3].ip, 3.0), Stream(red(bed)[4], red(bed)[6].ip, 3.0)]
+    time.sleep(0.5)
+    for cable in cut:
+        bed.set_cable(*cable, up=True)
+    lost = [stream.lost() for stream in inside]
+    print(f"merge: {lost} ms lost within the halves", flush=True)
+    assert max(lost) < 100
+    bed.wait_for_links(len(CABLES))
+    bed.wait_in_sync()
+    assert bed.matrix() == []
 
 
 @pytest.mark.timeout(120)
