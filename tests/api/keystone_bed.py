@@ -20,7 +20,7 @@ from controller import config
 from controller.api.wsgi import make_application
 from controller.plugin.plugin import Plugin, open_store
 from mechanisms.manager import MechanismManager
-from tests.api.world import CONFIGURATION, HOST
+from tests.api.world import CONFIGURATION, GONE, HOST
 from tests.support import keystone
 from tests.support.keystone import Keystone
 from tests.unit.api.fakes import FakeIsthmus
@@ -94,6 +94,8 @@ def base(
     store = open_store(conf, types)
     plugin = Plugin(conf, store, types, MechanismManager.load(conf.ml2.mechanism_drivers))
     plugin.node_seen(HOST)
+    plugin.node_seen(GONE)
+    plugin.node_lost(GONE.id)
     with serving(make_application(conf, plugin, isthmus)) as url:
         identity.network_service(url)
         yield url

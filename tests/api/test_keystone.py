@@ -73,7 +73,7 @@ def test_provider_attributes_are_for_administrators(as_user: Callable[[str, str]
     refused(lambda: nova.create_network(name="no"), 403)
     assert alice.get_port(port.id).binding_vif_type is None
     assert not list(alice.agents())
-    assert [agent.host for agent in admin.agents()] == ["web1"]
+    assert "web1" in [agent.host for agent in admin.agents()]
     alice.delete_port(port)
     alice.delete_network(network)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from controller.model import NodeFacts, NodeKind, host_node_id, switch_node_id
 from mechanisms.openflow.registers import NICIRA
 
@@ -42,3 +44,5 @@ HOST = NodeFacts(
     physical_networks={"physnet1": "eth1"},
     limits={"gre": "this kernel has no gretap"},
 )
+GONE = replace(HOST, id=host_node_id("gone"), host="gone")
+"""A host whose agent is not heard of any more, where a test needs one."""
