@@ -137,3 +137,19 @@ def test_a_port_is_not_active_before_the_switch_between_knows_it() -> None:
     assert Look(intent, states.get).status(port, Asked(5, 5)).status == "ACTIVE"
     linked = Look(intent, states.get, lambda _node: {ONE, TWO, THREE}).status(port, Asked(5, 5))
     assert (linked.status, linked.reason) == ("BUILD", "waiting for node sw2 to acknowledge")
+
+
+def test_a_source_that_a_switch_shows_is_learned_by_the_next_turn() -> None:
+    with Bed() as bed:
+        bed.control.owner = lambda key, mac: ("red", None) if key == 7 else None
+        bed.tell(ONE, [1, 5], tenants=[5])
+        bed.tell(TWO, [1])
+        eventually(lambda: TWO in bed.control.members(ONE))
+        for _ in range(3):
+            bed.control.source_seen(ONE, 5, 7, "02:00:00:00:00:01")
+            bed.control.source_seen(ONE, 5, 8, "02:00:00:00:00:02")
+        eventually(lambda: {ONE, TWO} <= (bed.touched[-1] if bed.touched else set()))
+        eventually(lambda: bool(bed.control.view(TWO) and bed.control.view(TWO).learned))  # type: ignore[union-attr]
+        view = bed.control.view(TWO)
+        assert view is not None
+        assert view.learned == {"red": {"02:00:00:00:00:01": End(ONE, 5)}}
