@@ -7,6 +7,7 @@ from mechanisms.api import MechanismDriver
 from mechanisms.fake import FakeMechanismDriver
 from mechanisms.linuxbridge import LinuxBridgeMechanismDriver
 from mechanisms.openflow.driver import OpenFlowMechanismDriver
+from mechanisms.openvswitch import OpenVSwitchMechanismDriver
 from tests.conformance.mechanisms import MechanismConformance
 
 
@@ -22,6 +23,13 @@ class TestLinuxBridge(MechanismConformance):
 
     def make_driver(self) -> MechanismDriver:
         return LinuxBridgeMechanismDriver()
+
+
+class TestOpenVSwitch(MechanismConformance):
+    network_types = ("local", "flat", "vlan", "gre", "vxlan", "geneve")
+
+    def make_driver(self) -> MechanismDriver:
+        return OpenVSwitchMechanismDriver()
 
 
 class TestFakeOnHosts(MechanismConformance):

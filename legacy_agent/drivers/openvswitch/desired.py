@@ -228,8 +228,10 @@ def _plugged(port: HostPort, network: HostNetwork, bridge: str, state: HostState
     if endpoint is not None and (endpoint != tap or not state.interfaces[tap].mark):
         return endpoint, ()
     known = state.interfaces.get(tap)
-    if tap not in state.links or not port.admin_state_up or (known and known.bridge == bridge and not known.mark):
+    if tap not in state.links or not port.admin_state_up:
         return "", ()
+    if known is not None and known.bridge == bridge and not known.mark:
+        return tap, ()
     _refuse_taken(tap, bridge, state)
     external_ids = {"iface-id": port.port_id, "attached-mac": port.mac, "iface-status": "active"}
     wire = Wire(tap, bridge, "", f"tap:{port.port_id}", (), tuple(sorted(external_ids.items())), True,

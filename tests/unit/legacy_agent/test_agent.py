@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
 
 from controller.delta import Delta
 from controller.errors import IsthmusError
@@ -102,6 +106,66 @@ def test_host_that_cannot_be_read_keeps_the_old_revision() -> None:
     agent.accept(HostPlan("rack7", 6))
     assert agent.step() < 1
     assert agent.current_report().applied_revision == 5
+
+
+def test_driver_that_cannot_read_the_host_leaves_the_other_alone() -> None:
+    """Its networks say why; the other's are in force."""
+    sick, well = FakeDriver("openvswitch"), FakeDriver("linuxbridge")
+    sick.unreadable = "Open vSwitch is away"
+    agent = make(sick, well)
+    mine, other = network(1), replace(network(2), driver="openvswitch")
+    agent.accept(HostPlan("rack7", 5, (mine, other)))
+    assert agent.step() < 1
+    report = agent.current_report()
+    assert (report.applied_revision, report.errors) == (5, {other.network_id: "Open vSwitch is away"})
+    assert set(well.items) == {mine.network_id}
+    sick.unreadable = ""
+    assert agent.step() == 60
+    assert agent.current_report().errors == {}
+
+
+def test_endpoints_and_details_of_drivers_are_reported() -> None:
+    """VMs of which only a driver knows, its uplinks, and where it wants VMs to be plugged in."""
+
+    class Knowing(FakeDriver):
+        uplinks: ClassVar = {"physnet9": "eth0", "physnet8": "eth8"}
+        vif_details: ClassVar = {"bridge_name": "br-vm"}
+
+        def snapshot(self) -> Snapshot:
+            return Snapshot(self.items, frozenset(), endpoints={"00000007-0000-4000-8000-000000000000": "vnet3"})
+
+    driver = Knowing("openvswitch")
+    found = facts.capabilities_of({"openvswitch": driver}, SETTINGS)
+    assert found.uplinks == driver.uplinks
+    agent = make(driver)
+    agent.accept(HostPlan("rack7", 5))
+    agent.step()
+    agent.stop()
+    agent.work()
+    report = agent.current_report()
+    assert report.devices == {"00000001-00": "tap00000001-00", "00000007-00": "vnet3"}
+    assert report.physical_networks == {"physnet9": "eth0"}
+    assert report.vif_details == {"openvswitch": {"bridge_name": "br-vm"}}
+    assert HostReport.from_dict(json.loads(json.dumps(report.to_dict()))).vif_details == report.vif_details
+
+
+def test_what_the_host_cannot_do_is_asked_again_at_audits() -> None:
+    driver = FakeDriver()
+    driver.limits = {"vlan": "not yet"}
+    agent = Agent(SETTINGS, {driver.name: driver}, lambda: HostFacts(INTERFACES), Timing(audit=0.05), "1.0")
+    worker = threading.Thread(target=agent.work, daemon=True)
+    worker.start()
+    agent.accept(HostPlan("rack7", 1))
+    end = time.monotonic() + 5
+    while "vlan" not in agent.current_report().limits and time.monotonic() < end:
+        time.sleep(0.01)
+    assert agent.current_report().limits["vlan"] == "not yet"
+    driver.limits = {}
+    while "vlan" in agent.current_report().limits and time.monotonic() < end:
+        time.sleep(0.01)
+    assert "vlan" not in agent.current_report().limits
+    agent.stop()
+    worker.join(5)
 
 
 def test_driver_that_is_not_enabled_is_an_error_of_the_network() -> None:

@@ -1,0 +1,39 @@
+"""Rows and values: what a node says of itself survives the store."""
+
+from __future__ import annotations
+
+import json
+
+from controller.db.models import NodeRow
+from controller.db.values import facts_json, facts_value
+from controller.model import NodeFacts, NodeKind
+
+FACTS = NodeFacts(
+    "host:rack7",
+    NodeKind.HOST,
+    "rack7",
+    ("linuxbridge", "openvswitch"),
+    "192.0.2.7",
+    frozenset({"gre", "vxlan"}),
+    {"physnet1": "eth0"},
+    frozenset(),
+    {"vlan": "the kernel has no 802.1q"},
+    {"linuxbridge": ("flat", "vxlan"), "openvswitch": ("gre",)},
+    {"openvswitch": {"bridge_name": "isthmus-int"}},
+)
+
+
+def row(content: object) -> NodeRow:
+    return NodeRow(id=FACTS.id, kind=FACTS.kind, host=FACTS.host, facts=json.loads(json.dumps(content)))
+
+
+def test_facts_survive_and_compare_equal_as_json() -> None:
+    content = facts_json(FACTS)
+    assert facts_value(row(content)) == FACTS
+    assert row(content).facts == content, "else a node would seem to change with every report"
+
+
+def test_rows_of_an_earlier_version_are_read() -> None:
+    content = facts_json(FACTS)
+    del content["served"], content["vif_details"]
+    assert facts_value(row(content)).served == {}
