@@ -9,17 +9,16 @@ from controller.db.values import facts_json, facts_value
 from controller.model import NodeFacts, NodeKind
 
 FACTS = NodeFacts(
-    "host:rack7",
-    NodeKind.HOST,
-    "rack7",
-    ("linuxbridge", "openvswitch"),
-    "192.0.2.7",
-    frozenset({"gre", "vxlan"}),
-    {"physnet1": "eth0"},
-    frozenset(),
-    {"vlan": "the kernel has no 802.1q"},
-    {"linuxbridge": ("flat", "vxlan"), "openvswitch": ("gre",)},
-    {"openvswitch": {"bridge_name": "isthmus-int"}},
+    id="host:rack7",
+    kind=NodeKind.HOST,
+    host="rack7",
+    mechanisms=("linuxbridge", "openvswitch"),
+    tunnel_ip="192.0.2.7",
+    tunnel_types=frozenset({"gre", "vxlan"}),
+    physical_networks={"physnet1": "eth0"},
+    limits={"vlan": "the kernel has no 802.1q"},
+    served={"linuxbridge": ("flat", "vxlan"), "openvswitch": ("gre",)},
+    vif_details={"openvswitch": {"bridge_name": "isthmus-int"}},
 )
 
 
