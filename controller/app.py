@@ -40,7 +40,7 @@ from controller.southbound.service import Southbound
 from controller.switches import SwitchEvents
 from mechanisms.manager import MechanismManager
 from topology import cables, discovery, tags
-from topology.events import EventLog
+from topology.events import Event, EventLog
 from topology.fabric import Options, Topology
 from topology.learning import Limits
 from typedrivers.manager import TypeManager
@@ -146,13 +146,18 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
 
 
 def _fabric(conf: cfg.ConfigOpts, linked: dict[str, tuple[int, int]]) -> FabricControl:
-    events = EventLog(epoch=time.time() - time.monotonic())
+    events = EventLog(epoch=time.time() - time.monotonic(), tell=_log_event)
     key = hashlib.sha256(conf.topology.secret.encode()).digest() if conf.topology.secret else secrets.token_bytes(32)
     pace = discovery.Pace(conf.topology.probe_interval, conf.topology.probe_rate)
     planned = cables.read_plan(conf.topology.cable_plan) if conf.topology.cable_plan else ()
     limits = Limits(conf.topology.address_age, conf.topology.address_rate, conf.topology.address_limit)
     topology = Topology(key, pace, linked, events, Options(conf.topology.fast_failover, limits))
     return FabricControl(topology, events, conf.topology.hold_time, hub.spawn, planned=planned)
+
+
+def _log_event(event: Event) -> None:
+    """Events outlive the bounded list of the API in the log."""
+    LOG.info("fabric: %s: %s", event.kind, event.text)
 
 
 def _plain_log() -> None:

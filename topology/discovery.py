@@ -149,7 +149,7 @@ class Discovery:
         try:
             said = lldp.decode(data)
         except lldp.LldpError as error:
-            self.events.add(now, "malformed", f"LLDP at {end}: {error}")
+            self.events.add(now, "malformed", f"LLDP at {end}: {error}", str(end))
             return
         if said.probe is None:
             self._stranger(end, said, state, now)
@@ -212,21 +212,23 @@ class Discovery:
 
     def _stranger(self, end: End, said: lldp.Neighbour, state: PortState, now: float) -> None:
         if state.role is Role.TENANT:
-            self.events.add(now, "foreign", f"LLDP of '{said.system_name or said.chassis}' at tenant port {end}")
+            name = said.system_name or said.chassis
+            self.events.add(now, "foreign", f"LLDP of '{name}' at tenant port {end}", str(end))
         elif said.ttl == 0:
             self._strangers.pop(end, None)
         else:
             if end not in self._strangers:
-                self.events.add(now, "neighbour", f"'{said.system_name or said.chassis}' port {said.port} at {end}")
+                name = said.system_name or said.chassis
+                self.events.add(now, "neighbour", f"'{name}' port {said.port} at {end}", str(end))
             self._strangers[end] = Stranger(end, said, now + said.ttl)
 
     def _probe(self, end: End, state: PortState, probe: lldp.Probe, now: float) -> None:
         sender = End(switch_node_id(probe.datapath_id), probe.port)
         if not lldp.genuine(probe, self._key):
-            self.events.add(now, "forged", f"probe that claims to be of {sender}, at {end}: wrong digest")
+            self.events.add(now, "forged", f"probe that claims to be of {sender}, at {end}: wrong digest", str(end))
             return
         if probe.sequence not in self._sent.get(sender, ()) or probe.sequence <= self._seen.get(sender, 0):
-            self.events.add(now, "replayed", f"old probe of {sender} at {end}")
+            self.events.add(now, "replayed", f"old probe of {sender} at {end}", str(end))
             return
         self._seen[sender] = probe.sequence
         if state.role is not Role.FREE:
