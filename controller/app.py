@@ -161,7 +161,9 @@ def _log_event(event: Event) -> None:
 
 
 def _plain_log() -> None:
-    """Give os-ken's handlers a line that says when, how bad and where."""
+    """Give os-ken's handlers a line that says when, how bad and where; which of thousands of green threads wrote it is
+    not said, for finding that out costs more than all the rest of the line."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for handler in logging.getLogger().handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger("alembic").setLevel(logging.WARNING)

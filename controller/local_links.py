@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 from controller.model import Attachment, Observation, Port, switch_node_id
 
 
+@lru_cache(maxsize=1 << 16)
 def switch_number(text: str) -> int | None:
     """A datapath id as hexadecimal digits, with or without ``0x``, colons or dashes; None if it is none."""
     digits = text.strip().lower().removeprefix("0x").replace(":", "").replace("-", "")

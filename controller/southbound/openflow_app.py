@@ -31,6 +31,7 @@ from os_ken.ofproto import ofproto_parser, ofproto_v1_3, ofproto_v1_3_parser, of
 from oslo_config import cfg
 
 from controller.measures import UNREADABLE, Measures
+from controller.southbound.connection import Connection, Unreadable
 
 LOG = logging.getLogger(__name__)
 
@@ -124,10 +125,6 @@ def configure(conf: cfg.ConfigOpts, measures: Measures) -> None:
         ofproto_parser.register_msg_parser(protocol.OFP_VERSION)(_parse_with(parser.msg_parser, measures))
 
 
-class Unreadable(Exception):
-    """A peer sent what is no OpenFlow."""
-
-
 def _header(buffer: bytearray) -> tuple[int, int, int, int]:
     """Version, type, length and transaction id. Raises :class:`Unreadable` for what cannot be a header: a length
     taken from noise would have us wait for bytes that never come."""
@@ -141,7 +138,7 @@ def _serve_with(measures: Measures) -> Callable[[Any, Any], None]:
     """Serves one connection, as os-ken does; what a peer says ends in a line of the log and not in a traceback."""
 
     def serve(socket: Any, address: Any) -> None:
-        with contextlib.closing(controller.Datapath(socket, address)) as datapath:
+        with contextlib.closing(Connection(socket, address)) as datapath:
             try:
                 datapath.serve()
             except (Unreadable, os_ken_errors.OSKenException, AssertionError, struct.error) as problem:

@@ -7,7 +7,7 @@ Layouts are those of OpenFlow 1.3.5 and 1.4.1, section 7.3, which are alike here
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,11 +25,15 @@ BARRIER_REPLY = 21
 
 MP_DESC = 0
 MP_FLOW = 1
+MP_PORT_DESC = 13
 
 _HEADER = struct.Struct("!BBHI")
 _MULTIPART = struct.Struct("!HH4x")
 _FLOW_REQUEST = struct.Struct("!B3xII4xQQ")
 _FLOW_ENTRY = struct.Struct("!HBx8xH10xQQ8x2xH")
+_PORT = struct.Struct("!IH10x16s4xI")
+_PORT_SIZES = {OF13: 64, OF14: 72}
+"""Least bytes of a port: section 7.2.1."""
 _MATCH_AT = 48
 PARTS_AT = 16
 """Where the content of a multipart reply begins."""
@@ -47,6 +51,14 @@ class Description:
     def is_open_vswitch(self) -> bool:
         """Whether the Nicira extensions may be used."""
         return "open vswitch" in self.hardware.lower() or "nicira" in self.manufacturer.lower()
+
+
+class PortDescription(NamedTuple):
+    """What is needed of a port that a switch describes; named as in os-ken."""
+
+    port_no: int
+    name: bytes
+    state: int
 
 
 class FlowEntry(NamedTuple):
@@ -104,6 +116,20 @@ def _entries(part: bytes) -> list[FlowEntry]:
         entries.append(FlowEntry(flow, part[stop : at + length]))
         at += length
     return entries
+
+
+def port_descriptions(version: int, part: bytes) -> Iterator[PortDescription]:
+    """The ports of one part of a port description."""
+    at, end, least = PARTS_AT, len(part), _PORT_SIZES[version]
+    while at < end:
+        if end - at < least:
+            raise SwitchError("a description of ports ends within a port")
+        number, length, name, state = _PORT.unpack_from(part, at)
+        size = least if version == OF13 else length
+        if size < _PORT.size:
+            raise SwitchError(f"port {number} is described in {size} bytes")
+        yield PortDescription(number, name, state)
+        at += size
 
 
 def description(part: bytes) -> Description:
