@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import io
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,16 @@ from tests.support.client import ApiFault, wait_until
 CABLES = ((1, 2), (2, 3))
 UPLINKS = ("up-a", "up-b")
 RELAY = 6700
+FLOOD = """
+import socket, sys, time
+channel = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+channel.bind(("eth0", 0))
+frame, count, until = bytes.fromhex(sys.argv[2]), 0, time.monotonic() + 5
+while time.monotonic() < until:
+    channel.send(frame)
+    count += 1
+print(count)
+"""
 ARP_SENDER = (FIELDS["arp_spa"].header() >> 8).to_bytes(3, "big")
 
 
@@ -183,3 +194,38 @@ def test_taken_back_the_switch_is_what_it_says_itself(bed: DeclaredBed) -> None:
     bed.api.request("DELETE", "isthmus/switches/1")
     wait_until(lambda: bed.row(1)["host"] == f"{1:016x}", 10, lambda: str(bed.row(1)))
     assert bed.row(1)["physical_networks"] == {"physnet1": "links between switches"}
+
+
+def test_a_flapping_cable_is_damped_and_each_flap_is_on_record(bed: DeclaredBed) -> None:
+    seen = max(event["number"] for event in bed.api.isthmus("events")["events"])
+    for _ in range(6):
+        for up in (False, True):
+            netns.set_link(None, device(2, 3), up=up)
+            time.sleep(0.3)
+    wait_until(lambda: "damped" in bed.api.isthmus("events")["totals"], 5, lambda: str(bed.api.isthmus("events")))
+    kinds = [event["kind"] for event in bed.api.isthmus(f"events?since={seen}")["events"]]
+    assert kinds.count("link-down") >= 4
+    assert abs(kinds.count("link-up") - kinds.count("link-down")) <= 1
+    time.sleep(1.0)
+    assert len(bed.links()) == 1
+
+
+def test_a_flood_of_lldp_by_a_tenant_takes_nothing_from_the_others(bed: DeclaredBed) -> None:
+    """Five seconds of as much LLDP as a VM can send: links stay, the API answers, the flood is on record."""
+    before = bed.api.isthmus("events")["totals"]
+    frame = bytes.fromhex("0180c200000e 020000000001 88cc 0203074141 0403054142 06020078 0000".replace(" ", ""))
+    command = [sys.executable, "-c", FLOOD, bed.vms[0].name, frame.hex()]
+    flood = subprocess.Popen(["ip", "netns", "exec", bed.vms[0].name, *command], stdout=subprocess.PIPE, text=True)
+    slowest = 0.0
+    while flood.poll() is None:
+        asked = time.monotonic()
+        bed.api.isthmus("health")
+        slowest = max(slowest, time.monotonic() - asked)
+        time.sleep(0.1)
+    totals = bed.api.isthmus("events")["totals"]
+    sent = int(flood.stdout.read()) if flood.stdout else 0
+    print(f"{sent} frames; slowest answer {slowest * 1000:.0f} ms", flush=True)
+    assert sent > 10_000
+    assert totals.get("link-down") == before.get("link-down")
+    assert totals.get("too-many", 0) > before.get("too-many", 0)
+    assert slowest < 1.0
