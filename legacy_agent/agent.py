@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from controller.delta import difference
 from controller.errors import IsthmusError
 from legacy_agent import facts
-from legacy_agent.drivers.api import AgentDriver, HostSettings, Item, ItemKey
+from legacy_agent.drivers.api import AgentDriver, HostSettings, Item, ItemKey, WatchingDriver
 from legacy_agent.facts import Capabilities, HostFacts
 from legacy_agent.host_plan import HostNetwork, HostPlan, HostReport
 from legacy_agent.watch import Backoff, ControllerGone
@@ -109,6 +109,7 @@ class Agent:
         self._plan: HostPlan | None = None
         self._report = HostReport(settings.host)
         self._capabilities = Capabilities()
+        self._limits: dict[str, Mapping[str, str]] = {}
         self._errors: Mapping[str, str] = {}
         self._applied = 0
         self._changed: Mapping[ItemKey, Item] = {}
@@ -146,19 +147,26 @@ class Agent:
 
     def work(self) -> None:
         """The worker: probe, then compare and apply on every wake-up, audit and retry. What the host cannot do may
-        change (Open vSwitch is started after the agent), so an audit probes again."""
-        self._probe()
+        change: an audit asks all drivers again, and a change asks those that hear of changes of their own (Open
+        vSwitch may be started after the agent)."""
+        self._probe(self.drivers)
         pause = self.step()
         while not self.stopped.is_set():
-            if not self._wake.wait(pause):
-                self._probe()
+            woken = self._wake.wait(pause)
+            self._probe(self._limited() if woken else self.drivers)
             self.stopped.wait(_SETTLE)
             if not self.stopped.is_set():
                 pause = self.step()
 
-    def _probe(self) -> None:
+    def _limited(self) -> list[str]:
+        """Drivers that could not do something and have heard of changes since."""
+        return [name for name, driver in self.drivers.items()
+                if self._limits.get(name) and isinstance(driver, WatchingDriver)]  # fmt: skip
+
+    def _probe(self, names: Iterable[str]) -> None:
         before = self._capabilities.limits
-        self._capabilities = facts.capabilities_of(self.drivers, self._settings)
+        self._limits.update({name: self.drivers[name].probe() for name in names})
+        self._capabilities = facts.capabilities_of(self.drivers, self._limits, self._settings)
         for network_type, reason in sorted(self._capabilities.limits.items()):
             if before.get(network_type) != reason:
                 LOG.warning("%s networks are not possible: %s", network_type, reason)

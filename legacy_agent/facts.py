@@ -48,9 +48,10 @@ def combine(offers: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]]) -> 
     return Capabilities({name: types for name, (types, _) in offers.items()}, limits)
 
 
-def capabilities_of(drivers: Mapping[str, AgentDriver], settings: HostSettings) -> Capabilities:
-    """What these drivers can do on this host just now; asks each of them."""
-    found = combine({name: (driver.network_types, driver.probe()) for name, driver in drivers.items()})
+def capabilities_of(drivers: Mapping[str, AgentDriver], limits: Mapping[str, Mapping[str, str]],
+                    settings: HostSettings) -> Capabilities:  # fmt: skip
+    """What these drivers can do on this host; ``limits`` are what each of them said when it was asked."""
+    found = combine({name: (driver.network_types, limits.get(name, {})) for name, driver in drivers.items()})
     uplinks: dict[str, str] = {}
     for driver in drivers.values():
         uplinks |= driver.uplinks if isinstance(driver, UplinkDriver) else settings.physical_interfaces

@@ -231,6 +231,8 @@ def test_error_is_reported_and_goes_away(lab: Lab, agent: AgentProcess) -> None:
     blocked = lab.vm(NETS["flat"], agent.host)
     bridge = bridge_name(blocked.net.id)
     netns.bridge(agent.host.name, bridge)
+    netns.veth((agent.host.name, "spare"), (agent.host.name, "cable"))
+    netns.enslave(agent.host.name, "spare", bridge)
     agent.controller.plan(3, *lab.networks_of(agent.host))
     agent.start()
     report = agent.controller.wait(lambda report: report.applied_revision == 3)

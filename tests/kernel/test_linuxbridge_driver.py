@@ -149,15 +149,41 @@ def test_foreign_bridge_of_that_name_is_left_alone(lab: Lab) -> None:
     one, other = Net(1, "flat", "physnet1"), Net(7, "vxlan", None, 77)
     taken, free = lab.vm(one, host), lab.vm(other, host)
     netns.bridge(host.name, bridge_name(one.id))
+    netns.veth((host.name, "spare"), (host.name, "cable"))
+    netns.enslave(host.name, "spare", bridge_name(one.id))
     before = host.links()[bridge_name(one.id)]
     errors = host.realise(lab.networks_of(host)).errors
     assert list(errors) == [one.id]
-    assert "was not made by this agent" in errors[one.id]
+    assert "was not made by this agent (no alias isthmus:...) and has ports that are not VMs (spare)" in errors[one.id]
     links = host.links()
     assert links[bridge_name(one.id)] == before
     assert links[device_name(taken.port.port_id)].master is None
     assert links["eth0"].master is None
     assert links[device_name(free.port.port_id)].master == bridge_name(other.id)
+
+
+def test_bridge_made_by_os_vif_is_adopted(lab: Lab) -> None:
+    """Nova may plug the first VM in before the agent has made the bridge: name and ports say that it is for us. Not
+    one with an address, which somebody uses."""
+    host = lab.host()
+    net, used = BY_TYPE["vxlan"][0], BY_TYPE["vxlan"][1]
+    a, b, other = lab.vm(net, host), lab.vm(net, host), lab.vm(used, host)
+    for vm in (a, other):
+        netns.bridge(host.name, bridge_name(vm.net.id))
+        netns.enslave(host.name, device_name(vm.port.port_id), bridge_name(vm.net.id))
+    netns.add_address(host.name, bridge_name(used.id), "198.51.100.1/24")
+    number = host.links()[bridge_name(net.id)].index
+    errors = host.realise(lab.networks_of(host)).errors
+    assert list(errors) == [used.id]
+    assert "carries 198.51.100.1" in errors[used.id]
+    assert host.links()[bridge_name(net.id)].index == number
+    assert_talk(lab, a, b)
+    netns.remove_address(host.name, bridge_name(used.id), "198.51.100.1/24")
+    assert host.realise(lab.networks_of(host)).errors == {}
+    assert not host.realise(lab.networks_of(host)).changed
+    host.restart()
+    host.realise([])
+    assert bridge_name(net.id) not in host.links()
 
 
 def test_interface_with_addresses_is_not_taken(lab: Lab) -> None:

@@ -27,7 +27,7 @@ from legacy_agent.drivers.linuxbridge.items import (
 )
 from legacy_agent.netlink.errors import KernelError
 from legacy_agent.netlink.fdb import FdbEntry
-from legacy_agent.netlink.links import BridgeSpec, Links, VlanSpec
+from legacy_agent.netlink.links import BridgeSpec, Link, Links, VlanSpec
 
 LOG = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class Applier:
         self._links = links
         self._nft = nft
         self._state = state
+        self._adopted: set[str] = set()
         self.errors: dict[str, str] = {}
 
     def apply(self, delta: Delta[Key, AnyItem]) -> Mapping[str, str]:
@@ -129,10 +130,7 @@ class Applier:
     def _ensure_device(self, item: Device) -> None:
         present = self._state.links.get(item.name)
         if present is not None and not is_ours(present):
-            raise Foreign(
-                f"interface {item.name} exists and was not made by this agent (no alias isthmus:...); "
-                "remove or rename it"
-            )
+            self._adopt(item, present)
         rebuilt = present is not None and present.spec != item.spec and not isinstance(item.spec, BridgeSpec)
         if rebuilt:
             self._links.delete(item.name)
@@ -141,6 +139,18 @@ class Applier:
             return
         self._adjust(item, Device(present.name, present.alias, present.spec or item.spec, present.mtu,
                                   present.master, present.isolated, present.up))  # fmt: skip
+
+    def _adopt(self, item: Device, present: Link) -> None:
+        """A bridge that Nova's os-vif has made for the network before the agent did is taken over; anything else of
+        that name is somebody's. Raises :class:`Foreign`."""
+        reason = self._state.foreign(present) if isinstance(item.spec, BridgeSpec) else "is no bridge for VMs"
+        if reason:
+            raise Foreign(
+                f"interface {item.name} exists, was not made by this agent (no alias isthmus:...) and {reason}; "
+                "remove or rename it"
+            )
+        LOG.info("%s was made by somebody else for this network and holds only VMs: it is ours now", item.name)
+        self._adopted.add(item.name)
 
     def _create(self, item: Device) -> None:
         """Up comes last: a tunnel port must be isolated before its first frame."""
@@ -181,7 +191,7 @@ class Applier:
         link = self._state.links.get(item.interface)
         if link is None:
             return  # unplugged meanwhile; its event is on the way
-        if link.master is not None and link.master not in self._state.bridges:
+        if link.master is not None and link.master not in self._state.bridges | self._adopted:
             raise Foreign(
                 f"interface {item.interface} is a port of {link.master}, which was not made by this agent; "
                 f"take it out of there"

@@ -22,6 +22,7 @@ from legacy_agent.drivers.linuxbridge.items import (
     key,
     network_of,
 )
+from legacy_agent.host_plan import device_name
 from legacy_agent.netlink.fdb import FdbEntry
 from legacy_agent.netlink.links import BridgeSpec, GretapSpec, Link, VxlanSpec
 
@@ -49,6 +50,21 @@ class KernelState:
         """Interfaces that carry addresses and are not ports of our bridges (there the addresses are dead already)."""
         ports = {name for name, link in self.links.items() if link.master in self.bridges}
         return {name: found for name, found in self.addresses.items() if name not in ports}
+
+    def foreign(self, bridge: Link) -> str:
+        """What shows that a bridge which the agent did not make is not for VMs alone; empty if nothing does."""
+        if not isinstance(bridge.spec, BridgeSpec):
+            return "is no bridge"
+        if self.addresses.get(bridge.name):
+            return f"carries {', '.join(sorted(self.addresses[bridge.name]))}"
+        ports = [link for link in self.links.values() if link.master == bridge.name]
+        others = sorted(link.name for link in ports if not (is_ours(link) or is_tap(link.name)))
+        return f"has ports that are not VMs ({', '.join(others)})" if others else ""
+
+
+def is_tap(name: str) -> bool:
+    """Whether an interface is named as Nova names the tap of a port."""
+    return name.startswith(TAP_PREFIX) and len(name) == len(device_name("x" * 36))
 
 
 def installed(state: KernelState, uplinks: Iterable[str]) -> dict[Key, AnyItem]:

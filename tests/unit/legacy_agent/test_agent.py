@@ -135,7 +135,7 @@ def test_endpoints_and_details_of_drivers_are_reported() -> None:
             return Snapshot(self.items, frozenset(), endpoints={"00000007-0000-4000-8000-000000000000": "vnet3"})
 
     driver = Knowing("openvswitch")
-    found = facts.capabilities_of({"openvswitch": driver}, SETTINGS)
+    found = facts.capabilities_of({"openvswitch": driver}, {}, SETTINGS)
     assert found.uplinks == driver.uplinks
     agent = make(driver)
     agent.accept(HostPlan("rack7", 5))

@@ -173,6 +173,22 @@ def test_old_rules_in_force_keep_the_tap_connected() -> None:
     assert world.masters()[TAPS[0]] == bridge_name(plan.network_id)
 
 
+@pytest.mark.parametrize("stp", [False, True])
+def test_bridge_made_by_os_vif_is_adopted(stp: bool) -> None:
+    """With its settings put right; afterwards nothing shows that the agent did not make it."""
+    world = World(*TAPS)
+    plan = network(1, "vxlan", None, 77, port(0), port(1))
+    bridge = bridge_name(plan.network_id)
+    world.links.plug(bridge, BridgeSpec(stp=stp))
+    world.links.enslave(TAPS[0], bridge)
+    assert world.realise(plan) == {}
+    assert world.quiet(plan)
+    links = {name: replace(link, index=0, group=0) for name, link in world.links.links().items()}
+    other = World(*TAPS)
+    other.realise(plan)
+    assert links == {name: replace(link, index=0, group=0) for name, link in other.links.links().items()}
+
+
 def test_foreign_devices_are_not_touched() -> None:
     world = World(*TAPS)
     plan = network(1, "vxlan", None, 77, port(0))
@@ -180,9 +196,10 @@ def test_foreign_devices_are_not_touched() -> None:
     world.links.plug(bridge, BridgeSpec(stp=True))
     world.links.plug("docker0", BridgeSpec())
     world.links.enslave(TAPS[1], "docker0")
+    world.links.enslave("eth1", bridge)
     before = world.links.links()
     [reason] = world.realise(plan).values()
-    assert f"interface {bridge} exists and was not made by this agent" in reason
+    assert f"interface {bridge} exists, was not made by this agent" in reason
     after = world.links.links()
     assert after[bridge] == before[bridge]
     assert after[TAPS[1]].master == "docker0"
