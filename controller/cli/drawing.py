@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from controller.cli.topology import node_id
+
 Row = dict[str, Any]
 Point = tuple[float, float]
 
@@ -152,14 +154,8 @@ def _planned(differences: Sequence[Row], ids: Mapping[str, str]) -> Iterator[Lin
     for row in differences:
         if row["planned"] is not None:
             a, b = row["planned"]["a"], row["planned"]["b"]
-            ends = [ids.get(end["switch"], _node_id(end["switch"])) for end in (a, b)]
+            ends = [ids.get(end["switch"]) or node_id(end["switch"]) for end in (a, b)]
             yield Line(ends[0], ends[1], (str(a["port"]), str(b["port"])), "planned", row["text"])
-
-
-def _node_id(name: str) -> str:
-    digits = name.lower().removeprefix("switch:")
-    is_number = len(digits) == 16 and all(digit in "0123456789abcdef" for digit in digits)
-    return f"switch:{digits}" if is_number else name
 
 
 def _drawn(lines: Sequence[Line], places: Mapping[str, Point]) -> Iterator[str]:

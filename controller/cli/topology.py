@@ -50,10 +50,17 @@ def as_dot(
     for row in differences:
         if row["planned"] is not None:
             a, b = row["planned"]["a"], row["planned"]["b"]
-            ends = (_quoted(names.get(end["switch"], end["switch"])) for end in (a, b))
+            ends = (_quoted(names.get(end["switch"]) or node_id(end["switch"])) for end in (a, b))
             labels = f"taillabel={_quoted(a['port'])}, headlabel={_quoted(b['port'])}"
             lines.append(f'  {" -- ".join(ends)} [{labels}, style=dotted, color=red, label="{row["kind"]}"];')
     return "\n".join([*lines, "}"])
+
+
+def node_id(name: str) -> str:
+    """The id of a switch that a cable plan calls by its datapath id; other names are given back."""
+    digits = name.lower().removeprefix("switch:")
+    is_number = len(digits) == 16 and all(digit in "0123456789abcdef" for digit in digits)
+    return f"switch:{digits}" if is_number else name
 
 
 def link_rows(links: Sequence[Row], switches: Sequence[Row]) -> list[Row]:

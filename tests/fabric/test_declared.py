@@ -168,6 +168,29 @@ def test_the_second_uplink_takes_over_and_nothing_is_heard_twice(bed: DeclaredBe
         assert "DUP" not in text
 
 
+def test_tunnel_ports_are_used_as_declared(bed: DeclaredBed) -> None:
+    for number in (1, 3):
+        tunnel = ("type=vxlan", "options:key=flow", "options:remote_ip=flow", f"options:local_ip=192.0.2.{number}")
+        bed.ovs.vsctl("add-port", f"s{number}", f"vx{number}", "--", "set", "Interface", f"vx{number}", *tunnel)
+        said = {"ip": f"192.0.2.{number}", "ports": {"vxlan": f"vx{number}"}}
+        uplinks = {"physnet1": [*UPLINKS]} if number == 1 else {}
+        bed.declare(number, name=f"leaf{number}", tunnel=said, uplinks=uplinks)
+        wait_until(lambda number=number: bed.row(number)["tunnel_types"] == ["vxlan"], 10,
+                   lambda number=number: str(bed.row(number)))  # type: ignore[misc]  # fmt: skip
+    overlay = bed.api.create("network", **{"provider:network_type": "vxlan", "provider:segmentation_id": "77"})
+    bed.api.create("subnet", network_id=overlay["id"], ip_version=4, cidr="10.3.0.0/24", enable_dhcp=False)
+    ends = [bed.bind(number, overlay["id"]) for number in (1, 3)]
+    bed.api.wait_for_status([vm.port_id for vm in ends], "ACTIVE")
+    del bed.vms[-2:]
+    number = bed.ovs.vsctl("get", "Interface", "vx1", "ofport").strip()
+    hops = [line for line in bed.ovs.groups("s1") if f"output:{number}" in line.replace('"vx1"', number)]
+    assert any("192.0.2.3" in line or "0xc0000203" in line for line in hops), bed.ovs.groups("s1")
+    link = {"switch_id": "2", "port_id": "none"}
+    refused = bed.api.create("port", network_id=overlay["id"],
+                             **{"binding:profile": {"local_link_information": [link]}})  # fmt: skip
+    assert "no Nicira extensions" in bed.api.isthmus(f"ports/{refused['id']}")["port"]["reason"]
+
+
 def test_the_cable_plan_is_held_against_the_links(bed: DeclaredBed) -> None:
     right = {"a": {"switch": "leaf1", "port": device(1, 2)}, "b": {"switch": "2", "port": device(2, 1)}}
     wrong = {"a": {"switch": "2", "port": device(2, 3)}, "b": {"switch": "leaf1", "port": UPLINKS[1]}}

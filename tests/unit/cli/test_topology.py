@@ -47,6 +47,14 @@ def test_dot() -> None:
     assert drawn.count("{") == drawn.count("}")
 
 
+def test_dot_shows_what_is_not_as_planned() -> None:
+    links = [{**LINKS[0], "plan": "unexpected"}]
+    ends = {"a": {"switch": "leaf2", "port": "e1"}, "b": {"switch": "00000000000000AB", "port": "2"}}
+    drawn = as_dot(SWITCHES, links, [], [{"kind": "missing", "text": "", "planned": ends, "found": []}])
+    assert "style=bold, color=red" in drawn
+    assert '"switch:2" -- "switch:00000000000000ab" [taillabel="e1"' in drawn
+
+
 def test_table_of_links() -> None:
     assert [row["a"] for row in link_rows(LINKS, SWITCHES)] == ["switch:1 port 7 (eth7)", "switch:2 port 9"]
 
