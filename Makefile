@@ -50,6 +50,10 @@ api: apt venv  ## the store on SQLite and PostgreSQL, the API with a real client
 ovs: apt venv  ## real Open vSwitch
 	$(SUDO) $(PYTEST) tests/ovs
 
+.PHONY: faults
+faults: apt venv  ## switches that misbehave, a database that goes away: simulated switches on the real controller
+	$(SUDO) $(PYTEST) tests/faults
+
 .PHONY: kernel
 kernel: apt venv  ## the legacy agent on real kernels
 	$(SUDO) $(PYTEST) tests/kernel
@@ -63,7 +67,7 @@ fabric: apt-test venv  ## OpenFlow switches cabled to each other: rings, clouds,
 	$(SUDO) $(PYTEST) tests/fabric
 
 .PHONY: test
-test: lint unit sim api ovs kernel matrix fabric  ## everything
+test: lint unit sim api faults ovs kernel matrix fabric  ## everything
 
 .PHONY: lint
 lint: venv  ## ruff and mypy

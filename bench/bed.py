@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ CONFIGURATION = """\
 [DEFAULT]
 {default}
 [database]
-connection = sqlite:///{directory}/isthmus.sqlite
+connection = {connection}
 [api]
 bind_host = 127.0.0.1
 bind_port = {api}
@@ -56,12 +56,13 @@ class Controller:
 
     _profiles = 0
 
-    def __init__(self, ovsdb: bool = False, extra: str = "", default: str = "") -> None:
+    def __init__(self, ovsdb: bool = False, extra: str = "", default: str = "", connection: str = "") -> None:
+        """``extra`` are lines of ``[openflow]``, ``default`` of ``[DEFAULT]``; ``connection`` is another database."""
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         configuration = DIRECTORY / "isthmus.conf"
         configuration.write_text(CONFIGURATION.format(
-            directory=DIRECTORY, api=API_PORT, openflow=OPENFLOW_PORT, network=PHYSICAL_NETWORK, ovsdb=ovsdb,
-            extra=extra, default=default,
+            connection=connection or f"sqlite:///{DIRECTORY}/isthmus.sqlite", api=API_PORT, openflow=OPENFLOW_PORT,
+            network=PHYSICAL_NETWORK, ovsdb=ovsdb, extra=extra, default=default,
         ))  # fmt: skip
         program = str(Path(sys.executable).with_name("osken-manager"))
         command = [program, "--config-file", str(configuration), "controller.app"]
@@ -115,13 +116,16 @@ class Controller:
 class Fleet:
     """Simulated switches in a few processes."""
 
-    def __init__(self, count: int, ports: int, processes: int = 2, first: int = 1) -> None:
+    def __init__(
+        self, count: int, ports: int, processes: int = 2, first: int = 1, options: Sequence[str] = ()
+    ) -> None:
+        """``options`` are further ones of :mod:`bench.sim_switches`."""
         share, rest = divmod(count, processes)
         self._processes = []
         for number in range(processes):
             size = share + (number < rest)
             command = [sys.executable, "-m", "bench.sim_switches", "--commands", "--port", str(OPENFLOW_PORT)]
-            command += ["--first", str(first), "--count", str(size), "--ports", str(ports)]
+            command += ["--first", str(first), "--count", str(size), "--ports", str(ports), *options]
             self._processes.append(
                 subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
             )

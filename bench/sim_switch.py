@@ -16,7 +16,7 @@ from bench.sim_tables import FLOW_MOD, GROUP_MOD, Refused, Tables
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER, FEATURES_REQUEST = range(6)
 CONFIG_REQUEST, CONFIG_REPLY = 7, 8
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
-ROLE_REQUEST, ROLE_REPLY = 24, 25
+ROLE_REQUEST, ROLE_REPLY, ROLE_STATUS = 24, 25, 30
 BUNDLE_CONTROL, BUNDLE_ADD = 33, 34
 SILENTLY_TAKEN = frozenset({HELLO, ERROR, 9, 13, 16, 17, 28, 29})
 """Set-config, packet-out, port-mod, table-mod, set-async and meter-mod have no answer."""
@@ -27,6 +27,12 @@ OPEN, CLOSE, COMMIT, DISCARD = 0, 2, 4, 6
 BAD_REQUEST, BUNDLE_FAILED = 1, 17
 BAD_TYPE, BAD_EXPERIMENTER, BAD_MULTIPART = 1, 3, 2
 BAD_BUNDLE, MESSAGE_FAILED = 4, 12
+UNKNOWN_FAILURE = 0
+IS_SLAVE = 10
+ROLE_FAILED, STALE = 11, 0
+NO_CHANGE, EQUAL, MASTER, SLAVE = range(4)
+NO_GENERATION = (1 << 64) - 1
+BAD_ACTION, BAD_ARGUMENT = 2, 5
 
 LARGEST = 60_000
 """Bytes in one part of a multipart reply."""
@@ -60,6 +66,9 @@ class Faults:
     ``refuse_flow``: the number (from 1, over its life) of the flow-mod that it refuses with "table full".
     ``drop_after_flows``: it closes the connection after so many flow-mods (once). ``garbage_after_flows``: it sends
     bytes that are no OpenFlow (once). ``mute``: it reads and never answers. ``delay``: seconds before every answer.
+    ``deaf``: it reads nothing, so that its receive window fills. ``no_echo``: it does not answer echo requests.
+    ``refuse_with``: it refuses every flow-mod that contains these bytes (hexadecimal) with "bad argument".
+    ``fail_commits``: so many commits of bundles fail without a word of which message was at fault.
     """
 
     refuse_flow: int | None = None
@@ -67,6 +76,10 @@ class Faults:
     garbage_after_flows: int | None = None
     mute: bool = False
     delay: float = 0.0
+    deaf: bool = False
+    no_echo: bool = False
+    refuse_with: str = ""
+    fail_commits: int = 0
 
 
 class Dropped(Exception):
@@ -92,6 +105,8 @@ class SimSwitch:
         self.datapath_id, self.make = datapath_id, make
         self.faults, self.counters = Faults(), Counters()
         self.tables = Tables(make.tables, make.capacity)
+        self.role = EQUAL
+        self._generation: int | None = None
         self._bundles: dict[int, list[bytes] | None] = {}
         """By id; None: one of its messages was refused, so that it can only be discarded."""
         self._flow_mods = 0
@@ -99,6 +114,7 @@ class SimSwitch:
     def greet(self) -> bytes:
         """The first bytes on a new connection."""
         self._bundles.clear()
+        self.role = EQUAL
         version = self.make.version
         bitmap = struct.pack("!HHI", 1, 8, 1 << version)
         return _HEADER.pack(version, HELLO, 16, 0) + bitmap
@@ -108,6 +124,8 @@ class SimSwitch:
         self.counters.messages += 1
         self.counters.bytes += len(message)
         kind = message[1]
+        if self.role == SLAVE and kind in (FLOW_MOD, GROUP_MOD, BUNDLE_CONTROL, BUNDLE_ADD):
+            return (self._refusal(message, BAD_REQUEST, IS_SLAVE),)
         if kind == BUNDLE_ADD:
             return self._bundle_add(message, 8)
         if kind in (FLOW_MOD, GROUP_MOD):
@@ -127,6 +145,8 @@ class SimSwitch:
     def _answer(self, kind: int, message: bytes) -> Sequence[bytes]:
         xid = int.from_bytes(message[4:8], "big")
         if kind == ECHO_REQUEST:
+            if self.faults.no_echo:
+                return ()
             return (self._message(ECHO_REPLY, xid, message[8:]),)
         if kind == FEATURES_REQUEST:
             body = struct.pack("!QIBB2xII", self.datapath_id, 0, self.make.tables, 0, 0x4F, 0)
@@ -136,7 +156,7 @@ class SimSwitch:
         if kind == BARRIER_REQUEST:
             return (self._message(BARRIER_REPLY, xid),)
         if kind == ROLE_REQUEST:
-            return (self._message(ROLE_REPLY, xid, message[8:]),)
+            return self._role(xid, message)
         if kind == MULTIPART_REQUEST:
             return self._multipart(xid, message)
         if kind == EXPERIMENTER:
@@ -144,6 +164,26 @@ class SimSwitch:
         if kind == BUNDLE_CONTROL:
             return self._bundle_control(xid, message, 8)
         return (self._error(xid, BAD_REQUEST, BAD_TYPE, message),)
+
+    def _role(self, xid: int, message: bytes) -> Sequence[bytes]:
+        """A role request; the generation of masters and slaves must not go back."""
+        role, generation = struct.unpack_from("!I4xQ", message, 8)
+        if role in (MASTER, SLAVE):
+            if self._generation is not None and (generation - self._generation) & 1 << 63:
+                return (self._error(xid, ROLE_FAILED, STALE, message),)
+            self._generation = generation
+        self.role = self.role if role == NO_CHANGE else role
+        known = NO_GENERATION if self._generation is None else self._generation
+        return (self._message(ROLE_REPLY, xid, struct.pack("!I4xQ", self.role, known)),)
+
+    def lose_mastery(self, generation: int) -> bytes:
+        """Another controller became master; what this one is told (from 1.4 on)."""
+        self.role, self._generation = SLAVE, generation
+        return (
+            self._message(ROLE_STATUS, 0, struct.pack("!IB3xQ", SLAVE, 0, generation))
+            if self.make.version > 4
+            else b""
+        )
 
     # -- modifications -------------------------------------------------------------------------------------------
 
@@ -170,6 +210,8 @@ class SimSwitch:
         if faults.garbage_after_flows is not None and self._flow_mods >= faults.garbage_after_flows:
             faults.garbage_after_flows = None
             return [bytes(range(255, 191, -1))]
+        if faults.refuse_with and bytes.fromhex(faults.refuse_with) in message:
+            return [self._refusal(message, BAD_ACTION, BAD_ARGUMENT)]
         if faults.refuse_flow == self._flow_mods:
             return [self._refusal(message, sim_tables.FLOW_MOD_FAILED, sim_tables.TABLE_FULL)]
         return []
@@ -211,6 +253,9 @@ class SimSwitch:
             return (self._bundle_error(message, BAD_BUNDLE),)
         elif kind == COMMIT:
             pending = self._bundles.pop(number)
+            if self.faults.fail_commits:
+                self.faults.fail_commits -= 1
+                return (self._bundle_error(message, UNKNOWN_FAILURE),)
             errors = self._commit(pending or [])
             if errors or pending is None:
                 return (*errors, self._bundle_error(message, MESSAGE_FAILED))

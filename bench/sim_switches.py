@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from bench.sim_switch import ECHO_REPLY, GENERIC, MULTIPART_REQUEST, PORT_DESC, Dropped, Faults, Make, SimSwitch
+from bench.sim_switch import ECHO_REPLY, EQUAL, GENERIC, MULTIPART_REQUEST, PORT_DESC, Dropped, Faults, Make, SimSwitch
 
 READ = 1 << 18
 MOST_BATCHED = 4
@@ -47,6 +47,8 @@ class Connection:
         sock = socket.socket(self._loop.family)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._loop.window:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._loop.window)
         sock.connect_ex(self._loop.controller)
         self._socket, self._rest = sock, b""
         self._out = bytearray(self.switch.greet())
@@ -56,7 +58,8 @@ class Connection:
     def close(self) -> None:
         """Break the connection."""
         if self._socket is not None:
-            self._loop.selector.unregister(self._socket)
+            if self._socket.fileno() in self._loop.selector.get_map():
+                self._loop.selector.unregister(self._socket)
             self._socket.close()
             self._socket = None
             self.closed += 1
@@ -65,6 +68,10 @@ class Connection:
     def is_open(self) -> bool:
         """Whether there is a connection, or one is being made."""
         return self._socket is not None
+
+    def has(self, sock: object) -> bool:
+        """Whether this is its present socket."""
+        return self._socket is sock
 
     def send(self, data: bytes) -> None:
         """Send as much as goes now, the rest when the controller takes it."""
@@ -97,8 +104,25 @@ class Connection:
             while self._out:
                 sent = self._socket.send(self._out)
                 del self._out[:sent]
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._out else 0)
-        self._loop.selector.modify(self._socket, wanted, self)
+        self._choose_events()
+
+    def _choose_events(self) -> None:
+        """A deaf switch reads nothing and does not notice when the controller closes."""
+        assert self._socket is not None
+        reading = 0 if self.switch.faults.deaf else selectors.EVENT_READ
+        wanted = reading | (selectors.EVENT_WRITE if self._out else 0)
+        registered = self._socket.fileno() in self._loop.selector.get_map()
+        if wanted and registered:
+            self._loop.selector.modify(self._socket, wanted, self)
+        elif wanted:
+            self._loop.selector.register(self._socket, wanted, self)
+        elif registered:
+            self._loop.selector.unregister(self._socket)
+
+    def heed_faults(self) -> None:
+        """The switch's faults have changed."""
+        if self._socket is not None and self.connected_at:
+            self._choose_events()
 
     def _read(self) -> None:
         assert self._socket is not None
@@ -109,6 +133,8 @@ class Connection:
                 return
             if not data:
                 raise ConnectionResetError("the controller closed the connection")
+            if self.switch.faults.deaf:
+                return
             self._take(self._rest + data if self._rest else data)
             if self._socket is None or len(data) < READ:
                 return
@@ -142,10 +168,11 @@ class Connection:
 
 
 class Loop:
-    """Serves connections of many switches. ``reconnect``: seconds after which a lost one comes back (None: never)."""
+    """Serves connections of many switches. ``reconnect``: seconds after which a lost one comes back (None: never).
+    ``window``: bytes that a connection takes unread (0: as many as the kernel likes)."""
 
-    def __init__(self, controller: tuple[str, int], reconnect: float | None = None) -> None:
-        self.controller, self.reconnect = controller, reconnect
+    def __init__(self, controller: tuple[str, int], reconnect: float | None = None, window: int = 0) -> None:
+        self.controller, self.reconnect, self.window = controller, reconnect, window
         self.family = socket.AF_INET6 if ":" in controller[0] else socket.AF_INET
         self.selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -180,7 +207,7 @@ class Loop:
         for key, events in self.selector.select(timeout):
             if callable(key.data):
                 key.data()
-            else:
+            elif key.data.has(key.fileobj):  # a command of the same round may have closed it
                 key.data.ready(events)
 
 
@@ -188,8 +215,10 @@ class Commands:
     """What ``--commands`` understands. Every command is an object with ``do`` and is answered by one object.
 
     ``connect`` and ``disconnect`` (all, or those in ``switches``: datapath ids); ``faults`` (with the fields of
-    :class:`~bench.sim_switch.Faults`); ``reset`` clears the counters; ``echo`` has each send an echo request every
-    ``interval`` seconds (0: no more); ``stats`` answers with times (of the monotonic clock) and counters; ``end``.
+    :class:`~bench.sim_switch.Faults`); ``say`` sends ``data`` (hexadecimal); ``slave``: another controller became
+    master with a ``generation``, and ``equal``: it is gone; ``reset`` clears the counters; ``echo`` has each send an
+    echo request every ``interval`` seconds (0: no more); ``stats`` answers with times (of the monotonic clock) and
+    counters; ``end``.
     """
 
     def __init__(self, loop: Loop, connections: Sequence[Connection]) -> None:
@@ -229,6 +258,19 @@ class Commands:
     def _faults(self, chosen: list[Connection], **values: Any) -> None:
         for connection in chosen:
             connection.switch.faults = Faults(**{**asdict(connection.switch.faults), **values})
+            connection.heed_faults()
+
+    def _say(self, chosen: list[Connection], data: str) -> None:
+        for connection in chosen:
+            connection.send(bytes.fromhex(data))
+
+    def _slave(self, chosen: list[Connection], generation: int = 1) -> None:
+        for connection in chosen:
+            connection.send(connection.switch.lose_mastery(generation))
+
+    def _equal(self, chosen: list[Connection]) -> None:
+        for connection in chosen:
+            connection.switch.role = EQUAL
 
     def _reset(self, chosen: list[Connection]) -> None:
         for connection in chosen:
@@ -274,7 +316,9 @@ def switches(first: int, count: int, make: Make) -> list[SimSwitch]:
 def make_of(options: argparse.Namespace) -> Make:
     """The kind of switch that the command line asks for; port 1 is called ``uplink``, the others ``p2``, ``p3`` ..."""
     ports = {number: f"p{number}" for number in range(2, options.ports + 2)} | {1: "uplink"}
-    make = Make(version={"1.3": 4, "1.4": 5}[options.openflow], bundles=not options.no_bundles, ports=ports)
+    make = Make(
+        version={"1.0": 1, "1.3": 4, "1.4": 5, "1.5": 6}[options.openflow], bundles=not options.no_bundles, ports=ports
+    )
     if not options.generic:
         return make
     return Make(make.version, *GENERIC, tables=options.tables, bundles=make.bundles, ports=ports)
@@ -288,14 +332,15 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="datapath id of the first")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--ports", type=int, default=8, help="ports of each, besides the uplink")
-    parser.add_argument("--openflow", choices=("1.3", "1.4"), default="1.4")
+    parser.add_argument("--openflow", choices=("1.0", "1.3", "1.4", "1.5"), default="1.4")
     parser.add_argument("--tables", type=int, default=254)
     parser.add_argument("--no-bundles", action="store_true")
     parser.add_argument("--generic", action="store_true", help="without the extensions of Open vSwitch")
     parser.add_argument("--reconnect", type=float, default=1.0, help="seconds until a lost one comes back (0: never)")
+    parser.add_argument("--window", type=int, default=0, help="bytes that a connection takes unread")
     parser.add_argument("--commands", action="store_true", help="obey standard input; nothing connects by itself")
     options = parser.parse_args()
-    loop = Loop((options.host, options.port), options.reconnect or None)
+    loop = Loop((options.host, options.port), options.reconnect or None, options.window)
     connections = [Connection(switch, loop) for switch in switches(options.first, options.count, make_of(options))]
     if not options.commands:
         for connection in connections:

@@ -140,6 +140,65 @@ def test_faults() -> None:
     assert not it.receive(barrier_request(5, 1))
 
 
+@pytest.mark.parametrize("version", [4, 5])
+def test_roles(version: int) -> None:
+    it = switch(version)
+
+    def ask(role: int, generation: int) -> bytes:
+        return it.receive(struct.pack("!BBHIIIQ", version, 24, 24, 9, role, 0, generation))[0]
+
+    assert struct.unpack_from("!I4xQ", ask(0, 0), 8) == (1, 2**64 - 1)  # equal, no generation yet
+    assert struct.unpack_from("!I4xQ", ask(2, 7), 8) == (2, 7)
+    assert messages.parse_error(ask(3, 6)).text.startswith("ROLE_REQUEST_FAILED")
+    told = it.lose_mastery(8)
+    assert (told[1:2] == b"\x1e") is (version == 5)
+    (refusal,) = it.receive(encode_flow_add(FLOWS[0], version))
+    assert "SLAVE" in messages.parse_error(refusal).text
+    assert dumped(it) == []
+    it.greet()
+    assert not it.receive(encode_flow_add(FLOWS[0], version))
+
+
+def test_refusals_by_content_and_commits_that_fail() -> None:
+    it = switch()
+    add = [encode_flow_add(flow, 5) for flow in FLOWS[:2]]
+    it.faults = Faults(refuse_with=FLOWS[0].cookie.to_bytes(8, "big").hex(), fail_commits=1, no_echo=True)
+    assert [bool(errors(it.receive(message))) for message in add] == [True, False]
+    assert not it.receive(bytes([5, 2, 0, 8, 0, 0, 0, 1]))
+    for failed in (True, False):
+        it.receive(bundle_control(3, BundleType.OPEN_REQUEST, 5))
+        it.receive(bundle_add(3, encode_flow_add(FLOWS[3], 5), 5))
+        assert bool(errors(it.receive(bundle_control(3, BundleType.COMMIT_REQUEST, 5)))) is failed
+        assert len(dumped(it)) == 2 - failed
+
+
+def test_a_deaf_switch_reads_nothing_until_it_hears_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        loop = Loop(server.getsockname(), window=4096)
+        connection = Connection(switch(), loop)
+        connection.open()
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(5)
+            for _ in range(3):
+                loop.step(0.05)
+            assert peer.recv(16)[1] == 0
+            connection.switch.faults.deaf = True
+            connection.heed_faults()
+            peer.sendall(barrier_request(5, 77))
+            for _ in range(3):
+                loop.step(0.05)
+            assert connection.switch.counters.messages == 0
+            peer.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                peer.sendall((bytes([5, 3, 4, 0]) + bytes(1020)) * 10_000)
+            connection.switch.faults.deaf = False
+            connection.heed_faults()
+            loop.step(0.05)
+            assert connection.switch.counters.messages > 0
+            connection.close()
+
+
 def test_long_answers_come_in_parts() -> None:
     it = switch()
     for number in range(2_000):
