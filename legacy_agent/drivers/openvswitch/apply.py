@@ -15,7 +15,7 @@ from controller.delta import Delta
 from legacy_agent.drivers.openvswitch import desired
 from legacy_agent.drivers.openvswitch.database import DatabaseError, Operation, Ovsdb
 from legacy_agent.drivers.openvswitch.installed import HostState
-from legacy_agent.drivers.openvswitch.items import MARK, AnyItem, Bridge, FlowItem, Key, Wire, cookie_of
+from legacy_agent.drivers.openvswitch.items import MARK, AnyItem, Bridge, FlowItem, Key, Wire, cookie_of, port_numbers
 from legacy_agent.drivers.openvswitch.ofctl import FlowError, Flows
 from legacy_agent.netlink.errors import KernelError
 from legacy_agent.netlink.links import Links
@@ -105,15 +105,15 @@ class Applier:
             time.sleep(_POLL)
 
     def _change_flows(self, wanted: Sequence[FlowItem], removed: set[int]) -> None:
-        numbers = self._state.numbers(self._bridge)
+        known = port_numbers(self._state.numbers(self._bridge))
         texts: dict[int, tuple[str, str]] = {}
         for item in wanted:
-            text = item.template.resolve(numbers) if item.template is not None else None
+            text = item.template.resolve(known) if item.template is not None else None
             if text is not None:
                 cookie = cookie_of(text)
                 texts[cookie] = (f"cookie={cookie:#x},{text}", item.network_id)
         texts = {cookie: found for cookie, found in texts.items() if cookie not in self._state.cookies}
-        removed -= {cookie_of(text) for item in wanted if item.template and (text := item.template.resolve(numbers))}
+        removed -= {cookie_of(text) for item in wanted if item.template and (text := item.template.resolve(known))}
         try:
             self._flows.change([text for text, _ in texts.values()], sorted(removed))
         except FlowError as error:

@@ -11,7 +11,16 @@ from controller.model import TUNNEL_TYPES
 from legacy_agent.drivers.api import Desired, HostSettings
 from legacy_agent.drivers.openvswitch.flows import CONTROL_FRAMES, Outside, network_flows
 from legacy_agent.drivers.openvswitch.installed import HostState, Interface, installed
-from legacy_agent.drivers.openvswitch.items import AnyItem, Bridge, FlowItem, Template, Wire, cookie_of, key
+from legacy_agent.drivers.openvswitch.items import (
+    AnyItem,
+    Bridge,
+    FlowItem,
+    Template,
+    Wire,
+    cookie_of,
+    key,
+    port_numbers,
+)
 from legacy_agent.host_plan import HostNetwork, HostPort, device_name
 
 KERNEL_DATAPATH = "ovs-system"
@@ -87,11 +96,12 @@ def network_plan(network: HostNetwork, settings: HostSettings, state: HostState)
     """Everything one network needs; raises :class:`Unrealisable`."""
     bridge = settings.open_vswitch.bridge
     uplinks, outside = _outside(network, settings, state)
+    endpoints = state.endpoints(bridge)
     taps: dict[str, str] = {}
     wires, problem = list(uplinks), ""
     for port in network.ports:
         try:
-            tap, made = _plugged(port, network, bridge, state)
+            tap, made = _plugged(port, network, endpoints.get(port.port_id), bridge, state)
         except Unrealisable as error:
             problem = str(error)
             continue
@@ -113,11 +123,11 @@ def flow_item(template: Template, text: str, network_id: str = "") -> FlowItem:
 
 
 def _flow_items(plans: dict[str, Plan], bridge: str, state: HostState) -> Iterator[FlowItem]:
-    numbers = state.numbers(bridge)
     coming = pending([wire for plan in plans.values() for wire in plan.wires], bridge, state)
+    known = port_numbers(state.numbers(bridge), coming)
     every = [("", CONTROL_FRAMES), *((name, template) for name, plan in plans.items() for template in plan.templates)]
     for network_id, template in every:
-        text = template.resolve(numbers, coming)
+        text = template.resolve(known)
         if text is not None:
             yield flow_item(template, text, network_id)
 
@@ -217,13 +227,14 @@ def _patch(theirs: str, physical_network: str, settings: HostSettings, state: Ho
     )
 
 
-def _plugged(port: HostPort, network: HostNetwork, bridge: str, state: HostState) -> tuple[str, Sequence[Wire]]:
+def _plugged(
+    port: HostPort, network: HostNetwork, endpoint: str | None, bridge: str, state: HostState
+) -> tuple[str, Sequence[Wire]]:
     """The interface of a port, empty if there is none, and what it takes to have it on the bridge.
 
     What Nova or an operator has plugged in, they say by ``iface-id``, and it is left to them. A tap of the port's name
     that nobody has plugged in becomes a port of the bridge.
     """
-    endpoint = state.endpoints(bridge).get(port.port_id)
     tap = device_name(port.port_id)
     if endpoint is not None and (endpoint != tap or not state.interfaces[tap].mark):
         return endpoint, ()

@@ -64,16 +64,20 @@ class Template:
         """The interfaces that it names."""
         return frozenset(_REFERENCE.findall(",".join([self.match, *self.actions])))
 
-    def resolve(self, numbers: Mapping[str, int], pending: frozenset[str] = frozenset()) -> str | None:
-        """The flow without its cookie, None if it cannot be. Names that are ``pending`` will have a number; a flow
-        with one of them is like no flow that is installed."""
-        known = {name: str(number) for name, number in numbers.items()} | {name: f"?{name}" for name in pending}
+    def resolve(self, known: Mapping[str, str]) -> str | None:
+        """The flow without its cookie, None if it cannot be; ``known`` is by :func:`port_numbers`."""
         match = _filled(self.match, known)
         if match is None:
             return None
         actions = [text for action in self.actions if (text := _filled(action, known)) is not None]
         head = f"table={self.table},priority={self.priority}"
         return f"{head}{',' + match if match else ''},actions={','.join(actions) or 'drop'}"
+
+
+def port_numbers(numbers: Mapping[str, int], pending: frozenset[str] = frozenset()) -> dict[str, str]:
+    """What stands for each interface in a flow. Those that are ``pending`` will have a number; a flow with one of them
+    is like no flow that is installed."""
+    return {name: str(number) for name, number in numbers.items()} | {name: f"?{name}" for name in pending}
 
 
 @dataclass(frozen=True, slots=True)

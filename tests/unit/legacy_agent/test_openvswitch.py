@@ -14,7 +14,7 @@ from controller.errors import IsthmusError
 from legacy_agent.agent import Outcome, realise
 from legacy_agent.drivers.api import OpenVSwitchSettings
 from legacy_agent.drivers.openvswitch import OpenVSwitchAgentDriver
-from legacy_agent.drivers.openvswitch.items import COOKIE_TAG, Template
+from legacy_agent.drivers.openvswitch.items import COOKIE_TAG, Template, port_numbers
 from legacy_agent.host_plan import HostNetwork, HostPlan
 from tests.unit.legacy_agent.memory import Killed, MemoryLinks
 from tests.unit.legacy_agent.memory_ovs import MemoryOvs
@@ -209,11 +209,11 @@ def test_open_vswitch_away() -> None:
 def test_templates() -> None:
     template = Template(3, 10, "in_port={a}", ("output:{b}", "output:{c}", "goto_table:4"))
     assert template.references() == {"a", "b", "c"}
-    assert template.resolve({"b": 2}) is None
-    assert template.resolve({"a": 1, "c": 3}) == "table=3,priority=10,in_port=1,actions=output:3,goto_table:4"
-    assert Template(0, 1, "in_port={a}", ("output:{b}",)).resolve({"a": 1}) == (
+    assert template.resolve({"b": "2"}) is None
+    assert template.resolve({"a": "1", "c": "3"}) == "table=3,priority=10,in_port=1,actions=output:3,goto_table:4"
+    assert Template(0, 1, "in_port={a}", ("output:{b}",)).resolve({"a": "1"}) == (
         "table=0,priority=1,in_port=1,actions=drop"
     )
-    coming = [template.resolve({"b": 2, "c": 3}, frozenset({name})) for name in ("a", "x")]
+    coming = [template.resolve(port_numbers({"b": 2, "c": 3}, frozenset({name}))) for name in ("a", "x")]
     assert coming[0] is not None
     assert coming[1] is None
