@@ -1,7 +1,7 @@
 """Fragments that are made when they are first looked into.
 
 What a fragment is a function of, its *inputs*, is known long before its flows are: a switch that already holds what
-follows from the same inputs is recognised without compiling anything. See docs/decisions/007.
+follows from the same inputs is recognised without compiling anything. See docs/decisions/008.
 """
 
 from __future__ import annotations

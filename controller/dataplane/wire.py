@@ -24,6 +24,9 @@ OFPAT_SET_FIELD = 25
 OFPAT_EXPERIMENTER = 0xFFFF
 NX_VENDOR_ID = 0x00002320
 NXAST_REG_MOVE = 6
+NXM_NUMBERS = {"eth_dst": 1, "eth_src": 2, "arp_op": 15, "arp_spa": 16, "arp_tpa": 17, "arp_sha": 1 << 7 | 17,
+               "arp_tha": 1 << 7 | 18}  # fmt: skip
+"""Class and number of fields in Nicira's older numbering (nicira-ext.h of Open vSwitch)."""
 
 _FORMATS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -157,4 +160,11 @@ def _write_move(writer: Writer, source: Field, target: Field) -> None:
     if source.width != target.width:
         raise EncodeError(f"cannot move {source.name} ({source.width} bits) to {target.name} ({target.width} bits)")
     writer.constant("HHIH", OFPAT_EXPERIMENTER, 24, NX_VENDOR_ID, NXAST_REG_MOVE)
-    writer.constant("HHHII", source.width, 0, 0, source.header(), target.header())
+    writer.constant("HHHII", source.width, 0, 0, _nxm_header(source), _nxm_header(target))
+
+
+def _nxm_header(field: Field) -> int:
+    """The header as Open vSwitch itself writes it in this action of its own, so that what it shows of a flow is what
+    it was sent, and a flow that is right is known as such."""
+    number = NXM_NUMBERS.get(field.name)
+    return field.header() if number is None else number << 9 | field.size

@@ -10,6 +10,7 @@ before the first and written after the last.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
@@ -39,6 +40,11 @@ ATTEMPTS = 64
 """How often the rest is tried again without what was refused; a switch may name one offender at a time."""
 
 
+FRESH = 5.0
+"""Seconds in which the stamp that a switch showed with its handshake is taken for what it has."""
+
+NOT_SEEN: tuple[float, int | None] = (float("-inf"), None)
+
 PIECE = 1024
 """Messages wrapped and sent at once; while a switch takes them other sessions have their turn."""
 
@@ -55,10 +61,11 @@ class Applier:
     """What one session knows of its switch's tables. Not thread-safe: the session serialises."""
 
     def __init__(
-        self, exchange: Exchange, bundles: bool, sent: Callable[[int, int, int], None] = lambda *_: None
-    ) -> None:
+        self, exchange: Exchange, bundles: bool, sent: Callable[[int, int, int], None] = lambda *_: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         """``sent`` hears how many flows were added, flows removed and groups changed, taken by the switch or not."""
-        self._sent = sent
+        self._sent, self._clock = sent, clock
         self.installed: Program | None = None
         """What the switch holds by its own acknowledgement in this session; None: it must be read first."""
         self._exchange = exchange
@@ -67,11 +74,20 @@ class Applier:
         self._spelling: dict[int, bytes] = {}
         self._stamp = stamp.stamp_flow()
         self._stamp_match = encode_match(stamp.MATCH)
+        self._seen = NOT_SEEN
+        """When the stamp was read with the handshake, and what it was."""
+
+    def stamp_seen(self, entries: Sequence[FlowEntry]) -> None:
+        """What is in the stamp's table just now, to save the question to a switch that is programmed soon."""
+        self._seen = (self._clock(), self._stamp_among(entries))
 
     def apply(self, program: Program) -> Applied:
         """See :meth:`controller.switches.Switches.apply`. Raises :class:`SwitchError`."""
         if self.installed is None:
-            stamped = self._read_stamp()
+            read_at, stamped = self._seen
+            if stamped is None or self._clock() > read_at + FRESH:
+                stamped = self._read_stamp()
+            self._seen = NOT_SEEN
             if stamped is not None and stamped == program.stamp:
                 self.installed = program
                 return Applied(program.revision, adopted=True)
@@ -125,6 +141,7 @@ class Applier:
     def _carry_out(self, todo: Work, target: Program) -> list[ErrorMessage]:
         """Send it all and return what the switch refused of it. Raises :class:`SwitchError` for other trouble."""
         self._exchange.take_errors()
+        self._seen = NOT_SEEN
         self._sent(todo.flows_added, todo.flows_removed, todo.groups_changed)
         steps = [step for step in todo.steps if step]
         if self._bundles:
@@ -187,7 +204,9 @@ class Applier:
 
     def _read_stamp(self) -> int | None:
         """The program hash on the switch; None if there is none, or several flows where one should be."""
-        entries = self._exchange.flows(stamp.TABLE)
+        return self._stamp_among(self._exchange.flows(stamp.TABLE))
+
+    def _stamp_among(self, entries: Sequence[FlowEntry]) -> int | None:
         return entries[0].flow.cookie if len(entries) == 1 and self._is_stamp(entries[0]) else None
 
     def _is_stamp(self, entry: FlowEntry) -> bool:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from controller.dataplane.encoder import XID, BundleType, barrier_request, bundle_control
 from controller.dataplane.messages import (
@@ -29,6 +29,20 @@ CHUNK = 1 << 18
 BUNDLES = tuple(range(0x1571, 0x1579))
 """Ids of bundles, used in turn: one whose end was never confirmed may still be open at the switch. Few, because bytes
 wrapped for an id are shared by all switches."""
+
+
+Answers = queue.Queue[bytes | None]
+"""What comes back; None: the connection ended."""
+
+
+class Introduction(NamedTuple):
+    """What a switch says of itself: tables, make, whether it has bundles, and what is in one of its tables (None: it
+    refused to say)."""
+
+    tables: int
+    description: wire.Description
+    bundles: bool
+    stamps: Sequence[wire.FlowEntry] | None
 
 
 class Line(Protocol):
@@ -56,7 +70,7 @@ class Exchange:
         self.name = name
         self._line = line
         self._lock = threading.Lock()
-        self._waiting: dict[int, queue.Queue[bytes | None]] = {}
+        self._waiting: dict[int, Answers] = {}
         self._errors: list[ErrorMessage] = []
         self._closed = False
         self._turn = 0
@@ -111,35 +125,33 @@ class Exchange:
             if reply is not None and reply.kind == request + 1:
                 return
 
-    def can_bundle(self) -> bool:
-        """Whether the switch has bundles."""
-        try:
-            self.open_bundle()
-            self.bundle(BundleType.DISCARD_REQUEST)
-        except Refusal:
-            return False
-        return True
-
-    def tables(self) -> int:
-        """How many tables the switch has."""
-        for answer in self._ask(lambda xid: wire.features_request(self.version, xid)):
-            if answer[1] == wire.FEATURES_REPLY:
-                return wire.table_count(answer)
-        raise self._gone()
-
-    def description(self) -> wire.Description:
-        """What the switch says of its make; nothing if it does not say."""
-        try:
-            return wire.description(self._multipart(lambda xid: wire.multipart_request(self.version, xid, 0))[0])
-        except Refusal:
-            return wire.Description()
+    def introduce(self, stamp_table: int) -> Introduction:
+        """Everything that must be known of a switch at first, asked in one go."""
+        self._turn += 1
+        self.bundle_id = BUNDLES[self._turn % len(BUNDLES)]
+        features, made, opened, _, stamps = self._ask_together(
+            lambda xid: wire.features_request(self.version, xid),
+            lambda xid: wire.multipart_request(self.version, xid, wire.MP_DESC),
+            lambda xid: bundle_control(self.bundle_id, BundleType.OPEN_REQUEST, self.version, xid=xid),
+            lambda xid: bundle_control(self.bundle_id, BundleType.DISCARD_REQUEST, self.version, xid=xid),
+            lambda xid: self._flows_request(xid, stamp_table),
+        )
+        if features[-1][1] == wire.ERROR:
+            raise self._refusal(features[-1])
+        bundle = None if opened[-1][1] == wire.ERROR else parse_bundle_reply(opened[-1])
+        return Introduction(
+            wire.table_count(features[-1]),
+            wire.Description() if made[-1][1] == wire.ERROR else wire.description(made[0]),
+            bundle is not None and bundle.kind == BundleType.OPEN_REQUEST + 1,
+            None if stamps[-1][1] == wire.ERROR else wire.flow_entries(stamps),
+        )
 
     def flows(self, table: int, cookie: int = 0, mask: int = 0) -> list[wire.FlowEntry]:
         """The flows of a table (``ALL_TABLES``: of all) whose cookie equals ``cookie`` under ``mask``."""
-        body = wire.flow_selection(table, cookie, mask)
-        return wire.flow_entries(
-            self._multipart(lambda xid: wire.multipart_request(self.version, xid, wire.MP_FLOW, body))
-        )
+        return wire.flow_entries(self._multipart(lambda xid: self._flows_request(xid, table, cookie, mask)))
+
+    def _flows_request(self, xid: int, table: int, cookie: int = 0, mask: int = 0) -> bytes:
+        return wire.multipart_request(self.version, xid, wire.MP_FLOW, wire.flow_selection(table, cookie, mask))
 
     def our_flows(self, table: int) -> list[wire.FlowEntry]:
         """The flows with our owner tag."""
@@ -164,30 +176,57 @@ class Exchange:
 
     def _ask(self, encode: Callable[[int], bytes]) -> Iterator[bytes]:
         """Send one request and yield what comes back for it; each answer renews the deadline."""
-        answers: queue.Queue[bytes | None] = queue.Queue()
+        answers: Answers = queue.Queue()
+        xid = self._expect(answers)
+        try:
+            self.send(encode(xid))
+            while True:
+                answer = self._next(answers)
+                if answer[1] == wire.ERROR:
+                    raise self._refusal(answer)
+                yield answer
+        finally:
+            self._waiting.pop(xid, None)
+
+    def _ask_together(self, *encode: Callable[[int], bytes]) -> list[list[bytes]]:
+        """Send several requests at once and return what came back for each: all parts, or at last an error."""
+        answers: Answers = queue.Queue()
+        found: dict[int, list[bytes]] = {self._expect(answers): [] for _ in encode}
+        missing = set(found)
+        try:
+            self.send(b"".join([request(xid) for request, xid in zip(encode, found, strict=True)]))
+            while missing:
+                answer = self._next(answers)
+                xid = int.from_bytes(answer[4:8], "big")
+                found[xid].append(answer)
+                if not wire.has_more(answer):
+                    missing.discard(xid)
+        finally:
+            for xid in found:
+                self._waiting.pop(xid, None)
+        return list(found.values())
+
+    def _expect(self, answers: Answers) -> int:
+        """A new transaction id; what comes back for it goes there."""
         with self._lock:
             if self._closed:
                 raise self._gone()
             self._line.xid = xid = (self._line.xid + 1) & 0x7FFFFFFF or 1
             self._waiting[xid] = answers
-        try:
-            self.send(encode(xid))
-            while True:
-                yield self._next(answers)
-        finally:
-            self._waiting.pop(xid, None)
+        return xid
 
-    def _next(self, answers: queue.Queue[bytes | None]) -> bytes:
+    def _next(self, answers: Answers) -> bytes:
         try:
             answer = answers.get(timeout=self.timeout)
         except queue.Empty:
             raise SwitchTimeout(f"{self.name} did not answer within {self.timeout:g} s") from None
         if answer is None:
             raise self._gone()
-        if answer[1] == wire.ERROR:
-            error = parse_error(answer)
-            raise Refusal(f"{self.name} refused a request: {error.text}", error)
         return answer
+
+    def _refusal(self, answer: bytes) -> Refusal:
+        error = parse_error(answer)
+        return Refusal(f"{self.name} refused a request: {error.text}", error)
 
     def _gone(self) -> SwitchGone:
         return SwitchGone(f"the session with {self.name} ended")

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller.dataplane.values import Program
@@ -183,12 +183,10 @@ class Session:
             self.end(f"internal error: {problem}")
 
     def _introduce(self) -> None:
-        tables = self.exchange.tables()
-        self._description = self.exchange.description()
+        tables, self._description, bundles, stamps = self.exchange.introduce(stamp.TABLE)
         found = set()
         if self._description.is_open_vswitch:
             found.add("nicira")
-        bundles = self.exchange.can_bundle()
         if bundles:
             found.add("bundles")
         needed, lacks = stamp.TABLE + 1, {}
@@ -196,6 +194,7 @@ class Session:
             lacks = lacking(self.exchange)
         self._make = Make(frozenset(found), tables, needed, self._settings.uplinks, lacks)
         self._applier = Applier(self.exchange, bundles, self._settings.measures.sent)
+        self._applier.stamp_seen(stamps or ())
 
     def _await_bridge(self) -> None:
         """Wait before clear: nothing is reported, so nothing is compiled, before it is known what the switch is."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from controller.dataplane.lazy import Content, LazyFragment
+from controller.dataplane.lazy import Content, LazyFragment, mark_of
 from controller.dataplane.values import Action, Flow, Fragment, Group
 from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Node, Port, Segment
 from controller.turns import in_turns
@@ -43,8 +43,7 @@ class Switch:
 
     def __init__(self, here: Here) -> None:
         self.here = here
-        self._uplinks = tuple(sorted(here.uplinks.items()))
-        self._node = inputs.node(here.node)
+        self._own = mark_of((inputs.node(here.node), tuple(sorted(here.uplinks.items()))), 16)
         self._trees = fabric.tree_inputs(here)
 
     def carries(self, segment: Segment) -> bool:
@@ -53,12 +52,12 @@ class Switch:
 
     def inputs(self, logical: Logical, plugged: Plugged) -> Hashable:
         """What the switch's part of a network depends on."""
-        view, segment = logical.view, logical.view.segment
+        segment = logical.view.segment
         tree = self._trees.get(segment.physical_network or "") if self.carries(segment) else None
         tunnel = self.here.tunnels.get(segment.network_type)
         others = logical.carriers if tree is not None or tunnel is not None else None
         ports = tuple([(logical.marks[port.id][1], ofport) for port, ofport in plugged])
-        return (self._node, self._uplinks, view.network.id, logical.named, ports, tunnel, tree, others)
+        return (self._own, logical.named, ports, tunnel, tree, others)
 
 
 def plugged_in(view: SegmentView, here: Here) -> Plugged:

@@ -73,9 +73,9 @@ class Logical:
             yield self.answers
 
     @cached_property
-    def named(self) -> tuple[object, ...]:
-        """What every switch's own part of the network depends on."""
-        return (inputs.network(self.view.network), inputs.segment(self.view.segment))
+    def named(self) -> int:
+        """A hash of what every switch's own part of the network depends on."""
+        return mark_of((inputs.network(self.view.network), inputs.segment(self.view.segment)), 16)
 
     @cached_property
     def carriers(self) -> int:

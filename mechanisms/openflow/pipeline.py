@@ -85,7 +85,7 @@ PIPELINE = Pipeline(
         match=("network", "source", "node_key", "vlan_vid"),
         actions=(PopVlan, ToGroup),
     ),
-    Table("stamp", "No packet comes here. The cookie of its one flow is the hash of the program on the switch."),
+    Table("stamp", "No packet comes here. The cookie of its one flow stands for the program on the switch."),
 )  # fmt: skip
 
 PUNT = PIPELINE["punt"]

@@ -1,4 +1,4 @@
-"""Table ``stamp``: where a switch keeps the hash of its program."""
+"""Table ``stamp``: where a switch keeps the stamp of its program, which says what it follows from."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ another table, is known as such."""
 
 
 def stamp_flow() -> Flow:
-    """The flow that carries the hash; the southbound puts the program's digest into its cookie."""
-    return Flow(TABLE, PRIORITY, MATCH, why="program hash")
+    """The flow that carries the stamp; the southbound puts the program's into its cookie."""
+    return Flow(TABLE, PRIORITY, MATCH, why="stamp of the program")

@@ -22,6 +22,7 @@ from controller.dataplane.values import (
     SetField,
     ToGroup,
 )
+from controller.dataplane.wire import NXM_NUMBERS
 
 PROTOCOLS = {4: (ofproto_v1_3, ofproto_v1_3_parser), 5: (ofproto_v1_4, ofproto_v1_4_parser)}
 
@@ -64,7 +65,8 @@ def action(said: Action, parser: Any) -> Any:
     if isinstance(said, PopVlan):
         return parser.OFPActionPopVlan()
     assert isinstance(said, Move)
-    return parser.NXActionRegMove(src_field=said.source, dst_field=said.target, n_bits=FIELDS[said.source].width)
+    names = [f"{name}_nxm" if name in NXM_NUMBERS else name for name in (said.source, said.target)]
+    return parser.NXActionRegMove(src_field=names[0], dst_field=names[1], n_bits=FIELDS[said.source].width)
 
 
 def instructions(flow: Flow, ofproto: Any, parser: Any) -> list[Any]:
