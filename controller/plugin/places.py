@@ -57,11 +57,22 @@ PLACE = (
     .order_by(SUBNETS.c.created_at, SUBNETS.c.id, POOLS.c.first)
 )  # fmt: skip
 
+KEPT = select(NETWORKS.c.id).where(NETWORKS.c.id == bindparam("network")).with_for_update(read=True, key_share=True)
+"""As a port's foreign key would lock its network: it stays, and whoever changes it or its subnets is waited for."""
+
 
 def visible(session: Session, context: RequestContext, network_id: str) -> Place:
-    """A network that the caller sees. Raises NetworkNotFound."""
-    key = "place", context.project_id, str(context.sees_all), network_id
-    return once(session, key, lambda: _find(session, network_id, visibility.networks(context)))
+    """A network that the caller sees, for a new port. Raises NetworkNotFound.
+
+    It is locked first and read then: a subnet that was being made has its addresses in the answer.
+    """
+
+    def find() -> Place:
+        conditions = visibility.networks(context)
+        session.connection().execute(KEPT.where(*conditions), {"network": network_id})
+        return _find(session, network_id, conditions)
+
+    return once(session, ("place", context.project_id, str(context.sees_all), network_id), find)
 
 
 def of_port(session: Session, network_id: str) -> Place:

@@ -42,7 +42,8 @@ def main(url: str) -> None:
     threading.Thread(target=tick, daemon=True).start()
     print("listening", flush=True)
     told.wait(20)
-    print(json.dumps({"revision": found[-1][0], "at": found[-1][1], "longest_gap": max(gaps)}), flush=True)
+    said = {"revision": found[-1][0], "at": found[-1][1], "longest_gap": max(gaps), "writers": store.writers}
+    print(json.dumps(said), flush=True)
     store.dispose()
 
 
