@@ -12,6 +12,7 @@ become one masked match, or one write-metadata. A value is an integer, the field
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import attrgetter
 
 from controller.dataplane.fields import FIELDS, named
@@ -31,6 +32,10 @@ from controller.dataplane.values import (
 from controller.errors import CompileError
 
 Value = int | str | tuple[int, int]
+
+REMEMBERED = 1 << 12
+"""Match and set fields that are shared instead of made anew: flows of a port say the same address many times, and
+flows of all ports the same protocols."""
 
 _by_name = attrgetter("name")
 _NOTHING = (0, 0)
@@ -154,6 +159,7 @@ def misses(pipeline: Pipeline) -> tuple[Flow, ...]:
     return tuple(miss(pipeline, table) for table in pipeline.reachable())
 
 
+@lru_cache(REMEMBERED)
 def _match_field(name: str, given: Value) -> MatchField:
     if isinstance(given, int):
         return MatchField(name, given)
@@ -163,6 +169,7 @@ def _match_field(name: str, given: Value) -> MatchField:
     return MatchField(name, value, None if mask == named(name).full else mask)
 
 
+@lru_cache(REMEMBERED)
 def _set_field(name: str, given: int | str) -> SetField:
     field = named(name)
     value = field.parse(given) if isinstance(given, str) else given

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from controller.dataplane import fields
 from controller.dataplane.metadata import Layout
+from controller.dataplane.templates import Shape, shape_of
 from controller.dataplane.values import (
     Action,
     Flow,
@@ -36,6 +37,7 @@ DROP = "drop"
 MAX_TABLES = 254
 """OpenFlow numbers tables 0..254 (OFPTT_MAX); Open vSwitch keeps 254 for itself."""
 
+_WIDTHS = {field.name: field.width for field in fields.FIELDS.values()}
 _TAG = MatchField("vlan_vid", fields.VLAN_PRESENT, fields.VLAN_PRESENT)
 
 
@@ -89,8 +91,10 @@ class BoundTable:
     def check(self, flow: Flow) -> None:
         """Raise :class:`CompileError` if the flow breaks the contract. Flows of a shape seen before cost little."""
         for field in flow.match:
-            fields.FIELDS[field.name].check(field.value, field.mask)
-        shape = flow.shape
+            if field.mask is not None or field.value >> _WIDTHS[field.name]:
+                fields.FIELDS[field.name].check(field.value, field.mask)
+        own = flow.__dict__
+        shape: Shape = own.get("shape") or own.setdefault("shape", shape_of(flow))  # as the property, without its lock
         if shape in self._checked:
             return
         self._check_match(flow.match)

@@ -75,10 +75,11 @@ _new_cookie_hash = blake2b(digest_size=6, person=HASH_VERSION).copy
 
 def shape_of(flow: Parts) -> Shape:
     """The shape of a flow."""
+    metadata, actions = flow.metadata, flow.actions
     key = (
         tuple([_match_shape(field) for field in flow.match]),
-        tuple([_action_shape(action) for action in flow.actions]),
-        None if flow.metadata is None else flow.metadata[1],
+        tuple([_action_shape(action) for action in actions]) if actions else (),
+        None if metadata is None else metadata[1],
         flow.goto,
     )
     shape = _shapes.get(key)
@@ -136,13 +137,15 @@ def encode_actions(actions: tuple[Action, ...]) -> bytes:
         raise EncodeError(f"actions {actions}: {error}") from error
 
 
-def _match_shape(field: MatchField) -> tuple[Hashable, ...]:
-    name = field.name
+def _match_shape(field: MatchField) -> Hashable:
+    name, mask = field.name, field.mask
     if name in _DECIDING:
-        return (name, field.mask is not None, field.value)
+        return (name, mask is not None, field.value)
+    if mask is None and name != "vlan_vid":
+        return name
     if name == "vlan_vid":
-        return (name, field.mask is not None, field.value & 0x1000, field.mask)
-    return (name, field.mask) if name == "metadata" else (name, field.mask is not None)
+        return (name, field.value & 0x1000, mask)
+    return (name, mask if name == "metadata" else None)
 
 
 def _action_shape(action: Action) -> Hashable:
