@@ -145,8 +145,7 @@ class Intent:
             self._replace_network(network_id, network, touched)
         for node_id, node in change.nodes.items():
             self._replace_node(node_id, node, touched)
-        for port_id, port in change.ports.items():
-            self._replace_port(port_id, port, touched)
+        self._replace_ports(change.ports, touched)
         self.switches.update({key: said for key, said in change.switches.items() if said is not None})
         for key in [key for key, said in change.switches.items() if said is None]:
             self.switches.pop(key, None)
@@ -178,19 +177,24 @@ class Intent:
             for other in self.nodes_of(network_id):
                 touched[other].add(network_id)
 
-    def _replace_port(self, port_id: str, port: Port | None, touched: dict[str, set[str]]) -> None:
-        old = self.ports.get(port_id)
-        if old == port:
-            return
-        for network_id in {item.network_id for item in (old, port) if item is not None}:
+    def _replace_ports(self, ports: Mapping[str, Port | None], touched: dict[str, set[str]]) -> None:
+        carriers: dict[str, set[str]] = {}
+        for port_id, port in ports.items():
+            old = self.ports.get(port_id)
+            if old != port:
+                for network_id in {item.network_id for item in (old, port) if item is not None} - carriers.keys():
+                    carriers[network_id] = set(self.nodes_of(network_id))
+                self._replace_port(port_id, old, port)
+        for network_id, before in carriers.items():
             self._outdate(network_id)
-            before = set(self.nodes_of(network_id))
-            if old is not None and old.network_id == network_id:
-                self._unindex(old)
-            if port is not None and port.network_id == network_id:
-                self._index(port)
             for node_id in before | set(self.nodes_of(network_id)):
                 touched[node_id].add(network_id)
+
+    def _replace_port(self, port_id: str, old: Port | None, port: Port | None) -> None:
+        if old is not None:
+            self._unindex(old)
+        if port is not None:
+            self._index(port)
         for name in _wishes(old):
             self._wishes[name].discard(port_id)
         if port is None:
