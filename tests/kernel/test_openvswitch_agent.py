@@ -12,7 +12,7 @@ import pytest
 
 from legacy_agent.host_plan import HostNetwork, device_name
 from tests.kernel.lab import Lab, Net, Vm
-from tests.kernel.ovs_host import BRIDGE, OvsHost
+from tests.kernel.ovs_host import BRIDGE, PROVIDER_BRIDGE, OvsHost
 from tests.kernel.test_agent_process import AgentProcess, Stream, until
 from tests.kernel.test_openvswitch_driver import ovs_host, talk
 from tests.support import ethernet, netns
@@ -125,34 +125,39 @@ def test_open_vswitch_comes_after_the_agent(lab: Lab, agent: OvsAgentProcess) ->
 
 
 def test_both_drivers_on_one_host(lab: Lab, tmp_path: Path) -> None:
-    """Each with its network types; one's trouble is not the other's."""
-    host = ovs_host(lab)
-    agent = OvsAgentProcess(host, tmp_path, "linuxbridge:flat,local openvswitch:vlan,gre")
+    """Each with its network types, on one physical network by one cable: it ends in a bridge of the operator's, which
+    has an internal port for the Linux bridges. One driver's trouble is not the other's."""
+    host, away = ovs_host(lab), ovs_host(lab)
+    host.ovs.vsctl(*f"add-port {PROVIDER_BRIDGE} lb0 -- set Interface lb0 type=internal".split())
+    agent = OvsAgentProcess(host, tmp_path)
+    rest = agent.rest.replace("physnet2:eth2", "physnet2:lb0") + f"bridge_mappings = physnet2:{PROVIDER_BRIDGE}\n"
+    agent.configure("drivers = linuxbridge:flat,local openvswitch:vlan,gre", rest)
+    flat, vlan, local = Net(1, "flat", "physnet2"), Net(2, "vlan", "physnet2", 100), Net(3, "local")
     try:
-        flat = Net(1, "flat", "physnet2")
-        one, other, remote = lab.vm(flat, host), lab.vm(flat, host), lab.vm(VLAN, host)
-        far = lab.vm(VLAN, host)
-        networks = [networks_by(net) for net in lab.networks_of(host)]
+        one, far_one, two, far_two = (lab.vm(net, place) for net in (flat, vlan) for place in (host, away))
+        assert away.realise(lab.networks_of(away)).errors == {}
         agent.start()
-        agent.plan(5, *networks)
+        agent.plan(5, *map(networks_by, lab.networks_of(host)))
         report = agent.controller.reports[-1]
         assert report.drivers == {"linuxbridge": ("flat", "local"), "openvswitch": ("vlan", "gre")}
-        assert report.physical_networks == {"physnet1": "eth0", "physnet2": "eth2"}
-        assert talk(lab, one, other)
-        assert talk(lab, remote, far)
-        heard = lab.deliveries([(one, one.token("across", remote)), (remote, remote.token("across", one))])
-        assert heard[remote.number, ethernet.trimmed(one.token("across", remote))] == 0
-        assert heard[one.number, ethernet.trimmed(remote.token("across", one))] == 0
+        assert report.physical_networks == {"physnet1": "eth0", "physnet2": PROVIDER_BRIDGE}
+        assert talk(lab, one, far_one)
+        assert talk(lab, two, far_two)
+        sent = {vm: vm.token("to everybody") for vm in (one, far_one, two, far_two)}
+        heard = set(lab.deliveries(sent.items()))
+        pairs = ((one, far_one), (far_one, one), (two, far_two), (far_two, two))
+        assert heard == {(receiver.number, ethernet.trimmed(sent[sender])) for sender, receiver in pairs}
         host.ovs.stop_daemons()
         agent.controller.forget_reports()
-        late = lab.vm(flat, host)
-        agent.controller.plan(6, *(networks_by(net) for net in lab.networks_of(host)))
+        late, neighbour = lab.vm(local, host), lab.vm(local, host)
+        agent.controller.plan(6, *map(networks_by, lab.networks_of(host)))
         report = agent.controller.wait(lambda report: report.applied_revision == 6)
-        assert set(report.errors) == {VLAN.id}
-        assert talk(lab, one, late)
+        assert set(report.errors) == {vlan.id}
+        assert talk(lab, late, neighbour)
         host.ovs.start_again()
         agent.controller.wait(lambda report: report.applied_revision == 6 and not report.errors)
-        assert talk(lab, remote, far)
+        assert talk(lab, one, far_one)
+        assert talk(lab, two, far_two)
     finally:
         print(agent.log)
         agent.close()
@@ -160,5 +165,5 @@ def test_both_drivers_on_one_host(lab: Lab, tmp_path: Path) -> None:
 
 def networks_by(network: HostNetwork) -> HostNetwork:
     """The network, for the driver that serves its type."""
-    driver = "linuxbridge" if network.network_type == "flat" else "openvswitch"
+    driver = "linuxbridge" if network.network_type in ("flat", "local") else "openvswitch"
     return replace(network, driver=driver)

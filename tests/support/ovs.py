@@ -5,6 +5,7 @@ The datapath is the userspace one: it needs nothing from the kernel, and several
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -64,9 +65,10 @@ class Daemons:
         self._daemon("ovs-vswitchd", f"unix:{self._path('db.sock')}")
 
     def stop_daemons(self) -> None:
-        """End both, at once: nothing of them is needed any more."""
-        self._stop("ovs-vswitchd", signal.SIGKILL)
-        self._stop("ovsdb-server", signal.SIGKILL)
+        """End both, at once; also when they have ended already."""
+        for program in ("ovs-vswitchd", "ovsdb-server"):
+            with contextlib.suppress(ProcessLookupError):
+                self._stop(program, signal.SIGKILL)
 
     def _stop(self, program: str, how: signal.Signals = signal.SIGTERM) -> None:
         pid = int(Path(self._path(f"{program}.pid")).read_text())
