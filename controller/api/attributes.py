@@ -172,7 +172,7 @@ PORT_OWN: Attributes = {
     "mac_address": PORTS["mac_address"] | {"convert_to": _mac_address, "validate": {"type:mac_address_or_none": None}},
     "binding:profile": BINDINGS["binding:profile"] | {"convert_to": _binding_profile},
     "binding:host_id": BINDINGS["binding:host_id"] | {"validate": {"type:string_or_none": HOST_SIZE}},
-    "security_groups": _only_empty("security_groups", "security groups are not available here"),
+    "security_groups": _only_empty("security_groups", "security groups are not available here") | {"is_visible": True},
     "tags": _read_only(allow_post=True, default=ATTR_NOT_SPECIFIED, validate={"type:list_of_unique_strings": None}),
 }
 

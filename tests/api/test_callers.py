@@ -53,7 +53,7 @@ def test_nova_boots_a_server_moves_it_and_deletes_it(send: Send, networks: tuple
 
     created = {"device_id": INSTANCE, "network_id": network, "admin_state_up": True, "tenant_id": PROJECT}
     port = send("POST", "ports", {"port": created})["port"]
-    assert (port["status"], port["binding:vif_type"]) == ("DOWN", "unbound")
+    assert (port["status"], port["binding:vif_type"], port["security_groups"]) == ("DOWN", "unbound", [])
     path = f"ports/{port['id']}"
     bound = {"device_owner": "compute:nova", "device_id": INSTANCE, "binding:host_id": "ovs1", "binding:profile": {}}
     port = send("PUT", path, {"port": {**bound, "mac_address": port["mac_address"]}})["port"]

@@ -309,9 +309,25 @@ def test_prefixes_of_a_pool(network: Proxy, blue: Any, url: str) -> None:
         ("subnetpools", [{"name": "a", "prefixes": ["10.0.0.0/8"]}, {"name": "b", "prefixes": ["2001:db8::/32"]}]),
         ("network_segment_ranges", [{"network_type": "gre", "minimum": 5, "maximum": 6},
                                     {"network_type": "gre", "minimum": 7, "maximum": 2**32 - 1}]),
+        ("subnets", [{"network_id": "{blue}", "ip_version": 4, "cidr": f"10.{number}.0.0/24"} for number in (1, 2)]),
+        ("ports", [{"network_id": "{blue}", "name": "a"}, {"network_id": "{blue}", "name": "b"}]),
+        ("segments", [{"network_id": "{blue}", "network_type": "gre", "segmentation_id": number}
+                      for number in (90, 91)]),
+        ("rbac_policies", [{"object_type": "network", "object_id": "{blue}", "target_tenant": target,
+                            "action": "access_as_shared"} for target in ("green", "yellow")]),
     ],
 )  # fmt: skip
-def test_bulk(url: str, collection: str, bodies: list[dict[str, Any]]) -> None:
-    made = requests.post(f"{url}/v2.0/{collection}", json={collection: bodies})
+def test_bulk(url: str, blue: Any, collection: str, bodies: list[dict[str, Any]]) -> None:
+    """All resources that can be created can be created many at once, and all or none are."""
+    bodies = [{name: blue.id if value == "{blue}" else value for name, value in body.items()} for body in bodies]
+    path = f"{url}/v2.0/{collection.replace('rbac_', 'rbac-')}"
+    before = len(requests.get(path).json()[collection])
+    refused = requests.post(path, json={collection: [*bodies, {**bodies[0], "nonsense": 1}]})
+    assert refused.status_code == 400, refused.text
+    broken = requests.post(path, json={collection: [*bodies, {**bodies[0], "description": 7}]})
+    assert broken.status_code == 400, broken.text
+    assert len(requests.get(path).json()[collection]) == before
+    made = requests.post(path, json={collection: bodies})
     assert made.status_code == 201, made.text
     assert len(made.json()[collection]) == 2
+    assert len(requests.get(path).json()[collection]) == before + 2
