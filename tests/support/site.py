@@ -210,6 +210,7 @@ def _echo_all(
 
 
 def _ping(channel: socket.socket, address: str, rate: float, ping: Ping) -> None:
+    # A raw socket hears the answers to all pings of its VM; those to another address must not count here.
     identifier, began, grace = 0x1578, time.monotonic(), None
     with channel:
         while grace is None or time.monotonic() < grace:
@@ -223,7 +224,7 @@ def _ping(channel: socket.socket, address: str, rate: float, ping: Ping) -> None
                     ping.errors.append(f"{ping.sent}: {error}")
                 ping.sent += 1
             select.select([channel], [], [], max(0.001, min(0.05, due - time.monotonic())))
-            ping.answered.update(sequence for _, sequence in _answers(channel, identifier))
+            ping.answered.update(sequence for whence, sequence in _answers(channel, identifier) if whence == address)
 
 
 def _serve_once(server: socket.socket) -> None:
