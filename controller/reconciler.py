@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from zlib import crc32
 
 from controller.compiler import Compiler
 from controller.dataplane.values import Program
@@ -344,7 +345,7 @@ class Reconciler:
 
     def _wait_for_work(self, state: NodeState) -> bool:
         """Wait until something is asked of a connected switch; False when it is time for an audit, or to end."""
-        period = self._pace.audit_interval or None
+        period = self._pace.audit_interval * _spread(state.node_id) or None
         with state.news:
             state.news.wait_for(lambda: state.pending or not state.connected or self._stopped.is_set(), timeout=period)
             return state.pending and state.connected and not self._stopped.is_set()
@@ -456,6 +457,12 @@ class Reconciler:
     def _silent(self, state: NodeState) -> None:
         if self.board.clock() - state.last_seen > self._pace.agent_down_time:
             self.node_lost(state.node_id)
+
+
+def _spread(node_id: str) -> float:
+    """A factor from 0.75 to 1.25 that is always the node's: a thousand switches that came at once are not audited, and
+    their programs compiled, at once."""
+    return 0.75 + crc32(node_id.encode()) / 2**33
 
 
 def _moved(old: Observation | None, new: Observation) -> set[str]:
