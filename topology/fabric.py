@@ -12,7 +12,7 @@ from typing import Any
 from controller.model import Fabric
 from topology.discovery import Discovery, Pace, Probing
 from topology.events import EventLog
-from topology.graph import MOST_ALTERNATIVES, Paths, spanning_forest
+from topology.graph import MOST_ALTERNATIVES, Paths, ports_by_switch, spanning_forest
 from topology.learning import Learning, Limits
 from topology.links import End, Link, PortState, Role
 from topology.lldp import Announcement, Neighbour, genuine_announcement
@@ -21,8 +21,9 @@ from topology.view import Tree, fabric_of
 NOTHING = Fabric()
 
 HANDOVER = 0.3
-"""Seconds between taking parts of a tree out of use and using others in their place: never both at once, so that
-there is no loop while switches change one after the other."""
+"""Seconds in which switches take up a change before the next is asked of them. Between taking parts of a tree out of
+use and using others in their place: never both at once, so that there is no loop while switches change one after the
+other. And between a link's coming up and unicast's taking it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,9 @@ class Topology:
         self._views: dict[str, Fabric] = {}
         self._trees: dict[str, Tree] = dict.fromkeys(self._tags, Tree())
         self._links: frozenset[Link] = frozenset()
+        self._fresh: dict[Link, float] = {}
+        """Links that carry nothing yet though they could, with the time from which they do."""
+        self._link_ports: dict[str, tuple[int, ...]] = {}
         self._hosts: dict[str, Host] = {}
         self._attached: dict[End, tuple[str, str]] = {}
         self._announced: dict[tuple[str, str], tuple[int, End]] = {}
@@ -157,6 +161,8 @@ class Topology:
         probes = self.discovery.due(now)
         if self._handover_at is not None and now >= self._handover_at:
             self._handover_at, self._stale = None, True
+        if any(now >= at for at in self._fresh.values()):
+            self._stale = True
         changed = self._settle(now)
         if self.learning.flush(now, self.discovery.away):
             changed |= self._teach(self.paths.switches)
@@ -193,8 +199,11 @@ class Topology:
         links = self.discovery.links
         if links == self._links and not self._stale:
             return set()
+        self._welcome(links - self._links, now)
         self._links, self._stale = links, False
-        affected, ends = self.paths.update(self._uplinks, links)
+        self._fresh = {each: at for each, at in self._fresh.items() if each in links and now < at}
+        affected, ends = self.paths.update(self._uplinks, links - self._fresh.keys())
+        self._link_ports = ports_by_switch(links)
         before = {name: tree.links for name, tree in self._trees.items()}
         self._plant(now)
         self._replanted = {name for name, tree in self._trees.items() if tree.links != before[name]}
@@ -210,8 +219,18 @@ class Topology:
         self.learning.flush(now, self.discovery.away)
         return changed | self._teach(self.paths.switches)
 
+    def _welcome(self, new: Collection[Link], now: float) -> None:
+        """A link whose ends reach each other without it waits until both have taken it up: else the first would send
+        what the other does not accept yet, and lose what had a way."""
+        for each in new:
+            if each.a.node_id in self.paths.component(each.b.node_id):
+                self._fresh[each] = now + HANDOVER
+
     def _see(self, node_id: str, old: Fabric, measured: Collection[str] | None) -> Fabric:
-        return fabric_of(node_id, self.paths, self._trees, old, measured, self._tags, self._placed, self._replanted)
+        links = self._link_ports.get(node_id, ())
+        return fabric_of(
+            node_id, self.paths, self._trees, old, measured, self._tags, self._placed, self._replanted, links
+        )
 
     def _plant(self, now: float) -> None:
         """Choose the trees; where something in use must give way to something new, only the first now."""

@@ -64,12 +64,6 @@ class Paths:
         """The switches that a switch reaches, itself among them."""
         return frozenset(self._distances.get(node, {node: 0}))
 
-    def ports(self, node: str) -> tuple[int, ...]:
-        """The switch's ports that have a link."""
-        if node not in self._graph:
-            return ()
-        return tuple(sorted(_near(each, node).port for each in self._links_of(node)))
-
     def next_hops(self, node: str, target: str) -> tuple[int, ...]:
         """Ports of ``node`` towards ``target``, the best first; the others serve when those before are down.
 
@@ -85,7 +79,7 @@ class Paths:
         for each in self._links_of(node):
             near, far = _near(each, node), _far(each, node)
             if distance[far.node_id] <= own:
-                ranked.append((distance[far.node_id], _rank(target, near), near.port))
+                ranked.append((distance[far.node_id], _rank(target, each), near.port))
         return tuple(port for _, _, port in sorted(ranked)[: self._alternatives])
 
     def path(self, source: str, target: str) -> list[str]:
@@ -156,6 +150,14 @@ def spanning_forest(
     return frozenset(chosen), frozenset(entrances)
 
 
+def ports_by_switch(links: Iterable[Link]) -> dict[str, tuple[int, ...]]:
+    """The ports of each switch that have a link."""
+    found: dict[str, list[int]] = {}
+    for end in (end for each in links for end in each):
+        found.setdefault(end.node_id, []).append(end.port)
+    return {node: tuple(sorted(ports)) for node, ports in found.items()}
+
+
 def behind(tree: Iterable[Link], start: str) -> dict[int, frozenset[str]]:
     """Tree port of ``start`` -> the switches that broadcast reaches through it."""
     graph: nx.Graph[str] = nx.Graph()
@@ -183,6 +185,8 @@ def _far(each: Link, node: str) -> End:
 
 
 @lru_cache(maxsize=1 << 17)
-def _rank(target: str, near: End) -> bytes:
-    """Highest random weight: each destination has its own order of ports, whatever other ports there are."""
-    return blake2b(f"{target} {near.node_id} {near.port}".encode(), digest_size=8).digest()
+def _rank(target: str, each: Link) -> bytes:
+    """Highest random weight: each destination has its own order of links, whatever other links there are. Both ends
+    order them alike, so that two switches that send to each other for a moment do so by one of their parallel cables,
+    and neither sends a frame back."""
+    return blake2b(f"{target} {each}".encode(), digest_size=8).digest()

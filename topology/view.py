@@ -83,8 +83,9 @@ def fabric_of(
     tags: Mapping[str, tuple[int, int]],
     placed: Mapping[str, End],
     replanted: Collection[str],
+    links: tuple[int, ...],
 ) -> Fabric:
-    """The view of one switch; ``old`` itself if nothing changed.
+    """The view of one switch, whose ports ``links`` have a link; ``old`` itself if nothing changed.
 
     ``tags`` are VLAN ids by physical network, ``placed`` the ports that legacy hosts are cabled to by node id,
     ``measured`` is as in :func:`next_hops_of`; ``replanted`` are the physical networks whose tree links changed.
@@ -96,5 +97,5 @@ def fabric_of(
     members = paths.component(node)
     hosts = {host: (end.port,) if end.node_id == node else hops[end.node_id]
              for host, end in sorted(placed.items()) if end.node_id in members}  # fmt: skip
-    new = replace(old, links=paths.ports(node), members=members, next_hops=hops, hosts=hosts, trees=seen)
+    new = replace(old, links=links, members=members, next_hops=hops, hosts=hosts, trees=seen)
     return old if new == old else new
