@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 from legacy_agent.drivers.api import HostSettings, OpenVSwitchSettings
 from legacy_agent.drivers.openvswitch import OpenVSwitchAgentDriver
@@ -21,7 +23,7 @@ class OvsHost(Host):
 
     def configure(self) -> None:
         """Open vSwitch, with the tunnel address on a bridge of its own."""
-        self.ovs = Daemons(self.name, BED_DIRECTORY / f"kernel-{self.name}-{id(self):x}")
+        self.ovs = Daemons(self.name, Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=BED_DIRECTORY)))
         bridges = [
             f"-- add-br {bridge} -- set Bridge {bridge} datapath_type=netdev -- add-port {bridge} {nic}"
             for bridge, nic in ((UNDERLAY_BRIDGE, TUNNEL_NIC), (PROVIDER_BRIDGE, PHYSICAL_NETWORKS["physnet2"]))
