@@ -93,6 +93,9 @@ class Board:
 
     def state(self, node_id: str) -> NodeState:
         """The node's state, made on first use."""
+        known = self._states.get(node_id)
+        if known is not None:
+            return known
         with self.changed:
             return self._states.setdefault(node_id, NodeState(node_id))
 
