@@ -14,8 +14,9 @@ from controller.dataplane.fields import CONTROLLER
 from controller.dataplane.interpreter import Switch
 from controller.dataplane.packet import Packet
 from controller.dataplane.values import Program
+from controller.declared import elected
 from controller.intent import Intent
-from controller.model import Attachment, Network, Node, NodeKind, Observation, Port
+from controller.model import Attachment, Network, Node, NodeKind, Observation, Port, PortView
 from legacy_agent.announce import announcement
 from legacy_agent.host_plan import HostPlan
 from mechanisms.manager import MechanismManager
@@ -25,7 +26,7 @@ from tests.support.scenarios import State, host_node, intent_of, make_network, m
 from tests.unit.topology.cabling import Cabling, end
 from topology.links import End, PortState, Role
 
-TENANT_PORTS, HOST_PORTS, UPLINK_PORT, PHYSNET = 100, 1000, 50, "physnet1"
+TENANT_PORTS, HOST_PORTS, UPLINK_PORT, SPARE_PORT, PHYSNET = 100, 1000, 50, 51, "physnet1"
 MOST_STEPS = 500
 
 
@@ -44,6 +45,8 @@ class Cabled:
         make_network(1, ("vlan", PHYSNET, 100)), make_network(2, ("flat", PHYSNET, None)),
     )  # fmt: skip
     uplinks: Iterable[int] = ()
+    spares: Iterable[int] = ()
+    """Of these switches, those with a second port into the cloud."""
     hosts: Iterable[int] = ()
     cabled_hosts: Mapping[int, int] = field(default_factory=dict)
     """Host number -> number of the switch that it is cabled to, instead of to the cloud."""
@@ -54,6 +57,8 @@ class Cabled:
 
     def __post_init__(self) -> None:
         self.uplinks = frozenset(self.uplinks)
+        self.entrances = sorted([end(number, UPLINK_PORT) for number in self.uplinks]
+                                + [end(number, SPARE_PORT) for number in self.spares])  # fmt: skip
         numbers = [*self.hosts, *self.cabled_hosts]
         nodes = [switch_node(number) for number in self.switches] + [host_node(number) for number in numbers]
         ports = [make_port(network, 256 * network.key + node.key, node) for network in self.networks for node in nodes]
@@ -98,6 +103,8 @@ class Cabled:
             self.bed.port(End(node.id, ofport), Role.TENANT)
         if node.key in frozenset(self.uplinks):
             self.bed.port(End(node.id, UPLINK_PORT), Role.UPLINK, PHYSNET)
+        if End(node.id, SPARE_PORT) in self.entrances:
+            self.bed.port(End(node.id, SPARE_PORT), Role.UPLINK)
 
     def _tenants(self, node: Node) -> dict[str, int]:
         mine = [port.id for port in self.state.ports.values() if port.binding and port.binding.node_id == node.id]
@@ -110,8 +117,20 @@ class Cabled:
         attached = {
             port_id: Attachment(port_id, f"vif{ofport}", ofport) for port_id, ofport in self._tenants(node).items()
         }
-        uplinks = {PHYSNET: UPLINK_PORT} if node.key in frozenset(self.uplinks) else {}
-        return Observation(node.id, attached, uplinks, fabric=self.bed.topology.view(node.id))
+        uplinks = self.bed.uplinks.get(node.id, {})
+        spare = {each.port for each in self.entrances if each.node_id == node.id} - set(uplinks.values())
+        view = self.bed.topology.view(node.id)
+        return Observation(node.id, attached, uplinks, fabric=view, standby_uplinks=frozenset(spare))
+
+    def elect(self, node_id: str) -> set[str]:
+        """The switch tells which of its ports into the cloud are up: the controller uses one. Returns the switches
+        whose view changed."""
+        mine = [each.port for each in self.entrances if each.node_id == node_id]
+        views = {port: PortView("", End(node_id, port) not in self.cut) for port in mine}
+        before = self.bed.uplinks.get(node_id, {})
+        self.bed.uplinks[node_id], _ = elected({PHYSNET: mine} if mine else {}, views, before)
+        ports, uplinks = self.bed.ports[node_id], self.bed.uplinks[node_id]
+        return self.bed.topology.switch(node_id, ports, uplinks, self.bed.now)
 
     def plan(self, node: Node) -> Program | HostPlan:
         """What a node must look like now."""
@@ -166,7 +185,7 @@ class Cabled:
             if node.key in self.cabled_hosts:
                 waiting = deque((self._socket(node.key), wire[1]) for wire in wires)
             else:
-                waiting = deque(item for wire in wires for item in self._from_cloud(wire[1], node.id, arrived))
+                waiting = deque(item for wire in wires for item in self._from_cloud(wire[1], node, arrived))
         else:
             waiting.append((End(node.id, self._tenants(node)[port.id]), packet))
         return self._settle(waiting, arrived, packet)
@@ -201,9 +220,9 @@ class Cabled:
             leaving = emission.packet.without_tunnel()
             if emission.port in tenants:
                 arrived.append(Delivery(tenants[emission.port], leaving))
-            elif emission.port == UPLINK_PORT:
+            elif where in self.entrances:
                 self.crossed[where] += 1
-                yield from self._from_cloud(leaving, at.node_id, arrived)
+                yield from self._from_cloud(leaving, where, arrived)
             elif emission.port >= HOST_PORTS:
                 self.crossed[where] += 1
                 machine = self.legacy[host_node(emission.port - HOST_PORTS).id]
@@ -212,13 +231,14 @@ class Cabled:
                 self.crossed[where] += 1
                 yield self.bed.cables[where], leaving
 
-    def _from_cloud(self, packet: Packet, sender: str, arrived: list[Delivery]) -> Iterator[tuple[End | None, Packet]]:
-        for number in sorted(frozenset(self.uplinks)):
-            entrance = end(number, UPLINK_PORT)
-            if entrance.node_id != sender and entrance not in self.cut:
+    def _from_cloud(
+        self, packet: Packet, sender: End | Node, arrived: list[Delivery]
+    ) -> Iterator[tuple[End | None, Packet]]:
+        for entrance in self.entrances:
+            if entrance not in (sender, *self.cut):
                 yield entrance, packet
         for node_id, machine in self.legacy.items():
-            if node_id != sender and self.state.nodes[node_id].key not in self.cabled_hosts:
+            if self.state.nodes[node_id] is not sender and self.state.nodes[node_id].key not in self.cabled_hosts:
                 arrived += [item for item in machine.from_physical(PHYSNET, packet) if isinstance(item, Delivery)]
 
     def learn(self, seconds: float = 0.1) -> set[str]:
@@ -244,8 +264,8 @@ class Cabled:
         """Node keys that are joined by cables or the cloud, as the world is now."""
         joined: dict[int, set[int]] = {node.key: {node.key} for node in self.state.nodes.values()}
         edges = [(one, other) for one, other in self.bed.cables.items() if not {one, other} & self.cut]
-        cloud = [number for number in sorted(frozenset(self.uplinks)) if end(number, UPLINK_PORT) not in self.cut]
-        cloud += list(self.hosts)
+        switches = {node.id: node.key for node in self.state.nodes.values()}
+        cloud = [switches[each.node_id] for each in self.entrances if each not in self.cut] + list(self.hosts)
         numbers = {node.id: node.key for node in self.state.nodes.values()}
         edges = [pair for pair in edges if pair[0].node_id in numbers]
         pairs = [(numbers[one.node_id], numbers[other.node_id]) for one, other in edges]

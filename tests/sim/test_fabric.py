@@ -197,3 +197,19 @@ def test_only_the_switches_that_a_failure_touches_change() -> None:
     world.install(changed)
     check(world)
     assert End(*spare.a).node_id in changed
+
+
+@pytest.mark.parametrize("spares", [(1,), (1, 3), (2,)])
+@pytest.mark.parametrize("cables", [[], [(1, 2), (2, 3), (3, 1)]], ids=["alone", "linked"])
+def test_a_second_port_into_the_cloud_waits_and_takes_over(
+    cables: list[tuple[int, int]], spares: tuple[int, ...]
+) -> None:
+    """Two uplinks of one switch into one cloud: never a loop through it, whichever fails and comes back."""
+    world = Cabled([1, 2, 3], cables, uplinks=(1, 2, 3), spares=spares, hosts=(20,))
+    check(world)
+    for where in world.entrances:
+        for event in (world.fail, world.mend):
+            changed = event(where)
+            check_meanwhile(world)
+            world.install(changed | world.elect(where.node_id) | {where.node_id} | world.bed.run(1.0))
+            check(world)
