@@ -167,9 +167,7 @@ class GuardedResources:
         return all(judge.allows(rule, target) for rule in rules if self._policy.has(rule))
 
     def _shown(self, judge: Judge, resource: str, item: Body) -> Body:
-        prefix = f"get_{resource}:"
-        target = judge.target(item)
-        hidden = {rule.removeprefix(prefix) for rule in self._policy.names(prefix) if not judge.allows(rule, target)}
+        hidden = judge.hidden(f"get_{resource}:", judge.target(item))
         return {name: value for name, value in item.items() if name not in hidden}
 
     def _network(self, network_id: str) -> Body | None:

@@ -1,7 +1,8 @@
 """Decisions by oslo.policy: :class:`Policy` holds the rules, a :class:`Judge` answers for one caller.
 
-A judge remembers its answers by what a rule looks at in its target, so that a list of ten thousand ports costs a few
-evaluations and not ten thousand.
+Answers are remembered by who asks and by what a rule looks at in its target, so that a list of ten thousand ports
+costs a few evaluations and not ten thousand, and the next request none. A network is only asked for by a rule that
+comes to it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 from neutron_lib.exceptions import NotAuthorized
 from oslo_config import cfg
@@ -29,6 +31,19 @@ KEYS = re.compile(r"%\(([^)]+)\)s")
 LARGEST_MEMORY = 10_000
 
 FindNetwork = Callable[[str], Mapping[str, Any] | None]
+
+
+UNASKED: Any = object()
+MISSING = "-"
+"""In the place of an attribute that a target does not have itself, within a question."""
+
+
+class _InDoubtError(Exception):
+    """A rule has come to where it must know the target's network."""
+
+
+def _nobody_knows(network_id: str) -> NoReturn:
+    raise _InDoubtError(network_id)
 
 
 class PolicyNotAuthorized(NotAuthorized):  # type: ignore[misc]
@@ -75,6 +90,19 @@ class Target(dict[str, Any]):
             self["router:external"] = self[EXTERNAL_HERE]
         self._find_network = find_network
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """For a while without a network to be asked for."""
+        found, self._find_network = self._find_network, _nobody_knows
+        try:
+            yield
+        finally:
+            self._find_network = found
+
+    def own(self, key: str) -> Any:
+        """An attribute that it has itself."""
+        return _hashable(super().get(key, MISSING))
+
     def __missing__(self, key: str) -> Any:
         owner, _, name = key.partition(":")
         if owner not in ("network", "ext_parent") or not self.get("network_id"):
@@ -109,6 +137,9 @@ class Policy:
         self._enforcer.registered_rules.update(_defaults())
         self._lock = threading.Lock()
         self._keys: dict[str, frozenset[str] | None] = {}
+        self._names: dict[str, list[str]] = {}
+        self.memory: dict[tuple[Any, ...], Any] = {}
+        """True or False, which depend on nothing but the question; None: it depends on the network too."""
         self._loaded = float("-inf")
         try:
             self._reload()
@@ -124,7 +155,7 @@ class Policy:
             before = self._enforcer.rules
             self._enforcer.load_rules()
             if self._enforcer.rules is not before:
-                self._keys = {}
+                self._keys, self._names, self.memory = {}, {}, {}
 
     def judge(self, context: RequestContext, find_network: FindNetwork = lambda _: None) -> Judge:
         """Who answers for a caller, for one request."""
@@ -147,7 +178,9 @@ class Policy:
 
     def names(self, prefix: str) -> list[str]:
         """The names of rules that begin so."""
-        return [name for name in self._enforcer.rules if name.startswith(prefix)]
+        if prefix not in self._names:
+            self._names[prefix] = [name for name in self._enforcer.rules if name.startswith(prefix)]
+        return self._names[prefix]
 
     def passes(self, rule: str, target: MutableMapping[str, Any], credentials: dict[str, Any]) -> bool:
         """Evaluate a rule; one that does not exist is the rule ``default``."""
@@ -171,7 +204,8 @@ class Judge:
         self._context = context
         self._credentials = credentials(context)
         self._find_network = find_network
-        self._memory: dict[tuple[Any, ...], bool] = {}
+        self._hidden: dict[str, tuple[frozenset[str], list[str]]] = {}
+        self._who = context.project_id, context.user_id, context.roles
         self._networks: dict[str, Mapping[str, Any] | None] = {}
 
     def allows(self, rule: str, attributes: Mapping[str, Any]) -> bool:
@@ -182,12 +216,47 @@ class Judge:
         target = attributes if isinstance(attributes, Target) else self.target(attributes)
         if keys is None:
             return self._policy.passes(rule, target, self._credentials)
-        question = (rule, *(_hashable(target.get(key)) for key in sorted(keys)))
-        if question not in self._memory:
-            if len(self._memory) > LARGEST_MEMORY:
-                self._memory.clear()
-            self._memory[question] = self._policy.passes(rule, target, self._credentials)
-        return self._memory[question]
+        question = self._question(rule, target, keys)
+        answer = self._policy.memory.get(question, UNASKED)
+        if answer is UNASKED:
+            with target.alone():
+                answer = self._answer(question, rule, target)
+        if answer is None:
+            answer = self._answer((*question, *(_hashable(target.get(key)) for key in keys)), rule, target)
+        return bool(answer)
+
+    def _question(self, rule: str, target: Target, keys: Iterable[str]) -> tuple[Any, ...]:
+        """All that decides a rule, as long as it does not come to ask for the network."""
+        return (self._who, rule, bool(target.get("network_id")), *map(target.own, keys))
+
+    def _answer(self, question: tuple[Any, ...], rule: str, target: Target) -> bool | None:
+        """The answer to a question that says all that decides it; None when the network is asked for and must not
+        be."""
+        memory = self._policy.memory
+        answer: bool | None = memory.get(question, UNASKED)
+        if answer is UNASKED:
+            if len(memory) > LARGEST_MEMORY:
+                memory.clear()
+            try:
+                answer = self._policy.passes(rule, target, self._credentials)
+            except _InDoubtError:
+                answer = None
+            memory[question] = answer
+        return answer
+
+    def hidden(self, prefix: str, target: Target) -> frozenset[str]:
+        """The names after the prefix of rules that the caller does not pass: attributes that it is not shown. Rules
+        that look at nothing, as most do, are asked once for all that is listed."""
+        if prefix not in self._hidden:
+            rules = self._policy.names(prefix)
+            asked = [rule for rule in rules if self._policy.looks_at(rule) != frozenset()]
+            always = frozenset(self._denied([rule for rule in rules if rule not in asked], prefix, target))
+            self._hidden[prefix] = always, asked
+        always, asked = self._hidden[prefix]
+        return always.union(self._denied(asked, prefix, target))
+
+    def _denied(self, rules: Iterable[str], prefix: str, target: Target) -> Iterator[str]:
+        return (rule.removeprefix(prefix) for rule in rules if not self.allows(rule, target))
 
     def require(self, rule: str, attributes: Mapping[str, Any]) -> None:
         """Raises PolicyNotAuthorized."""

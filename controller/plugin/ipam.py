@@ -104,6 +104,12 @@ class UsedAddresses:
             numbers.clear()
         return None
 
+    def within(self, interval: Interval) -> Sequence[int]:
+        """One walk along the index."""
+        inside = IpRow.address.between(self._address(interval.first), self._address(interval.last))
+        statement = select(IpRow.address).where(IpRow.subnet_id == self.subnet.id, inside)
+        return [int(address) for address in self.session.scalars(statement)]
+
     def lowest_gap(self, interval: Interval) -> int | None:
         """Walks up the index, a page at a time, to the first address that is missing."""
         number = interval.first

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller import config
+from controller.api import policy as policy_module
 from controller.api.guard import GuardedResources
-from controller.api.policy import Policy, PolicyNotAuthorized
+from controller.api.policy import Policy, PolicyNotAuthorized, credentials
 from controller.api.policy_rules import RULES
 from controller.errors import ConfigurationError
 from controller.plugin.api import Query
@@ -80,6 +82,45 @@ def test_the_owner_of_the_network_may_more(tmp_path: Path, owner: str, passes: b
     assert judge.allows("create_port:mac_address", port) is passes
     assert judge.allows("create_port:fixed_ips:ip_address", port) is passes
     assert asked == ["n"], "a network is looked up once"
+
+
+def test_what_is_remembered_is_what_the_rules_say(tmp_path: Path) -> None:
+    """Every kind of rule, of caller and of target, asked twice of judges that share what they remember."""
+    rules = policy(tmp_path)
+    networks = {"mine": MINE, "shared": SHARED, "foreign": FOREIGN}
+    owned = [{"project_id": project, **place} for project in ("red", "blue")
+             for place in ({}, *({"network_id": name} for name in (*networks, "gone")))]  # fmt: skip
+    targets = [MINE, SHARED, FOREIGN, *owned, {**owned[1], "device_owner": "network:dhcp", "target_tenant": "*"}]
+    roles = ((), ("reader",), ("member", "reader"), ("service",), ("data_plane_integrator",))
+    callers = [caller(*some, project=project) for project in ("red", "blue") for some in roles]
+    for name in {check: name for name, check in RULES.items()}.values():
+        for context in callers:
+            judge = rules.judge(context, networks.get)
+            for attributes in targets:
+                said = rules.passes(name, judge.target(attributes), credentials(context))
+                assert [judge.allows(name, attributes) for _ in "ab"] == [said] * 2, (name, context, attributes)
+
+
+def test_a_network_is_only_asked_for_where_it_matters(tmp_path: Path) -> None:
+    def network(network_id: str) -> dict[str, Any]:
+        raise AssertionError(f"nobody needs to know of network {network_id}")
+
+    judge = policy(tmp_path).judge(MEMBER, network)
+    assert judge.allows("get_port", {"project_id": "red", "network_id": "n"})
+    with pytest.raises(AssertionError, match="network n"):
+        judge.allows("get_port", {"project_id": "blue", "network_id": "n"})
+
+
+def test_a_changed_file_changes_what_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy_module, "RELOAD_INTERVAL", 0.0)
+    rules = policy(tmp_path)
+    assert rules.judge(MEMBER).allows("create_network", MINE)
+    path = tmp_path / "policy.yaml"
+    path.write_text('"create_network": "role:architect"\n"get_port:name": "role:architect"\n')
+    os.utime(path, (path.stat().st_mtime + 5,) * 2)
+    judge = rules.judge(MEMBER)
+    assert not judge.allows("create_network", MINE)
+    assert "name" in judge.hidden("get_port:", judge.target(MINE))
 
 
 def test_every_rule_is_understood(tmp_path: Path) -> None:
