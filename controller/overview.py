@@ -199,6 +199,7 @@ class Overview:
             "physical_networks": dict(node.physical_networks),
             "capabilities": sorted(node.capabilities),
             "limits": dict(node.limits),
+            "network_types": {name: list(types) for name, types in node.served.items()},
             "ports_plugged": sorted(state.observation.attachments) if state.observation else [],
             "last_error": state.error,
             "network_errors": dict(state.network_errors),

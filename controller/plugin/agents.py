@@ -24,6 +24,7 @@ from controller.plugin.zone_map import ZoneMap
 
 NAMESPACE = uuid.UUID("7d0b1a52-6b8e-5c3f-9a4e-2f1d86c0b9e7")
 TYPES = {NodeKind.HOST: "Linux bridge agent", NodeKind.SWITCH: "OpenFlow switch"}
+OPEN_VSWITCH_AGENT = "Open vSwitch agent"
 BINARIES = {NodeKind.HOST: "isthmus-agent", NodeKind.SWITCH: "openflow-switch"}
 TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -62,7 +63,7 @@ class Agents(Computed):
         kind = NodeKind(row.kind)
         return {
             "id": row.agent_id,
-            "agent_type": TYPES[kind],
+            "agent_type": _type(row),
             "binary": BINARIES[kind],
             "topic": "N/A",
             "host": row.host,
@@ -110,6 +111,13 @@ class Agents(Computed):
         transaction.deleted(row)
 
 
+def _type(row: NodeRow) -> str:
+    """As Neutron calls it; a host with several drivers goes by the first."""
+    if row.kind == NodeKind.HOST and row.facts["mechanisms"][:1] == ["openvswitch"]:
+        return OPEN_VSWITCH_AGENT
+    return TYPES[NodeKind(row.kind)]
+
+
 def _configurations(row: NodeRow) -> dict[str, Any]:
     facts = row.facts
     shown: dict[str, Any] = {
@@ -119,6 +127,7 @@ def _configurations(row: NodeRow) -> dict[str, Any]:
         "mechanisms": facts["mechanisms"],
         "capabilities": facts["capabilities"],
         "limits": facts["limits"],
+        "network_types": facts.get("served", {}),
     }
     if row.kind == NodeKind.SWITCH:
         shown["datapath_id"] = row.id.removeprefix("switch:")

@@ -89,6 +89,17 @@ def test_each_driver_has_its_network_types(datacentre: DataCentre, mixed: Matrix
         assert both["binding:vif_type"] == VIF_TYPES[spec.network_type]
 
 
+def test_hosts_and_their_drivers_are_shown(datacentre: DataCentre, nodes: dict[str, OvsHostNode]) -> None:
+    """As agents, and with what each driver serves."""
+    agents = {agent["host"]: agent for agent in datacentre.api.list("agent")}
+    assert [agents[name]["agent_type"] for name in nodes] == ["Open vSwitch agent", "Linux bridge agent"]
+    divided = {"linuxbridge": ["flat", "vxlan"], "openvswitch": ["gre", "vlan"]}
+    assert agents[BOTH]["configurations"]["network_types"] == divided
+    hosts = {host["host"]: host for host in datacentre.api.request("GET", "isthmus/hosts")["hosts"]}
+    assert hosts[BOTH]["network_types"] == divided
+    assert hosts[BOTH]["in_sync"]
+
+
 @pytest.mark.parametrize("sender", [f"{network}-{AGENT}" for network in ("flat", "vlan100", "gre77", "vxlan77")])
 def test_spoofed_frames_do_not_leave(mixed: Matrix, sender: str) -> None:
     vm = mixed.vms[sender]
