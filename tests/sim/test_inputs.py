@@ -161,7 +161,10 @@ def linked(me: Node, peer: Node, third: Node, host: Node) -> Fabric:
     behind = {30: frozenset({peer.id}), 31: frozenset({third.id})}
     tree = FabricTree(behind, frozenset({30}), (10,), 2, frozenset({30}), (10,), 2, (), (0, 200))
     ways = {peer.id: (30, 31), third.id: (31,)}
-    return Fabric((30, 31, 32), frozenset({me.id, peer.id, third.id}), ways, {host.id: (33,)}, {"physnet1": tree})
+    network, macs = make_network(2).id, ("02:00:00:00:00:01", "02:00:00:00:00:02")
+    learned = {network: {macs[0]: (me.id, 10), macs[1]: (peer.id, 7)}}
+    return Fabric((30, 31, 32), frozenset({me.id, peer.id, third.id}), ways, {host.id: (33,)}, {"physnet1": tree},
+                  learned, {network: frozenset({(10, macs[0])})}, frozenset({10}))  # fmt: skip
 
 
 MATTER = {
@@ -173,7 +176,8 @@ MATTER = {
     "Binding.node_id", "Binding.segment_id", "Binding.port_key",
     "Observation.attachments", "Observation.uplinks", "Observation.tunnel_ports", "Attachment.ofport",
     "Fabric.links", "Fabric.next_hops", "Fabric.hosts", "Fabric.trees", "FabricTree.links", "FabricTree.uplinks",
-    "FabricTree.tags",
+    "FabricTree.tags", "FabricTree.wild", "FabricTree.wild_uplinks", "Fabric.learned",
+    "Fabric.known", "Fabric.muted",
 }  # fmt: skip
 """Fields that alter the program of :func:`rich`; where they did not, this test would not show anything."""
 
