@@ -129,6 +129,7 @@ def test_the_stranger_is_known_for_what_it_is(bed: DeclaredBed) -> None:
     row = bed.row(2)
     assert set(row["limits"]) >= {"indirect", "fast_failover", "port_security", "vxlan"}
     assert "arp_spa" in row["limits"]["port_security"]
+    assert not [line for line in bed.ovs.flows("s2") if "in_port=21474836" in line], "samples were left behind"
     assert "nicira" in bed.row(1)["capabilities"]
     assert not {"nicira", "ovsdb"} & set(row["capabilities"])
     with pytest.raises(ApiFault, match="extensions") as caught:
