@@ -1,10 +1,12 @@
 """The northbound API under one client: requests per second and milliseconds of CPU per request.
 
 One process, PostgreSQL, the WSGI application called without a socket, CPU by the process's own clock (the database's
-is not counted, as it was not for the figures below). Printed beside each figure: how many times fewer than Neutron 29
-(ML2, MariaDB, one worker) took on a comparable machine.
+is not counted, as it was not for the figures below; making the request and reading the answer is). Each operation is
+measured in five rounds, and the best of them counts: whatever else the machine does can only add. Printed beside each
+figure: how many times fewer than Neutron 29 (ML2, MariaDB, one worker) took on a comparable machine, and whether that
+is the aim.
 
-    python -m bench.api [--repeat N] [--ports N,N] [--storm SECONDS] [--profile OPERATION]
+    python -m bench.api [--repeat N] [--ports N,N] [--storm SECONDS] [--profile OPERATION] [--write]
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from typing import Any
 
 from webob import Request
 
+from bench import results
+from bench.results import Result
 from controller import config
 from controller.api.standalone import settle
 from controller.api.wsgi import make_application
@@ -42,6 +46,7 @@ NEUTRON = {"create": 100.0, "bulk create of 100": 10_000.0, "show": 15.0, "list 
 """Milliseconds of CPU."""
 AIM = 20
 """How many times fewer we want to take."""
+ROUNDS = 5
 
 CONFIGURATION = """\
 [database]
@@ -115,31 +120,37 @@ def bed(url: str, directory: Path) -> Bed:
     return Bed(application, store, network)
 
 
-def measure(name: str, times: int, action: Callable[[], object], profiled: str | None) -> None:
-    """Run an action so often (once before, uncounted), and print what it cost."""
+def cost(times: int, action: Callable[[], object]) -> tuple[float, float]:
+    """Seconds, and milliseconds of CPU, of an action that is run so often."""
+    began, cpu = time.perf_counter(), time.process_time()
+    for _ in range(times):
+        action()
+    return (time.perf_counter() - began) / times, (time.process_time() - cpu) / times * 1000
+
+
+def measure(result: Result, name: str, times: int, action: Callable[[], object], profiled: str | None) -> None:
+    """Run an action so often (once before, uncounted), and note what it cost."""
     action()
     profile = cProfile.Profile() if name == profiled else None
     if profile:
         profile.enable()
-    began, cpu = time.perf_counter(), time.process_time()
-    for _ in range(times):
-        action()
-    wall, used = (time.perf_counter() - began) / times, (time.process_time() - cpu) / times * 1000
-    line = f"{name:22} {1 / wall:9.1f}/s {used:10.2f} ms CPU"
+    rounds = [cost(max(1, times // ROUNDS), action) for _ in range(ROUNDS)]
+    wall, used = (min(figures) for figures in zip(*rounds, strict=True))
+    reference, ratio = "-", ""
     if name in NEUTRON:
-        ratio = NEUTRON[name] / used
-        line += f"   Neutron {NEUTRON[name]:8.0f} ms: 1/{ratio:.0f}{'' if ratio >= AIM else f'  (aim: 1/{AIM})'}"
-    print(line, flush=True)
+        reference, ratio = f"Neutron {NEUTRON[name]:.0f} ms", f"1/{NEUTRON[name] / used:.0f}"
+        result.judge(NEUTRON[name] / used >= AIM)
+    result.add(name, reference, f"{used:.2f} ms of CPU, {1 / wall:.0f}/s", ratio)
     if profile:
         profile.disable()
         pstats.Stats(profile, stream=sys.stdout).sort_stats("cumulative").print_stats(70)
 
 
-def ports(here: Bed, repeat: int, sizes: Sequence[int], profiled: str | None) -> None:
+def ports(result: Result, here: Bed, repeat: int, sizes: Sequence[int], profiled: str | None) -> None:
     """Every operation on ports."""
 
     def run(name: str, times: int, action: Callable[[], object]) -> None:
-        measure(name, times, action, profiled)
+        measure(result, name, times, action, profiled)
 
     run("create", repeat, here.port)
     made = [here.port() for _ in range(repeat + 2)]
@@ -151,21 +162,23 @@ def ports(here: Bed, repeat: int, sizes: Sequence[int], profiled: str | None) ->
     left_to_delete = iter(made)
     run("delete", repeat, lambda: here.send("DELETE", f"ports/{next(left_to_delete)}"))
     many = {"ports": [{"network_id": here.network} for _ in range(100)]}
-    run("bulk create of 100", max(3, repeat // 50), lambda: here.send("POST", "ports", many))
+    run("bulk create of 100", ROUNDS, lambda: here.send("POST", "ports", many))
     for size in sizes:
         here.fill(size)
-        run(f"list of {size}", 5 if size <= 1000 else 2, lambda size=size: here.send("GET", f"ports?limit={size}"))  # type: ignore[misc]
+        run(f"list of {size}", 10 if size <= 1000 else 5, lambda size=size: here.send("GET", f"ports?limit={size}"))  # type: ignore[misc]
 
 
-def weather(here: Bed, seconds: float) -> None:
+def weather(result: Result, here: Bed, seconds: float) -> None:
     """Two hundred clients on a database that fails now and then."""
     here.send("PUT", f"networks/{here.network}", {"network": {"shared": True}})
     with failing(here.store.engine, Faults()) as faults:
         outcome = storm(here.application, here.network, 200, seconds)
     with here.store.read() as session:
         found = audit(session)
-    print(f"storm: {outcome.requests} requests of 200 clients in {outcome.seconds:.0f} s; met {dict(faults.seen)}; "
-          f"server errors: {len(outcome.errors)}; the audit found {len(found)}")  # fmt: skip
+    met = ", ".join(f"{number} x {fault}" for fault, number in faults.seen.items())
+    said = f"{outcome.requests / outcome.seconds:.0f}/s; server errors: {len(outcome.errors)}; audit: {len(found)}"
+    result.add(f"200 clients for {outcome.seconds:.0f} s, on a database that fails ({met})", "-", said)
+    result.judge(not outcome.errors and not found)
     for line in (outcome.errors + found)[:10]:
         print(f"  {line}")
 
@@ -179,14 +192,20 @@ def main() -> None:
         "--storm", type=float, default=0.0, metavar="SECONDS", help="a storm of 200 clients afterwards"
     )
     parser.add_argument("--profile", metavar="OPERATION", help="print where an operation spends its time")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/RESULTS.md")
     options = parser.parse_args()
+    result = Result("api", f"at most 1/{AIM} of Neutron's CPU; in the storm no server error and a sound store")
     logging.disable(logging.INFO)
     with postgres.server() as url, tempfile.TemporaryDirectory() as directory:
         here = bed(url, Path(directory))
-        ports(here, options.repeat, [int(size) for size in options.ports.split(",") if size], options.profile)
+        ports(result, here, options.repeat, [int(size) for size in options.ports.split(",") if size], options.profile)
         if options.storm:
-            weather(here, options.storm)
+            weather(result, here, options.storm)
         here.store.dispose()
+    print("met" if result.met else "NOT MET", result.bar)
+    if options.write:
+        results.write([result])
+    sys.exit(0 if result.met else 1)
 
 
 if __name__ == "__main__":
