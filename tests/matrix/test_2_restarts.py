@@ -152,21 +152,20 @@ def test_a_port_deleted_by_another_process_meanwhile_goes_from_the_switches(
 
     assert carriers() == len(datacentre.switches)
     datacentre.controller.kill()
-    began = time.monotonic()
     environment = {**os.environ, "ISTHMUS_CONFIG": str(datacentre.controller.configuration)}
     said = subprocess.run([sys.executable, "-c", DELETE, port["id"]], env=environment, capture_output=True, text=True)
     assert said.stdout.strip() == "204", said.stderr
-    before = flow_ages(datacentre)
+    before, began = flow_ages(datacentre), time.monotonic()
     assert carriers() == len(datacentre.switches)
     datacentre.controller = Controller()
     datacentre.controller.start()
     wait_until(lambda: not carriers(), 20, lambda: f"{mac} is still on {carriers()} switches")
     datacentre.unplug(vm)
     datacentre.wait_active()
-    elapsed = time.monotonic() - began
-    for old, new in zip(before, flow_ages(datacentre), strict=True):
+    elapsed, after = time.monotonic() - began, flow_ages(datacentre)
+    for old, new in zip(before, after, strict=True):
         gone = old.keys() - new.keys()
         assert gone, "nothing was taken away"
         assert len(gone) < 60, gone
-        kept = [flow for flow in old.keys() & new.keys() if new[flow][0] < old[flow][0] + elapsed - 5]
-        assert not kept, f"written again: {kept}"
+        kept = [flow for flow in old.keys() & new.keys() if new[flow][0] < old[flow][0] + elapsed - 2]
+        assert not kept, f"{len(kept)} written again: {kept[:5]}"
