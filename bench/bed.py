@@ -10,9 +10,12 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from bench.scale import PHYSICAL_NETWORK
 from tests.support import sandbox
@@ -100,8 +103,25 @@ class Controller:
     def memory(self, peak: bool = True) -> int:
         """MiB resident, now or at most."""
         wanted = "VmHWM:" if peak else "VmRSS:"
+        return self._of_status(wanted) >> 10
+
+    def resident(self) -> int:
+        """KiB resident now."""
+        return self._of_status("VmRSS:")
+
+    def metrics(self) -> dict[str, float]:
+        """What ``/metrics`` says: ``name|label value`` -> value."""
+        with urllib.request.urlopen(f"{self.api.url}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        return {
+            sample.name + "".join(f"|{value}" for _, value in sorted(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def _of_status(self, wanted: str) -> int:
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith(wanted))) >> 10
+        return int(next(line.split()[1] for line in lines if line.startswith(wanted)))
 
     def _answers(self) -> bool:
         if not self.program.running:

@@ -19,7 +19,8 @@ from typing import Any
 
 @dataclass
 class Figures:
-    """What happened so far. ``arrivals`` maps revision -> when its plan came first, when last, and how often."""
+    """What happened so far. ``arrivals`` maps revision -> when its plan came first, when last (by the monotonic
+    clock, which all processes of a machine share), and how often."""
 
     reports: int = 0
     plans: int = 0
@@ -39,6 +40,7 @@ class Figures:
             revision: round(last - first, 3) for revision, (first, last, _) in sorted(self.arrivals.items())[-5:]
         }
         return {"reports": self.reports, "polls": self.polls, "plans": self.plans, "failures": self.failures,
+                "last_plan": max((last for _, last, _ in self.arrivals.values()), default=0.0),
                 "seconds_from_first_to_last_host": spread}  # fmt: skip
 
 
@@ -86,8 +88,7 @@ class Host:
         while True:
             try:
                 await self._report(channel)
-                while not await self._watch(channel):
-                    pass
+                await self._watch(channel)
             except (OSError, EOFError, ValueError, IndexError):
                 self._figures.failures += 1
                 channel.close()
@@ -145,9 +146,11 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seconds", type=float, help="how long (default: until interrupted)")
     parser.add_argument("--wait", type=float, default=30.0, help="seconds that a long poll may take")
+    parser.add_argument("--pause", type=float, default=5.0, help="seconds between two lines of figures")
     options = parser.parse_args()
+    api = (options.host, options.port)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(load(options.count, (options.host, options.port), options.seconds, options.wait))
+        asyncio.run(load(options.count, api, options.seconds, options.wait, options.pause))
     return 0
 
 

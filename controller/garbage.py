@@ -2,21 +2,66 @@
 
 The controller holds millions of small values that contain no cycles. Python's full collections walk over all of them
 whenever their number has grown by a quarter: more than half of the time of compiling 100,000 flows went there, in
-pauses of up to a second in which no echo request was answered. Garbage is therefore looked for among young objects
-only, and everywhere once in a while.
+pauses of up to a second in which no echo request was answered; with 40,000 ports one takes seconds. Therefore:
+
+- garbage is looked for among young objects, as ever;
+- what has grown old is set aside every now and then and not looked at again, so that the regular look at the rest is
+  short whatever the size of the store;
+- everything is looked at only when memory has grown by half since that was done last: what was set aside and became
+  garbage in a cycle since then is found there, and cannot be more than that.
 """
 
 from __future__ import annotations
 
 import gc
+import os
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 
 YOUNG, MIDDLE, OLD = 10_000, 10, 1_000
 """Net new objects until the youngest are looked at; then how many such rounds until the next generation is."""
 
-PERIOD = 600.0
-"""Seconds between full collections."""
+TICK, PERIOD = 10.0, 600.0
+"""Seconds between two glances at how much is new, and between two regular collections."""
+
+MANY = 200_000
+"""New objects that are set aside without a look: more than can be looked at in a few dozen milliseconds."""
+
+GROWTH, LEAST_GROWTH = 1.5, 256 << 20
+"""Factor and bytes by which memory must have grown for everything to be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Small objects (blocks of Python's allocator) and resident bytes."""
+
+    blocks: int
+    resident: int
+
+
+class Step(Enum):
+    """What to do; the values are labels of the metric of pauses."""
+
+    NOTHING = ""
+    SET_ASIDE = "set aside"
+    RECENT = "recent"
+    EVERYTHING = "everything"
+
+
+def decide(now: Memory, last: Memory, full: Memory | None, due: bool) -> Step:
+    """``last`` is the memory when objects were set aside last, ``full`` when everything was looked at (None: never;
+    then the first regular collection counts as that), ``due`` whether it is time for a regular collection."""
+    if due and full is not None:
+        grown = now.resident - full.resident
+        if grown >= LEAST_GROWTH and now.resident > GROWTH * full.resident:
+            return Step.EVERYTHING
+    if now.blocks - last.blocks > MANY:
+        return Step.SET_ASIDE
+    return Step.RECENT if due else Step.NOTHING
 
 
 def tune() -> None:
@@ -24,10 +69,35 @@ def tune() -> None:
     gc.set_threshold(YOUNG, MIDDLE, OLD)
 
 
-def collect_for_ever(paused: Callable[[float], None] = lambda _seconds: None) -> None:
-    """A full collection every now and then, for a thread of its own; ``paused`` hears how many seconds it took."""
+def measure() -> Memory:
+    """This process, now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return Memory(sys.getallocatedblocks(), pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+def collect_for_ever(paused: Callable[[str, float], None] = lambda _what, _seconds: None) -> None:
+    """For a thread of its own; ``paused`` hears what was looked at and how many seconds it took."""
+    last, full, since = measure(), None, time.monotonic()
     while True:
-        time.sleep(PERIOD)
+        time.sleep(TICK)
+        now, due = measure(), time.monotonic() - since >= PERIOD
+        step = decide(now, last, full, due)
+        if step is Step.NOTHING:
+            continue
         began = time.monotonic()
+        _carry_out(step)
+        if step is not Step.SET_ASIDE:
+            paused(step.value, time.monotonic() - began)
+        last = measure()
+        if due:
+            since = time.monotonic()
+            full = last if full is None or step is Step.EVERYTHING else full
+
+
+def _carry_out(step: Step) -> None:
+    """Objects that were looked at are set aside too."""
+    if step is Step.EVERYTHING:
+        gc.unfreeze()
+    if step is not Step.SET_ASIDE:
         gc.collect()
-        paused(time.monotonic() - began)
+    gc.freeze()

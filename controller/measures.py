@@ -67,7 +67,7 @@ class Measures:
             "isthmus_feed_lag_seconds", "Time from a change's transaction until the intent has it.", LONG
         )
         self._garbage = self._histogram(
-            "isthmus_garbage_pause_seconds", "Pauses for full collections of cyclic garbage.", LONG
+            "isthmus_garbage_pause_seconds", "Pauses for collections of cyclic garbage.", LONG, "scope"
         )
         self._preset()
 
@@ -81,6 +81,8 @@ class Measures:
             self._sessions.labels(name)
         for name in OUTCOMES:
             self._syncs.labels(name)
+        for name in ("recent", "everything"):
+            self._garbage.labels(name)
         for name in (PROGRAMMED, UNCHANGED, FAILED):
             self._audits.labels(name)
 
@@ -121,9 +123,9 @@ class Measures:
         """A change reached the intent so long after its transaction."""
         self._feed.observe(max(0.0, seconds))
 
-    def collected(self, seconds: float) -> None:
-        """A full garbage collection held everything up."""
-        self._garbage.observe(seconds)
+    def collected(self, scope: str, seconds: float) -> None:
+        """A garbage collection held everything up."""
+        self._garbage.labels(scope).observe(seconds)
 
     def late(self, seconds: float) -> None:
         """A timer fired so late."""

@@ -9,12 +9,9 @@ from __future__ import annotations
 import itertools
 import re
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from bench import bed, scale
 from tests.support.client import Body, wait_until
@@ -121,13 +118,7 @@ class World:
 
     def metrics(self) -> dict[str, float]:
         """``name|label value`` -> value."""
-        with urllib.request.urlopen(f"{self.api.url}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        return {
-            sample.name + "".join(f"|{value}" for _, value in sorted(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
+        return self.controller.metrics()
 
     def log(self, pattern: str) -> list[str]:
         """Lines of the controller's log."""
