@@ -33,9 +33,10 @@ def read_json(request: Request, max_size: int) -> Any:
     content = _read(request, max_size)
     if not content:
         return None
-    if request.content_type != CONTENT_TYPE:
-        given = request.content_type or "none"
-        raise exc.HTTPUnsupportedMediaType(f"The body must have content type {CONTENT_TYPE}, not {given}")
+    if request.content_type not in (CONTENT_TYPE, ""):
+        raise exc.HTTPUnsupportedMediaType(
+            f"The body must have content type {CONTENT_TYPE}, or say none; not {request.content_type}"
+        )
     try:
         value = json.loads(content, parse_constant=_no_constant, parse_float=_finite)
         check_storable(value)

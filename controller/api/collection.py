@@ -68,14 +68,8 @@ class Collection:
     def list(self, call: Call) -> Response:
         """``GET /networks``"""
         page = self._query(call)
-        limit = page.query.limit
-        # One item more than asked for tells whether another page follows.
-        asked = page.query if limit is None else dataclasses.replace(page.query, limit=limit + 1)
-        items = self._resources.list(call.context, self._resource.name, asked)
-        more = limit is not None and len(items) > limit
-        if more:
-            items = items[1:] if page.query.page_reverse else items[:limit]
-        links = query.page_links(call.request, page, items, more)
+        items = self._resources.list(call.context, self._resource.name, page.query)
+        links = query.page_links(call.request, page, items)
         answer: dict[str, object] = {
             self._resource.collection: [view(self._resource, item, page.fields) for item in items]
         }

@@ -55,8 +55,13 @@ UNTOLD: Mapping[str, Schema] = {
     "ip_availability_details": OBJECT,
     "resource_request": OBJECT,
     "resources_synced": {"type": "boolean"},
+    "l2_adjacency": {"type": "boolean"},
 }
 """Attributes that the definitions say nothing about; any other such is text."""
+
+
+SHOWN_AS_TEXT = frozenset({"min_prefixlen", "max_prefixlen", "default_prefixlen"})
+"""Numbers in requests, texts in answers, as in Neutron."""
 
 
 def attribute_schema(name: str, spec: Mapping[str, Any]) -> Schema:
@@ -109,7 +114,10 @@ def resource_schema(resource: ResourceType) -> Schema:
     shown = sorted(resource.visible)
     return {
         "type": "object",
-        "properties": {name: attribute_schema(name, resource.attributes[name]) for name in shown},
+        "properties": {
+            name: dict(TEXT) if name in SHOWN_AS_TEXT else attribute_schema(name, resource.attributes[name])
+            for name in shown
+        },
         "additionalProperties": False,
     }
 

@@ -64,23 +64,25 @@ def fields(parameters: Parameters) -> frozenset[str]:
     return frozenset(value for value in _all(parameters, "fields") if value)
 
 
-def page_links(request: Request, page: Page, items: Sequence[Body], more: bool) -> list[dict[str, str]]:
-    """``next`` and ``previous`` links of a page. ``more``: items follow in the direction of reading."""
-    if page.query.limit is None or not items:
+def page_links(request: Request, page: Page, items: Sequence[Body]) -> list[dict[str, str]]:
+    """``next`` and ``previous`` links of a page, as Neutron has them: a full page may be followed by an empty one, and
+    only a page that is not full tells that there is nothing behind it."""
+    limit = page.query.limit
+    if limit is None:
         return []
-    backwards, marked = page.query.page_reverse, page.query.marker is not None
+    full, backwards = len(items) >= limit, page.query.page_reverse
     links = []
-    if marked if backwards else more:
-        links.append({"rel": "next", "href": _page_url(request, page.query.limit, items[-1]["id"], False)})
-    if more if backwards else marked:
-        links.append({"rel": "previous", "href": _page_url(request, page.query.limit, items[0]["id"], True)})
+    if full or backwards:
+        links.append({"rel": "next", "href": _page_url(request, limit, items[-1:], False)})
+    if full or not backwards:
+        links.append({"rel": "previous", "href": _page_url(request, limit, items[:1], True)})
     return links
 
 
-def _page_url(request: Request, limit: int, marker: str, reverse: bool) -> str:
+def _page_url(request: Request, limit: int, edge: Sequence[Body], reverse: bool) -> str:
     replaced = {"marker", "page_reverse", "limit"}
     parameters = [(name, value) for name, value in request.GET.items() if name not in replaced]
-    parameters += [("limit", str(limit)), ("marker", marker)]
+    parameters += [("limit", str(limit)), *(("marker", str(item["id"])) for item in edge)]
     if reverse:
         parameters.append(("page_reverse", "True"))
     return f"{request.path_url}?{urlencode(parameters)}"

@@ -140,11 +140,12 @@ class Networks(Stored):
         set_plain(row, body, "name", "description", "admin_state_up", "port_security_enabled")
 
     def _checked_mtu(self, session: Session, row: NetworkRow, wanted: int) -> int:
-        mtu = self._mtu(row, wanted)
-        v6 = select(SubnetRow.id).where(SubnetRow.network_id == row.id, SubnetRow.ip_version == 6).limit(1)
-        if mtu < IPV6_MIN_MTU and session.scalar(v6):
-            raise faults.NetworkMTUSubnetConflict(net_id=row.id, mtu=IPV6_MIN_MTU)
-        return mtu
+        mtu = wanted or self._mtu(row, 0)
+        for version, least in ((4, constants.IPV4_MIN_MTU), (6, IPV6_MIN_MTU)):
+            subnet = select(SubnetRow.id).where(SubnetRow.network_id == row.id, SubnetRow.ip_version == version)
+            if mtu < least and session.scalar(subnet.limit(1)):
+                raise faults.NetworkMTUSubnetConflict(net_id=row.id, mtu=least)
+        return self._mtu(row, wanted)
 
     def delete(self, transaction: Transaction, context: RequestContext, row: NetworkRow) -> None:  # noqa: ARG002
         """Remove a network with its subnets. Raises NetworkInUse while it has ports."""

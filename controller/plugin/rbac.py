@@ -80,11 +80,12 @@ class RbacPolicies(Stored):
         transaction.updated(row)
 
     def _refuse_stranding(self, session: Session, row: Shareable, policy: RbacRow, target: str) -> None:
-        if policy.action != AS_SHARED or not isinstance(row, NetworkRow):
+        if policy.action != AS_SHARED:
             return
         users = stranded(session, row, target)
         if users:
-            details = f"projects have ports or subnets on it: {', '.join(users[:5])}"
+            what = "ports or subnets on" if isinstance(row, NetworkRow) else "subnets from"
+            details = f"projects have {what} it: {', '.join(users[:5])}"
             raise RbacPolicyInUse(object_id=row.id, details=details)
 
     def bodies(self, session: Session, context: RequestContext, rows: Sequence[RbacRow]) -> list[Body]:  # noqa: ARG002

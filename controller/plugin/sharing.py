@@ -122,15 +122,20 @@ class Sharing:
         session.execute(delete(RbacRow).where(RbacRow.object_id == row.id))
 
 
-def stranded(session: Session, network: NetworkRow, without: str) -> Sequence[str]:
-    """Projects that use a network and could not any longer if it were not shared with ``without``."""
-    shared = RbacRow.object_id == network.id, RbacRow.action == AS_SHARED, RbacRow.target_project != without
+def stranded(session: Session, row: Shareable, without: str) -> Sequence[str]:
+    """Projects that use something and could not any longer if it were not shared with ``without``."""
+    shared = RbacRow.object_id == row.id, RbacRow.action == AS_SHARED, RbacRow.target_project != without
     remaining = set(session.scalars(select(RbacRow.target_project).where(*shared)))
     if EVERYBODY in remaining:
         return []
-    counted = PortRow.device_owner.not_in(AUTO_DELETED)
-    ports = select(PortRow.project_id).where(PortRow.network_id == network.id, counted).distinct()
-    subnets = select(SubnetRow.project_id).where(SubnetRow.network_id == network.id).distinct()
-    users = {*session.scalars(ports), *session.scalars(subnets)}
-    found = users - remaining - {network.project_id}
+    found = _users(session, row) - remaining - {row.project_id}
     return sorted(found if without == EVERYBODY else found & {without})
+
+
+def _users(session: Session, row: Shareable) -> set[str]:
+    if isinstance(row, SubnetPoolRow):
+        return {*session.scalars(select(SubnetRow.project_id).where(SubnetRow.subnetpool_id == row.id).distinct())}
+    counted = PortRow.device_owner.not_in(AUTO_DELETED)
+    ports = select(PortRow.project_id).where(PortRow.network_id == row.id, counted).distinct()
+    subnets = select(SubnetRow.project_id).where(SubnetRow.network_id == row.id).distinct()
+    return {*session.scalars(ports), *session.scalars(subnets)}

@@ -24,6 +24,7 @@ from controller.plugin.subnet_rules import IpNetwork, network_of
 from controller.plugin.use_cases import Stored
 
 LENGTHS = ("min_prefixlen", "max_prefixlen", "default_prefixlen")
+"""Lengths of prefixes; the API shows them as texts, as Neutron does."""
 
 
 class SubnetPools(Stored):
@@ -135,7 +136,11 @@ class SubnetPools(Stored):
     def bodies(self, session: Session, context: RequestContext, rows: Sequence[SubnetPoolRow]) -> list[Body]:
         """As the API shows subnet pools."""
         shared = shared_with(session, context, "subnetpool", rows)
-        return [{**self.state(row), **standard(row), "shared": row.id in shared} for row in rows]
+        texts = [{name: str(getattr(row, name)) for name in LENGTHS} for row in rows]
+        return [
+            {**self.state(row), **standard(row), **lengths, "shared": row.id in shared}
+            for row, lengths in zip(rows, texts, strict=True)
+        ]
 
     def state(self, row: Any) -> Body:
         """The pool itself."""

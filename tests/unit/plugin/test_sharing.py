@@ -105,6 +105,11 @@ def test_subnet_pools_are_shared_alike(world: World) -> None:
     share(world, "subnetpool", pool, "bob", context=ALICE)
     assert world.plugin.get(BOB, "subnetpool", pool["id"])["shared"] is True
     assert world.plugin.create(BOB, "subnet", body)["cidr"] == "10.0.0.0/24"
+    (policy,) = world.plugin.list(ADMIN, "rbac_policy", Query(filters={"object_id": [pool["id"]]}))
+    with pytest.raises(RbacPolicyInUse, match="bob"):
+        world.delete("rbac_policy", policy)
+    world.delete("network", own)
+    world.delete("rbac_policy", policy)
 
 
 def test_a_policy_moves_the_revision_of_what_it_is_about(world: World) -> None:

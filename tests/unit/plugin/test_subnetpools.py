@@ -40,8 +40,8 @@ def test_unsound_pools(world: World, body: dict[str, Any], fault: type[Exception
 
 def test_defaults_are_neutrons(world: World) -> None:
     four, six = pool(world, "10.0.0.0/8"), pool(world, "2001:db8::/32")
-    assert [four[name] for name in ("min_prefixlen", "max_prefixlen", "default_prefixlen")] == [8, 32, 8]
-    assert [six[name] for name in ("min_prefixlen", "max_prefixlen", "default_prefixlen")] == [64, 128, 64]
+    assert [four[name] for name in ("min_prefixlen", "max_prefixlen", "default_prefixlen")] == ["8", "32", "8"]
+    assert [six[name] for name in ("min_prefixlen", "max_prefixlen", "default_prefixlen")] == ["64", "128", "64"]
     assert (four["default_quota"], four["is_default"], four["shared"]) == (None, False, False)
 
 

@@ -97,6 +97,15 @@ def test_unsound_subnets(world: World, body: dict[str, Any], fault: type[Excepti
     assert world.feed.latest() == before
 
 
+def test_a_network_with_addresses_keeps_the_mtu_that_they_need(world: World) -> None:
+    for cidr, least in (("10.0.0.0/24", 68), ("2001:db8::/64", 1280)):
+        network = world.network()
+        world.subnet(network, cidr)
+        assert world.update("network", network, mtu=least)["mtu"] == least
+        with pytest.raises(faults.NetworkMTUSubnetConflict):
+            world.update("network", network, mtu=least - 1)
+
+
 def test_a_small_mtu_and_ipv6_do_not_go_together(world: World) -> None:
     with pytest.raises(faults.NetworkMTUSubnetConflict):
         world.subnet(world.network(mtu=1200), "2001:db8::/64")
