@@ -78,7 +78,6 @@ lint: venv  ## ruff and mypy
 .PHONY: bench
 bench: apt venv  ## ratios against named references
 	$(SUDO) $(PY) -m bench.all
-	$(SUDO) $(PY) -m bench.restarts
 
 .PHONY: docs
 docs: venv  ## generate docs/pipeline.md from the declared tables

@@ -16,7 +16,7 @@ from bench.results import Result
 from tests.support import sandbox
 
 NAMES = ("program_sync", "encode_only", "allocation", "resync", "echo_latency", "rest_to_active", "one_port",
-         "connect_storm", "discovery", "fabric")  # fmt: skip
+         "connect_storm", "discovery", "fabric", "agents", "memory", "api", "restarts")  # fmt: skip
 
 
 def single(name: str, run: Callable[..., Result], arguments: Sequence[object] = ()) -> int:

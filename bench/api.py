@@ -47,6 +47,9 @@ NEUTRON = {"create": 100.0, "bulk create of 100": 10_000.0, "show": 15.0, "list 
 AIM = 20
 """How many times fewer we want to take."""
 ROUNDS = 5
+SIZES = (1_000, 10_000)
+STORM = 15.0
+"""Sizes of lists, and seconds of the storm, when all benchmarks are run."""
 
 CONFIGURATION = """\
 [database]
@@ -183,25 +186,34 @@ def weather(result: Result, here: Bed, seconds: float) -> None:
         print(f"  {line}")
 
 
+def run(
+    repeat: int = 200, sizes: Sequence[int] = SIZES, profiled: str | None = None, seconds: float = STORM
+) -> Result:
+    """Every operation, and a storm of so many ``seconds`` if there are any."""
+    result = Result("api", f"at most 1/{AIM} of Neutron's CPU; in the storm no server error and a sound store")
+    logging.disable(logging.INFO)
+    with postgres.server() as url, tempfile.TemporaryDirectory() as directory:
+        here = bed(url, Path(directory))
+        ports(result, here, repeat, sizes, profiled)
+        if seconds:
+            weather(result, here, seconds)
+        here.store.dispose()
+    return result
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench.api", description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=200)
-    parser.add_argument("--ports", default="1000,10000", help="sizes of lists")
+    parser.add_argument("--ports", default=",".join(map(str, SIZES)), help="sizes of lists")
     parser.add_argument(
         "--storm", type=float, default=0.0, metavar="SECONDS", help="a storm of 200 clients afterwards"
     )
     parser.add_argument("--profile", metavar="OPERATION", help="print where an operation spends its time")
     parser.add_argument("--write", action="store_true", help="keep the figures in bench/RESULTS.md")
     options = parser.parse_args()
-    result = Result("api", f"at most 1/{AIM} of Neutron's CPU; in the storm no server error and a sound store")
-    logging.disable(logging.INFO)
-    with postgres.server() as url, tempfile.TemporaryDirectory() as directory:
-        here = bed(url, Path(directory))
-        ports(result, here, options.repeat, [int(size) for size in options.ports.split(",") if size], options.profile)
-        if options.storm:
-            weather(result, here, options.storm)
-        here.store.dispose()
+    sizes = [int(size) for size in options.ports.split(",") if size]
+    result = run(options.repeat, sizes, options.profile, options.storm)
     print("met" if result.met else "NOT MET", result.bar)
     if options.write:
         results.write([result])

@@ -146,7 +146,7 @@ def _longest(result: dict[str, Any]) -> int:
 def run() -> Result:
     """All events."""
     result = Result(
-        "Restarts", f"0 of {RATE:.0f} echoes per second lost on four ways (OVS-OVS, OVS-bridge; VLAN, VXLAN)"
+        "restarts", f"0 of {RATE:.0f} echoes per second lost on four ways (OVS-OVS, OVS-bridge; VLAN, VXLAN)"
     )
     with cluster() as database:
         trial = Trial(database)
