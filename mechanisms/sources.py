@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 
 from controller.errors import CompileError
 from controller.model import Port
@@ -27,9 +28,20 @@ def allowed_macs(port: Port) -> tuple[str, ...]:
 
 
 def _canonical(address: str, port: Port) -> str:
+    if _is_ipv4(address):
+        return address  # which has one form only
     try:
         network = ipaddress.ip_network(address, strict=False)
     except ValueError as error:
         raise CompileError(f"port {port.id} has an address that cannot be read: {error}") from error
     single = network.prefixlen == network.max_prefixlen
     return str(network.network_address) if single else str(network)
+
+
+def _is_ipv4(text: str) -> bool:
+    """Whether it is one plain IPv4 address; most are."""
+    try:
+        socket.inet_pton(socket.AF_INET, text)
+    except OSError:
+        return False
+    return True

@@ -6,13 +6,13 @@
 
 Names are OpenFlow fields (``dataplane.fields``) or metadata bit fields of the table's pipeline; several of those
 become one masked match, or one write-metadata. A value is an integer, the field's text form (``"fa:16:3e:00:00:01"``,
-``"10.0.0.1"``), or ``(value, mask)``. The last word - :meth:`FlowBuilder.goto`, :meth:`FlowBuilder.done` or
-:meth:`FlowBuilder.drop` - checks the flow against its table and returns it.
+``"10.0.0.1"``), ``(value, mask)``, or None, which asks nothing. The last word - :meth:`FlowBuilder.goto`,
+:meth:`FlowBuilder.done` or :meth:`FlowBuilder.drop` - checks the flow against its table and returns it. A sentence
+that is said for every port is a :func:`controller.dataplane.forms.form`.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from operator import attrgetter
 
 from controller.dataplane.fields import FIELDS, named
@@ -31,11 +31,7 @@ from controller.dataplane.values import (
 )
 from controller.errors import CompileError
 
-Value = int | str | tuple[int, int]
-
-REMEMBERED = 1 << 12
-"""Match and set fields that are shared instead of made anew: flows of a port say the same address many times, and
-flows of all ports the same protocols."""
+Value = int | str | tuple[int, int] | None
 
 _by_name = attrgetter("name")
 _NOTHING = (0, 0)
@@ -61,6 +57,8 @@ class FlowBuilder:
         """Only packets with these values. ``matches`` are ready-made, e.g. of ``fields.prefix``."""
         self._match.extend(matches)
         for name, given in values.items():
+            if given is None:
+                continue
             if name in FIELDS:
                 self._match.append(_match_field(name, given))
             else:
@@ -118,21 +116,19 @@ class FlowBuilder:
 
     def drop(self) -> Flow:
         """End here without any action. Raises :class:`CompileError` if actions were given."""
-        if self._actions or self._write != _NOTHING:
+        if self._actions or self._write[1]:
             raise CompileError(f"a flow of table {self._table.name} has actions and drops")
         return self._build(None)
 
-    def _placed(self, name: str, given: Value) -> tuple[int, int]:
+    def _placed(self, name: str, given: int | str | tuple[int, int]) -> tuple[int, int]:
         field = self._table.layout[name]
-        if isinstance(given, int):
-            return field.place(given)
-        if isinstance(given, tuple):
-            return field.place(*given)
-        raise CompileError(f"metadata field {name} takes a number, not {given!r}")
+        if isinstance(given, str):
+            raise CompileError(f"metadata field {name} takes a number, not {given!r}")
+        return field.place(*given) if isinstance(given, tuple) else field.place(given)
 
     def _build(self, goto: int | None) -> Flow:
         match = self._match
-        if self._match_metadata != _NOTHING:
+        if self._match_metadata[1]:
             match.append(as_match(self._match_metadata))
         if len(match) > 1:
             match.sort(key=_by_name)
@@ -159,17 +155,13 @@ def misses(pipeline: Pipeline) -> tuple[Flow, ...]:
     return tuple(miss(pipeline, table) for table in pipeline.reachable())
 
 
-@lru_cache(REMEMBERED)
-def _match_field(name: str, given: Value) -> MatchField:
-    if isinstance(given, int):
-        return MatchField(name, given)
-    if isinstance(given, str):
-        return MatchField(name, named(name).parse(given))
-    value, mask = given
-    return MatchField(name, value, None if mask == named(name).full else mask)
+def _match_field(name: str, given: int | str | tuple[int, int]) -> MatchField:
+    if isinstance(given, tuple):
+        value, mask = given
+        return MatchField(name, value, None if mask == named(name).full else mask)
+    return MatchField(name, named(name).parse(given) if isinstance(given, str) else given)
 
 
-@lru_cache(REMEMBERED)
 def _set_field(name: str, given: int | str) -> SetField:
     field = named(name)
     value = field.parse(given) if isinstance(given, str) else given

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from controller.dataplane.templates import ANY, BODY_AT, content_hash, encode_match, unencodable
+from controller.dataplane.templates import ANY, BODY_AT, content_hash, encode_match
 from controller.dataplane.values import (
     OWNER_MASK,
     OWNER_SHIFT,
@@ -187,10 +187,7 @@ def _encode_piece(flows: Iterable[Flow], version: int) -> list[bytes]:
     messages: list[bytes] = []
     heads = _Heads(version)
     for flow in flows:
-        try:
-            body = flow.shape.write(flow)
-        except struct.error as error:
-            raise unencodable(flow, flow.why, error) from error
+        body = flow.body()
         content = content_hash(body)
         flow.__dict__["cookie"] = TAG | int.from_bytes(content, "big")
         messages.append(heads[len(body)] + content + body)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 import socket
+from binascii import unhexlify
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -117,7 +118,7 @@ class Field:
 
     def check(self, value: int, mask: int | None = None) -> None:
         """Raise :class:`CompileError` unless value and mask can be matched."""
-        if value < 0 or value >> self.width:
+        if value >> self.width:
             raise CompileError(f"{self.name} has {self.width} bits; 0x{value:x} does not fit")
         if mask is None:
             return
@@ -131,10 +132,10 @@ class Field:
 
 def mac(text: str) -> int:
     """48-bit value of ``aa:bb:cc:dd:ee:ff``."""
-    parts = text.split(":")
-    if len(parts) != 6 or not all(len(part) == 2 for part in parts):
+    digits = text.replace(":", "")
+    if len(text) != 17 or len(digits) != 12 or text[2::3] != ":::::":
         raise ValueError(f"{text!r} is not a MAC address")
-    return int("".join(parts), 16)
+    return int.from_bytes(unhexlify(digits), "big")
 
 
 def mac_text(value: int) -> str:

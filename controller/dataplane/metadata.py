@@ -43,7 +43,7 @@ class BitField:
 
         Raises :class:`CompileError` for a value that does not fit.
         """
-        if value < 0 or value > self.maximum:
+        if value >> self.width:
             raise CompileError(f"metadata field {self.name} has {self.width} bits; {value} does not fit")
         if mask is None:
             return value << self.low, self.mask

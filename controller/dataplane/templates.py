@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from controller.dataplane.elements import Action, MatchField, Move, SetField
+from controller.dataplane.holes import expression_of
 from controller.dataplane.wire import Writer, write_actions, write_match
 from controller.errors import EncodeError
 
@@ -161,6 +162,11 @@ def _match_template(match: tuple[MatchField, ...]) -> Callable[[tuple[MatchField
 
 
 def _body_template(flow: Parts) -> Callable[[Parts], bytes]:
+    return body_writer(flow).compile("flow", "match = flow.match", "actions = flow.actions")
+
+
+def body_writer(flow: Parts) -> Writer:
+    """The body of flows of this shape, in terms of ``flow``, ``match`` and ``actions`` (and of the holes in it)."""
     writer = Writer()
     writer.constant("Q", 0)
     writer.hole("B", "flow.table")
@@ -169,7 +175,7 @@ def _body_template(flow: Parts) -> Callable[[Parts], bytes]:
     writer.constant("IIIHH", ANY, ANY, ANY, 0, 0)
     write_match(writer, flow.match, "match")
     _write_instructions(writer, flow)
-    return writer.compile("flow", "match = flow.match", "actions = flow.actions")
+    return writer
 
 
 def _write_instructions(writer: Writer, flow: Parts) -> None:
@@ -180,6 +186,7 @@ def _write_instructions(writer: Writer, flow: Parts) -> None:
         writer.include(actions)
     if flow.metadata is not None:
         writer.constant("HH4x", 2, 24)
-        writer.hole("QQ", "*flow.metadata")
+        writer.hole("Q", expression_of(flow.metadata[0], "flow.metadata[0]"))
+        writer.hole("Q", "flow.metadata[1]")
     if flow.goto is not None:
         writer.constant("HHB3x", 1, 8, flow.goto)

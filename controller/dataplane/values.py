@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property, reduce
 from operator import xor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from controller.dataplane.elements import (
     Action,
@@ -24,11 +25,20 @@ from controller.dataplane.elements import (
     SetField,
     ToGroup,
 )
-from controller.dataplane.templates import ANY, Shape, body_of, content_hash, encode_actions, long_hash, shape_of
+from controller.dataplane.templates import (
+    ANY,
+    Shape,
+    body_of,
+    content_hash,
+    encode_actions,
+    long_hash,
+    shape_of,
+    unencodable,
+)
 from controller.turns import give_way, in_turns
 
 __all__ = [
-    "OWNER_MASK", "OWNER_SHIFT", "OWNER_TAG", "Action", "Bucket", "Flow", "Fragment", "Group", "GroupType",
+    "OWNER_MASK", "OWNER_SHIFT", "OWNER_TAG", "Action", "Bucket", "Flow", "Form", "Fragment", "Group", "GroupType",
     "MatchField", "Move", "Output", "PopVlan", "Program", "PushVlan", "SetField", "ToGroup",
 ]  # fmt: skip
 
@@ -45,18 +55,30 @@ PIECE = 256
 _BUCKET = struct.Struct("!HHII4x")
 
 
+class Form(NamedTuple):
+    """What flows have in common that differ in a few numbers only, see :mod:`controller.dataplane.forms`."""
+
+    say: Callable[..., Flow]
+    """The sentence in full, with all its checks."""
+    write: Callable[..., bytes]
+    """The body. Raises ``struct.error``."""
+
+
 @dataclass(frozen=True, init=False)
 class Flow:
-    """One flow entry; ``match`` is sorted by field name. ``why`` names the API object it serves (not hashed)."""
+    """One flow entry; ``match`` is sorted by field name. ``why`` names the API object it serves (not hashed).
+
+    A flow that a form made has the form and its arguments instead, until somebody asks for anything but its bytes.
+    """
 
     table: int
     priority: int
-    match: tuple[MatchField, ...] = ()
-    actions: tuple[Action, ...] = ()
-    metadata: tuple[int, int] | None = None
+    match: tuple[MatchField, ...]
+    actions: tuple[Action, ...]
+    metadata: tuple[int, int] | None
     """``(value, mask)`` for write-metadata."""
-    goto: int | None = None
-    why: str = field(default="", compare=False)
+    goto: int | None
+    why: str = field(compare=False)
 
     def __init__(
         self,
@@ -73,6 +95,18 @@ class Flow:
         own["table"], own["priority"], own["match"], own["actions"] = table, priority, match, actions
         own["metadata"], own["goto"], own["why"] = metadata, goto, why
 
+    if not TYPE_CHECKING:  # which would take it to have every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            own = self.__dict__
+            if name not in _PARTS or "form" not in own:
+                raise AttributeError(f"a flow has no {name!r}")
+            own.update(own["form"].say(*own["args"]).__dict__)
+            return own[name]
+
+    def __reduce__(self) -> tuple[type[Flow], tuple[object, ...]]:
+        return Flow, (self.table, self.priority, self.match, self.actions, self.metadata, self.goto, self.why)
+
     @cached_property
     def cookie(self) -> int:
         """Owner tag and 48-bit hash of (table, priority, match, instructions): equal cookies are equal flows.
@@ -88,12 +122,22 @@ class Flow:
 
     def body(self) -> bytes:
         """Its bytes in a flow-mod, from the cookie mask on. Raises :class:`controller.errors.EncodeError`."""
-        return body_of(self, self.shape, self.why)
+        own = self.__dict__
+        form: Form | None = own.get("form")
+        if form is None:
+            return body_of(self, self.shape, self.why)
+        try:
+            return form.write(*own["args"])
+        except struct.error as error:
+            raise unencodable(self, self.why, error) from error
 
     @property
     def key(self) -> tuple[int, int, tuple[MatchField, ...]]:
         """What identifies a flow on a switch: a second flow with this key replaces the first."""
         return (self.table, self.priority, self.match)
+
+
+_PARTS = frozenset(part.name for part in fields(Flow))
 
 
 class GroupType(enum.IntEnum):

@@ -13,6 +13,7 @@ from typing import Any
 
 from controller.dataplane.elements import Action, MatchField, Move, Output, PopVlan, PushVlan, SetField, ToGroup
 from controller.dataplane.fields import FIELDS, Field
+from controller.dataplane.holes import expression_of
 from controller.errors import EncodeError
 
 OFPMT_OXM = 1
@@ -75,21 +76,35 @@ class Writer:
         """Zero bytes up to the next multiple of the length."""
         self.constant(f"{-self.length % multiple}x")
 
+    def settle(self, **known: object) -> None:
+        """Make constant what depends on these names only."""
+        pieces, self._pieces, self.length = self._pieces, [], 0
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                self.constant(f"{len(piece)}s", piece)  # type: ignore[arg-type]
+                continue
+            try:
+                values = eval(f"({piece[1]},)", dict(known))
+            except NameError:
+                self.hole(*piece)
+            else:
+                self.constant(piece[0], *values)
+
     def compile(self, parameters: str, *locals_: str) -> Callable[..., bytes]:
         """The function ``(parameters) -> bytes``; ``locals_`` are assignments that the expressions use."""
         names: dict[str, Any] = {}
         layout, arguments = "!", []
         for number, piece in enumerate(self._pieces):
             if isinstance(piece, bytes):
-                names[f"c{number}"] = piece
+                names[f"_{number}"] = piece
                 layout += f"{len(piece)}s"
-                arguments.append(f"c{number}")
+                arguments.append(f"_{number}")
             else:
                 layout += piece[0]
                 arguments.append(piece[1])
-        names["pack"] = struct.Struct(layout).pack
+        names["_pack"] = struct.Struct(layout).pack
         body = "".join(f"    {line}\n" for line in locals_)
-        exec(f"def encode({parameters}):\n{body}    return pack({', '.join(arguments)})\n", names)
+        exec(f"def encode({parameters}):\n{body}    return _pack({', '.join(arguments)})\n", names)
         function: Callable[..., bytes] = names["encode"]
         return function
 
@@ -104,7 +119,7 @@ def write_match(writer: Writer, match: tuple[MatchField, ...], variable: str) ->
     for index in order:
         field, masked = _field(match[index].name), match[index].mask is not None
         body.constant("I", field.header(masked))
-        body.number(field.size, f"{variable}[{index}].value")
+        body.number(field.size, expression_of(match[index].value, f"{variable}[{index}].value"))
         if masked:
             body.number(field.size, f"{variable}[{index}].mask")
     writer.constant("HH", OFPMT_OXM, 4 + body.length)
@@ -133,12 +148,13 @@ def _write_action(writer: Writer, action: Action, here: str) -> None:
     match action:
         case Output():
             writer.constant("HH", OFPAT_OUTPUT, 16)
-            writer.hole("IH6x", f"{here}.port, {here}.max_len")
+            writer.hole("I", expression_of(action.port, f"{here}.port"))
+            writer.hole("H6x", expression_of(action.max_len, f"{here}.max_len"))
         case ToGroup():
             writer.constant("HH", OFPAT_GROUP, 8)
-            writer.hole("I", f"{here}.group_id")
+            writer.hole("I", expression_of(action.group_id, f"{here}.group_id"))
         case SetField():
-            _write_set_field(writer, _field(action.name), here)
+            _write_set_field(writer, _field(action.name), expression_of(action.value, f"{here}.value"))
         case PushVlan():
             writer.constant("HH", OFPAT_PUSH_VLAN, 8)
             writer.hole("H2x", f"{here}.ethertype")
@@ -148,11 +164,11 @@ def _write_action(writer: Writer, action: Action, here: str) -> None:
             _write_move(writer, _field(action.source), _field(action.target))
 
 
-def _write_set_field(writer: Writer, field: Field, here: str) -> None:
+def _write_set_field(writer: Writer, field: Field, value: str) -> None:
     length = 8 + field.size
     padding = -length % 8
     writer.constant("HHI", OFPAT_SET_FIELD, length + padding, field.header())
-    writer.number(field.size, f"{here}.value")
+    writer.number(field.size, value)
     writer.constant(f"{padding}x")
 
 

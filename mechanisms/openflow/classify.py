@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from controller.dataplane.builder import FlowBuilder, flow
 from controller.dataplane.fields import NO_VLAN, VLAN_PRESENT
+from controller.dataplane.forms import form
 from controller.dataplane.tables import BoundTable
 from controller.dataplane.values import Flow
 from controller.model import TUNNEL_TYPES, Network, Port, Segment
@@ -18,13 +21,27 @@ def local_port(port: Port, ofport: int, network: Network, segment: Segment) -> F
 
     For tunnels the key is set here already, so that one flow per peer is enough in ``deliver``.
     """
-    secured = port.port_security_enabled
-    sentence = _into(network, segment, Source.LOCAL).match(in_port=ofport, vlan_vid=NO_VLAN)
-    if secured:
-        sentence.set(secured=1, client=int(not port.may_serve_dhcp))
-    if segment.network_type in TUNNEL_TYPES:
-        sentence.set(tunnel_id=segment.segmentation_id or 0)
-    return sentence.because(f"port {port.id}").goto(PORT_SECURITY)
+    said = _LOCAL_PORT[port.port_security_enabled, segment.network_type in TUNNEL_TYPES]
+    transport, client = int(Transport.of(segment.network_type)), int(not port.may_serve_dhcp)
+    return said(network.key, transport, ofport, client, segment.segmentation_id or 0, port.id)
+
+
+def _local_port(secured: bool, tunnelled: bool) -> Callable[[int, int, int, int, int, str], Flow]:
+    @form
+    def sentence(network: int, transport: int, ofport: int, client: int, tunnel_id: int, port_id: str) -> Flow:
+        said = flow(CLASSIFY, PRIORITY).set(network=network, source=Source.LOCAL, transport=transport)
+        said.match(in_port=ofport, vlan_vid=NO_VLAN)
+        if secured:
+            said.set(secured=1, client=client)
+        if tunnelled:
+            said.set(tunnel_id=tunnel_id)
+        return said.because(f"port {port_id}").goto(PORT_SECURITY)
+
+    return sentence
+
+
+_LOCAL_PORT = {(secured, tunnelled): _local_port(secured, tunnelled)
+               for secured in (False, True) for tunnelled in (False, True)}  # fmt: skip
 
 
 def uplink(ofport: int, network: Network, segment: Segment, learns: bool = False) -> Flow:

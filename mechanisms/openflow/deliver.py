@@ -7,6 +7,7 @@ never tunnel to tunnel.
 from __future__ import annotations
 
 from controller.dataplane.builder import flow
+from controller.dataplane.forms import form
 from controller.dataplane.values import Flow
 from controller.model import Network, Node, Port, Segment
 from mechanisms.openflow import groups
@@ -19,8 +20,12 @@ HERE, NOT_HERE, AWAY, PHYSICAL = 400, 300, 200, 100
 def to_port(port: Port, ofport: int, node: Node) -> Flow:
     """A destination on this switch."""
     port_key = port.binding.port_key if port.binding else 0
-    sentence = flow(DELIVER, HERE).match(destination=destination(node.key, port_key))
-    return sentence.because(f"port {port.id}").output(ofport).done()
+    return _to_port(destination(node.key, port_key), ofport, port.id)
+
+
+@form
+def _to_port(key: int, ofport: int, port_id: str) -> Flow:
+    return flow(DELIVER, HERE).match(destination=key).because(f"port {port_id}").output(ofport).done()
 
 
 def absent(node: Node) -> Flow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.dataplane.builder import flow
+from controller.dataplane.forms import form
 from controller.dataplane.values import Flow
 from controller.model import Network, Port
 from mechanisms.openflow.pipeline import DELIVER, FLOOD, L2_LOOKUP
@@ -14,11 +15,17 @@ MULTICAST = 1 << 40, 1 << 40
 """Value and mask of the bit of a MAC address that says: to several."""
 
 
-def known_mac(port: Port, network: Network, node_key: int) -> Flow:
-    """The fixed MAC of a live port, bound to the node with that key. MACs of address pairs move at will."""
+def known_mac(port: Port, mac: int, network: Network, node_key: int) -> Flow:
+    """The fixed MAC (also given as a number) of a live port, bound to the node with that key. MACs of address pairs
+    move at will."""
     port_key = port.binding.port_key if port.binding else 0
-    sentence = flow(L2_LOOKUP, PRIORITY).match(network=network.key, eth_dst=port.mac_address)
-    return sentence.set(destination=destination(node_key, port_key)).because(f"port {port.id}").goto(DELIVER)
+    return _known(network.key, mac, destination(node_key, port_key), port.id)
+
+
+@form
+def _known(network: int, mac: int, key: int, port_id: str) -> Flow:
+    sentence = flow(L2_LOOKUP, PRIORITY).match(network=network, eth_dst=mac).set(destination=key)
+    return sentence.because(f"port {port_id}").goto(DELIVER)
 
 
 def roaming(network: Network, mac: str) -> Flow:

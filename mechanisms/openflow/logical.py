@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from controller.dataplane import fields
 from controller.dataplane.lazy import Content, LazyFragment, mark_of
 from controller.dataplane.values import Flow, Fragment
 from controller.intent import Intent
@@ -24,6 +24,9 @@ PortFlows = tuple[tuple[Flow, ...], tuple[Flow, ...]]
 
 Marks = Mapping[str, tuple[Port, int]]
 """Port id -> the port and the hash of what matters of it."""
+
+
+_MAC = fields.named("eth_dst")
 
 
 class Parts(NamedTuple):
@@ -148,11 +151,12 @@ def _port_flows(port: Port, view: SegmentView, keys: dict[str, int], round_: Reu
 
 
 def _make(port: Port, network: Network, node_key: int, known: bool, addresses: tuple[str, ...]) -> PortFlows:
-    lookup = (l2_lookup.known_mac(port, network, node_key),) if known else ()
-    return lookup, tuple(flow for address in addresses for flow in arp_responder.answers(port, network, address))
+    mac = _MAC.parse(port.mac_address)
+    lookup = (l2_lookup.known_mac(port, mac, network, node_key),) if known else ()
+    answers = [flow for address in addresses for flow in arp_responder.answers(port, mac, network, address)]
+    return lookup, tuple(answers)
 
 
-def _answered(port: Port, view: SegmentView) -> Iterator[str]:
-    for address in port.fixed_ips:
-        if address in view.unique_addresses and ipaddress.ip_address(address).version == 4:
-            yield address
+def _answered(port: Port, view: SegmentView) -> list[str]:
+    """Its IPv4 addresses that no other port has."""
+    return [address for address in port.fixed_ips if address in view.unique_addresses and ":" not in address]

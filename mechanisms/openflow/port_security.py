@@ -8,12 +8,13 @@ duplicate address detection RFC 4861 and 4862, multicast listeners RFC 2710, 359
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from controller.dataplane import fields
-from controller.dataplane.builder import FlowBuilder, flow
-from controller.dataplane.values import Flow, MatchField
+from controller.dataplane.builder import FlowBuilder, Value, flow
+from controller.dataplane.forms import form
+from controller.dataplane.values import Flow
 from controller.model import Port
 from mechanisms.openflow.pipeline import ARP_RESPONDER, PORT_SECURITY
 from mechanisms.sources import allowed_macs, allowed_sources
@@ -28,6 +29,7 @@ ROUTER_SOLICIT, ROUTER_ADVERT, REDIRECT = 133, 134, 137
 LISTENER_REPORTS = (131, 132, 143)
 UNSPECIFIED = 0
 
+_MAC = fields.named("eth_src")
 _IPV4 = {"eth_type": fields.ETH_IPV4}
 _IPV6 = {"eth_type": fields.ETH_IPV6}
 _ICMPV6 = {**_IPV6, "ip_proto": fields.IP_ICMPV6}
@@ -35,11 +37,12 @@ _ICMPV6 = {**_IPV6, "ip_proto": fields.IP_ICMPV6}
 
 @dataclass(frozen=True, slots=True)
 class _Sender:
-    """One MAC that a port may use, with the prefixes that go with it; a link-local address is always among the v6."""
+    """One MAC that a port may use, with the addresses and prefixes that go with it, as matches take them; a link-local
+    address is always among the v6."""
 
     mac: int
-    ipv4: Sequence[ipaddress.IPv4Network]
-    ipv6: Sequence[ipaddress.IPv6Network]
+    ipv4: Sequence[Value]
+    ipv6: Sequence[Value]
 
 
 def flows_for_all() -> Iterator[Flow]:
@@ -62,58 +65,116 @@ def flows_for_all() -> Iterator[Flow]:
 def flows_of(port: Port, ofport: int) -> Iterator[Flow]:
     """What this port may send."""
     if not port.port_security_enabled:
-        yield _from(port, ofport).goto(ARP_RESPONDER)
+        yield _anything(ofport, port.id)
         return
     for sender in _senders(port):
-        for sentence in (*_arp(port, ofport, sender), *_ipv4(port, ofport, sender), *_ipv6(port, ofport, sender)):
-            yield sentence.goto(ARP_RESPONDER)
+        yield from _arp(sender, ofport, port.id)
+        yield from _ipv4(sender, ofport, port.id)
+        yield from _ipv6(sender, ofport, port.id)
 
 
-def _from(port: Port, ofport: int, priority: int = ALLOW) -> FlowBuilder:
-    return flow(PORT_SECURITY, priority).match(in_port=ofport).because(f"port {port.id}")
+def _arp(sender: _Sender, ofport: int, port_id: str) -> Iterator[Flow]:
+    for address in sender.ipv4:
+        yield _arp_from(ofport, sender.mac, address, port_id)
+        yield _arp_probe(ofport, sender.mac, address, port_id)
+    yield _rarp(ofport, sender.mac, port_id)
 
 
-def _arp(port: Port, ofport: int, sender: _Sender) -> Iterator[FlowBuilder]:
-    arp = {"eth_src": sender.mac, "eth_type": fields.ETH_ARP, "arp_sha": sender.mac}
-    for prefix in sender.ipv4:
-        yield _from(port, ofport).match(*_within("arp_spa", prefix), **arp)
-        probe = _from(port, ofport).match(*_within("arp_tpa", prefix), **arp)
-        yield probe.match(arp_op=ARP_REQUEST, arp_spa=UNSPECIFIED)
-    yield _from(port, ofport).match(eth_src=sender.mac, eth_type=ETH_RARP)
+def _ipv4(sender: _Sender, ofport: int, port_id: str) -> Iterator[Flow]:
+    for address in sender.ipv4:
+        yield _ipv4_from(ofport, sender.mac, address, port_id)
+    yield _dhcp_discover(ofport, sender.mac, port_id)
 
 
-def _ipv4(port: Port, ofport: int, sender: _Sender) -> Iterator[FlowBuilder]:
-    for prefix in sender.ipv4:
-        yield _from(port, ofport).match(*_within("ipv4_src", prefix), eth_src=sender.mac, **_IPV4)
-    discover = _from(port, ofport).match(eth_src=sender.mac, ipv4_src=UNSPECIFIED, ip_proto=fields.IP_UDP, **_IPV4)
-    yield discover.match(udp_src=DHCP_CLIENT, udp_dst=DHCP_SERVER)
-
-
-def _ipv6(port: Port, ofport: int, sender: _Sender) -> Iterator[FlowBuilder]:
-    for prefix in sender.ipv6:
-        yield _from(port, ofport).match(*_within("ipv6_src", prefix), eth_src=sender.mac, **_IPV6)
-        tentative = _from(port, ofport).match(*_within("ipv6_nd_target", prefix), eth_src=sender.mac, **_ICMPV6)
-        yield tentative.match(ipv6_src=UNSPECIFIED, icmpv6_type=fields.ND_SOLICIT)
+def _ipv6(sender: _Sender, ofport: int, port_id: str) -> Iterator[Flow]:
+    for address in sender.ipv6:
+        yield _ipv6_from(ofport, sender.mac, address, port_id)
+        yield _tentative(ofport, sender.mac, address, port_id)
         for target in sender.ipv6:
-            own = _from(port, ofport, ADVERTISE).match(*_within("ipv6_src", prefix), eth_src=sender.mac, **_ICMPV6)
-            yield own.match(*_within("ipv6_nd_target", target), icmpv6_type=fields.ND_ADVERT)
-    for kind in (ROUTER_SOLICIT, *LISTENER_REPORTS):
-        yield _from(port, ofport).match(eth_src=sender.mac, ipv6_src=UNSPECIFIED, icmpv6_type=kind, **_ICMPV6)
+            yield _advertisement(ofport, sender.mac, address, target, port_id)
+    for unaddressed in _UNADDRESSED:
+        yield unaddressed(ofport, sender.mac, port_id)
+
+
+def _from(ofport: int, port_id: str, priority: int = ALLOW) -> FlowBuilder:
+    return flow(PORT_SECURITY, priority).match(in_port=ofport).because(f"port {port_id}")
+
+
+@form
+def _anything(ofport: int, port_id: str) -> Flow:
+    return _from(ofport, port_id).goto(ARP_RESPONDER)
+
+
+@form
+def _arp_from(ofport: int, mac: int, address: Value, port_id: str) -> Flow:
+    sentence = _from(ofport, port_id).match(eth_src=mac, eth_type=fields.ETH_ARP, arp_sha=mac, arp_spa=address)
+    return sentence.goto(ARP_RESPONDER)
+
+
+@form
+def _arp_probe(ofport: int, mac: int, address: Value, port_id: str) -> Flow:
+    probe = _from(ofport, port_id).match(eth_src=mac, eth_type=fields.ETH_ARP, arp_sha=mac, arp_tpa=address)
+    return probe.match(arp_op=ARP_REQUEST, arp_spa=UNSPECIFIED).goto(ARP_RESPONDER)
+
+
+@form
+def _rarp(ofport: int, mac: int, port_id: str) -> Flow:
+    return _from(ofport, port_id).match(eth_src=mac, eth_type=ETH_RARP).goto(ARP_RESPONDER)
+
+
+@form
+def _ipv4_from(ofport: int, mac: int, address: Value, port_id: str) -> Flow:
+    return _from(ofport, port_id).match(eth_src=mac, ipv4_src=address, **_IPV4).goto(ARP_RESPONDER)
+
+
+@form
+def _dhcp_discover(ofport: int, mac: int, port_id: str) -> Flow:
+    discover = _from(ofport, port_id).match(eth_src=mac, ipv4_src=UNSPECIFIED, ip_proto=fields.IP_UDP, **_IPV4)
+    return discover.match(udp_src=DHCP_CLIENT, udp_dst=DHCP_SERVER).goto(ARP_RESPONDER)
+
+
+@form
+def _ipv6_from(ofport: int, mac: int, address: Value, port_id: str) -> Flow:
+    return _from(ofport, port_id).match(eth_src=mac, ipv6_src=address, **_IPV6).goto(ARP_RESPONDER)
+
+
+@form
+def _tentative(ofport: int, mac: int, address: Value, port_id: str) -> Flow:
+    sentence = _from(ofport, port_id).match(eth_src=mac, ipv6_src=UNSPECIFIED, **_ICMPV6)
+    return sentence.match(icmpv6_type=fields.ND_SOLICIT, ipv6_nd_target=address).goto(ARP_RESPONDER)
+
+
+@form
+def _advertisement(ofport: int, mac: int, address: Value, target: Value, port_id: str) -> Flow:
+    own = _from(ofport, port_id, ADVERTISE).match(eth_src=mac, ipv6_src=address, **_ICMPV6)
+    return own.match(icmpv6_type=fields.ND_ADVERT, ipv6_nd_target=target).goto(ARP_RESPONDER)
+
+
+def _unaddressed(kind: int) -> Callable[[int, int, str], Flow]:
+    @form
+    def sentence(ofport: int, mac: int, port_id: str) -> Flow:
+        said = _from(ofport, port_id).match(eth_src=mac, ipv6_src=UNSPECIFIED, icmpv6_type=kind, **_ICMPV6)
+        return said.goto(ARP_RESPONDER)
+
+    return sentence
+
+
+_UNADDRESSED = tuple(map(_unaddressed, (ROUTER_SOLICIT, *LISTENER_REPORTS)))
+"""What is said by who has no address yet."""
 
 
 def _senders(port: Port) -> Iterator[_Sender]:
-    allowed = [(source.mac, ipaddress.ip_network(source.cidr)) for source in allowed_sources(port)]
+    allowed = [(source.mac, ":" in source.cidr, _within(source.cidr)) for source in allowed_sources(port)]
     for mac in allowed_macs(port):
-        mine = [prefix for owner, prefix in allowed if owner == mac]
-        number = fields.mac(mac)
-        link_local = ipaddress.IPv6Network(fields.link_local(number))
-        ipv6 = {prefix for prefix in mine if isinstance(prefix, ipaddress.IPv6Network)} | {link_local}
-        yield _Sender(number, [prefix for prefix in mine if isinstance(prefix, ipaddress.IPv4Network)], sorted(ipv6))
+        number = _MAC.parse(mac)
+        ipv4 = [value for owner, is_v6, value in allowed if owner == mac and not is_v6]
+        ipv6 = [value for owner, is_v6, value in allowed if owner == mac and is_v6]
+        yield _Sender(number, ipv4, list(dict.fromkeys([*ipv6, fields.link_local(number)])))
 
 
-def _within(name: str, prefix: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[MatchField, ...]:
-    """The match of a field on a prefix; none for a prefix that covers everything."""
-    if prefix.prefixlen == 0:
-        return ()
-    mask = None if prefix.prefixlen == prefix.max_prefixlen else int(prefix.netmask)
-    return (MatchField(name, int(prefix.network_address), mask),)
+def _within(cidr: str) -> Value:
+    """What a match takes; nothing for a prefix that covers everything."""
+    if "/" not in cidr:
+        return fields.ipv6(cidr) if ":" in cidr else fields.ipv4(cidr)
+    prefix = ipaddress.ip_network(cidr)
+    return (int(prefix.network_address), int(prefix.netmask)) if prefix.prefixlen else None
