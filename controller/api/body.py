@@ -26,6 +26,8 @@ WRONG_KIND = (TypeError, ValueError, AttributeError, LookupError, ArithmeticErro
 """What neutron-lib's converters and validators raise over, say, a list where they expect a string."""
 
 CONTENT_TYPE = "application/json"
+UNSAID_TYPES = ("", "text/plain")
+"""What WSGI servers say for a client that says nothing (eventlet and wsgiref the latter); Neutron does not look."""
 
 
 def read_json(request: Request, max_size: int) -> Any:
@@ -33,7 +35,7 @@ def read_json(request: Request, max_size: int) -> Any:
     content = _read(request, max_size)
     if not content:
         return None
-    if request.content_type not in (CONTENT_TYPE, ""):
+    if request.content_type not in (CONTENT_TYPE, *UNSAID_TYPES):
         raise exc.HTTPUnsupportedMediaType(
             f"The body must have content type {CONTENT_TYPE}, or say none; not {request.content_type}"
         )

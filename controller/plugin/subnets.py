@@ -231,7 +231,8 @@ def _refuse_overlap(session: Session, network: NetworkRow, cidr: rules.IpNetwork
             raise faults.NetworkSubnetPoolAffinityError()
         if cidr.overlaps(rules.network_of(text)):
             raise invalid(
-                f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with subnet {other_id}, {text}"
+                f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet, "
+                f"{other_id} ({text})"
             )
 
 

@@ -144,7 +144,7 @@ def test_no_security_groups_may_be_said(api: Api) -> None:
 
 
 def test_content_type_must_be_json(api: Api) -> None:
-    for content_type in ("text/plain", "application/x-www-form-urlencoded"):
+    for content_type in ("text/xml", "application/x-www-form-urlencoded"):
         request = Request.blank("/v2.0/networks", method="POST", body=b"{}")
         request.content_type = content_type
         message = fault(request.get_response(api.application), 415, "HTTPUnsupportedMediaType")
