@@ -14,7 +14,7 @@ from controller.api.router import Call, Handler, Route
 from controller.api.views import empty_response, json_response, view
 from controller.plugin.api import Body, Resources
 
-IF_MATCH = re.compile(r"revision_number=(\d{1,18})")
+IF_MATCH = re.compile(r"revision_number=(-?\d{1,18})")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

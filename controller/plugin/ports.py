@@ -18,7 +18,7 @@ from controller.plugin import places, port_views, routed, tags, visibility
 from controller.plugin.addresses import MacSource, address_pairs, checked_mac
 from controller.plugin.api import Body, Query
 from controller.plugin.binding import Binder, wish
-from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain
+from controller.plugin.bodies import address_of, given, invalid, is_given, project_of, set_plain
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import MacAddressGenerationFailure
 from controller.plugin.ipam import Ipam, is_automatic
@@ -158,7 +158,7 @@ class Ports(Stored):
         """Keep the addresses that stay, give back the others, take the new ones."""
         subnets = {subnet.id: subnet for subnet in places.of_port(session, row.network_id).subnets}
         kept = [_kept(ip, subnets[ip.subnet_id]) for ip in row.ips]
-        asked = kept if wanted is None else [_keep(item, kept) for item in wanted]
+        asked = kept if wanted is None else _asked(wanted, kept)
         routed.check_addresses(row, list(subnets.values()), asked, moves)
         if wanted is not None:
             row.ip_allocation = routed.IMMEDIATE if wanted else routed.NONE
@@ -273,6 +273,13 @@ def dhcp_options(present: Sequence[Body], wanted: Sequence[Body]) -> list[Body]:
         options[key] = item["opt_value"]
     return [{"opt_name": name, "opt_value": value, "ip_version": version}
             for (name, version), value in sorted(options.items()) if value is not None]  # fmt: skip
+
+
+def _asked(wanted: Sequence[Body], kept: Sequence[Body]) -> list[Body]:
+    """New entries; what the port has and no entry names may be kept by one that leaves the address open."""
+    named = {address_of(item["ip_address"], "fixed_ips") for item in wanted if item.get("ip_address")}
+    free = [old for old in kept if "ip_address" not in old or ipaddress.ip_address(old["ip_address"]) not in named]
+    return [_keep(item, free) for item in wanted]
 
 
 def _keep(item: Body, kept: list[Body]) -> Body:

@@ -215,3 +215,14 @@ def test_a_thousand_addresses_in_a_large_subnet(world: World) -> None:
     assert len(found) == 100
     last = world.port(network, fixed_ips=[{"ip_address": "10.255.255.254"}])
     assert ips(world.port(network))[0] not in found | set(ips(last))
+
+
+def test_a_further_address_on_the_same_subnet(world: World) -> None:
+    network = world.network()
+    subnet = world.subnet(network)
+    port = world.port(network)
+    more = world.update("port", port, fixed_ips=[*port["fixed_ips"], {"subnet_id": subnet["id"]}])["fixed_ips"]
+    assert [ip["subnet_id"] for ip in more] == [subnet["id"]] * 2
+    assert more[0] == port["fixed_ips"][0] != more[1]
+    open_entry = world.update("port", port, fixed_ips=[{"subnet_id": subnet["id"]}])["fixed_ips"]
+    assert open_entry in ([more[0]], [more[1]]), "an address that the port has is kept"
