@@ -61,7 +61,7 @@ def run() -> Result:
 
 def _report(result: Result, count: int, fast: list[Loss], slow: list[Loss], noise: int) -> None:
     pulled, without = ([loss.pulled for loss in losses] for losses in (fast, slow))
-    ratio = f"{sum(without) / max(1, sum(pulled)):.1f}x less"
+    ratio = f"{sum(pulled) / max(1, sum(without)):.1f}"
     result.add(f"{count:,} flows, cable pulled, ms lost", f"without groups {_listed(without)}", _listed(pulled), ratio)
     back, back_without = ([loss.back for loss in losses] for losses in (fast, slow))
     reference = f"without groups {_listed(back_without)}; {noise} if nothing is touched"
