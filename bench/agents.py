@@ -22,7 +22,7 @@ SMALL, LARGE = 200, 1_000
 CLUSTER = 20
 """Hosts that share a VXLAN network: a change there concerns so many."""
 
-NARROW, WIDE, IDLE = 15, 4, 10.0
+NARROW, WIDE, IDLE = 15, 3, 6.0
 """Changes that concern a cluster, changes that concern all, and seconds of watching idle agents."""
 
 POLL = 30.0
