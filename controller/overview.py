@@ -18,6 +18,7 @@ from controller.node_state import NodeState
 from controller.reconciler import Reconciler
 from controller.status import nodes_to_know, with_transit
 from controller.switches import Switches
+from controller.turns import in_turns
 from legacy_agent.host_plan import HostPlan, HostReport
 
 
@@ -224,14 +225,15 @@ def _session_row(session: Any) -> dict[str, Any]:
 
 
 def _program_row(node_id: str, program: Program) -> dict[str, Any]:
-    flows = sorted(program.flows(), key=lambda flow: (flow.table, -flow.priority, flow.match))
+    flows = sorted([(flow.table, -flow.priority, flow.match, flow.cookie, flow.why)
+                    for flow in in_turns(program.flows())])  # fmt: skip
     return {
         "node": node_id,
         "kind": "switch",
         "revision": program.revision,
         "digest": f"{program.digest:016x}",
-        "flows": [{"cookie": f"0x{flow.cookie:016x}", "table": flow.table, "priority": flow.priority,
-                   "why": flow.why} for flow in flows],
+        "flows": [{"cookie": f"0x{cookie:016x}", "table": table, "priority": -priority, "why": why}
+                  for table, priority, _match, cookie, why in flows],
         "groups": [{"id": group.id, "type": group.type.name.lower(), "buckets": len(group.buckets),
                     "why": group.why} for group in program.groups()],
     }  # fmt: skip

@@ -97,6 +97,11 @@ class InstalledFlow(NamedTuple):
     match: bytes
     packets: int = 0
 
+    @property
+    def encoded_key(self) -> tuple[int, int, bytes]:
+        """What identifies a flow on a switch, as :attr:`controller.dataplane.values.Flow.encoded_key`."""
+        return (self.table, self.priority, self.match)
+
 
 class EncodedFragment(NamedTuple):
     """The messages of a fragment: group-mods (ADD) in the order of its groups, flow-mods in the order of its flows."""
@@ -121,8 +126,8 @@ def encode_flow_add(flow: Flow, version: int, cookie: int | None = None, xid: in
 def encode_flow_delete(flow: Flow | InstalledFlow, version: int, xid: int = XID) -> bytes:
     """A flow-mod DELETE_STRICT of exactly this flow: the cookie is compared too, so that a flow that has meanwhile
     taken its place (same table, priority and match) stays."""
-    match = flow.match if isinstance(flow, InstalledFlow) else encode_match(flow.match)
-    return _flow_delete(version, _DELETE_STRICT, flow.cookie, ALL_BITS, flow.table, flow.priority, match, xid)
+    table, priority, match = flow.encoded_key
+    return _flow_delete(version, _DELETE_STRICT, flow.cookie, ALL_BITS, table, priority, match, xid)
 
 
 def encode_delete_ours(version: int, table: int = ALL_TABLES, xid: int = XID) -> bytes:

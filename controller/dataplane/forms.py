@@ -59,7 +59,8 @@ def form(sentence: Callable[P, Flow]) -> Callable[P, Flow]:
     must_be_zero: dict[str, None] = {}
     said: Callable[..., Flow] = sentence
     pattern = said(*[Hole(name, must_be_zero) for name in names])
-    return wraps(sentence)(_maker(names, list(must_be_zero), Form(sentence, _writer(pattern, names))))
+    found = Form(pattern.table, pattern.priority, sentence, _writer(pattern, names))
+    return wraps(sentence)(_maker(names, list(must_be_zero), found))
 
 
 def _writer(pattern: Flow, names: list[str]) -> Callable[..., bytes]:
@@ -68,8 +69,8 @@ def _writer(pattern: Flow, names: list[str]) -> Callable[..., bytes]:
     return writer.compile(", ".join(names))
 
 
-def _maker(names: list[str], must_be_zero: list[str], made_form: Form) -> Callable[..., Flow]:
-    known: dict[str, Any] = {"_say": made_form.say, "_form": made_form, "_new": object.__new__, "_Flow": Flow}
+def _maker(names: list[str], must_be_zero: list[str], found: Form) -> Callable[..., Flow]:
+    known: dict[str, Any] = {"_say": found.say, "_form": found, "_new": object.__new__, "_Flow": Flow}
     exec(_MAKE.format(names=", ".join(names), must_be_zero=" or ".join(must_be_zero) or "False"), known)
     make: Callable[..., Flow] = known["make"]
     return make

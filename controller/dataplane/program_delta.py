@@ -26,7 +26,6 @@ from controller.dataplane.encoder import (
     encode_flow_delete,
     encode_group,
     encode_group_delete,
-    encode_match,
     encoded_pieces,
 )
 from controller.dataplane.messages import InstalledGroup
@@ -82,14 +81,14 @@ def between(previous: Program, desired: Program) -> ProgramDelta:
     gone = [flow for cookie, flow in removed.items() if cookie not in rest]
     old_groups = {group.id: group for fragment in old.values() for group in fragment.groups}
     new_groups = {group.id: group for fragment in new.values() for group in fragment.groups}
-    overwritten = {flow.key for flow in added} if gone else set()
+    overwritten = {flow.encoded_key for flow in added} if gone else set()
     return ProgramDelta(
         groups_add=_pointed_to_first(group for key, group in new_groups.items() if key not in old_groups),
         groups_modify=tuple(
             group for key, group in new_groups.items() if key in old_groups and old_groups[key].digest != group.digest
         ),
         flows_add=added,
-        flows_remove=tuple(flow for flow in gone if flow.key not in overwritten),
+        flows_remove=tuple(flow for flow in gone if flow.encoded_key not in overwritten),
         groups_remove=_ids_reversed(group for key, group in old_groups.items() if key not in new_groups),
         whole=whole,
     )
@@ -127,7 +126,7 @@ def from_installed(
     right = {entry.cookie for entry in ours if _is_right(entry, wanted.get(entry.cookie))}
     added = tuple(flow for cookie, flow in wanted.items() if cookie not in right)
     wrong = [entry for entry in ours if not _is_right(entry, wanted.get(entry.cookie))]
-    overwritten = {(flow.table, flow.priority, encode_match(flow.match)) for flow in added} if wrong else set()
+    overwritten = {flow.encoded_key for flow in added} if wrong else set()
     wanted_groups = {group.id: group for group in desired.groups()}
     return ProgramDelta(
         groups_add=_pointed_to_first(group for key, group in wanted_groups.items() if key not in groups),
@@ -137,7 +136,7 @@ def from_installed(
             if key in groups and groups[key] != (group.type, encode_buckets(group))
         ),
         flows_add=added,
-        flows_remove=tuple(e for e in wrong if (e.table, e.priority, e.match) not in overwritten),
+        flows_remove=tuple(entry for entry in wrong if entry.encoded_key not in overwritten),
         groups_remove=tuple(key for key in groups if key not in wanted_groups and owns_group(key)),
         foreign_flows=foreign,
     )

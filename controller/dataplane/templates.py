@@ -28,6 +28,8 @@ HASH_VERSION = b"isthmus 2"
 right."""
 
 _ADD = 0
+_MATCH_AT = 32
+"""Where the match begins in a body."""
 _DECIDING = frozenset({"eth_type", "ip_proto", "icmpv6_type"})
 
 
@@ -105,6 +107,12 @@ def content_hash(body: bytes) -> bytes:
     digest = _new_cookie_hash()
     digest.update(body)
     return digest.digest()
+
+
+def match_in(body: bytes) -> bytes:
+    """The ``ofp_match`` in a body, padded."""
+    length = int.from_bytes(body[_MATCH_AT + 2 : _MATCH_AT + 4], "big")
+    return body[_MATCH_AT : _MATCH_AT + (length + 7) // 8 * 8]
 
 
 def long_hash(content: bytes) -> int:

@@ -32,6 +32,7 @@ from controller.dataplane.templates import (
     content_hash,
     encode_actions,
     long_hash,
+    match_in,
     shape_of,
     unencodable,
 )
@@ -58,6 +59,8 @@ _BUCKET = struct.Struct("!HHII4x")
 class Form(NamedTuple):
     """What flows have in common that differ in a few numbers only, see :mod:`controller.dataplane.forms`."""
 
+    table: int
+    priority: int
     say: Callable[..., Flow]
     """The sentence in full, with all its checks."""
     write: Callable[..., bytes]
@@ -99,9 +102,12 @@ class Flow:
 
         def __getattr__(self, name: str) -> Any:
             own = self.__dict__
-            if name not in _PARTS or "form" not in own:
+            form: Form | None = own.get("form")
+            if form is None or name not in _PARTS:
                 raise AttributeError(f"a flow has no {name!r}")
-            own.update(own["form"].say(*own["args"]).__dict__)
+            if name in ("table", "priority"):
+                return getattr(form, name)
+            own.update(form.say(*own["args"]).__dict__)
             return own[name]
 
     def __reduce__(self) -> tuple[type[Flow], tuple[object, ...]]:
@@ -135,6 +141,12 @@ class Flow:
     def key(self) -> tuple[int, int, tuple[MatchField, ...]]:
         """What identifies a flow on a switch: a second flow with this key replaces the first."""
         return (self.table, self.priority, self.match)
+
+    @property
+    def encoded_key(self) -> tuple[int, int, bytes]:
+        """The same with the match as its bytes, which are had sooner. Raises
+        :class:`controller.errors.EncodeError`."""
+        return (self.table, self.priority, match_in(self.body()))
 
 
 _PARTS = frozenset(part.name for part in fields(Flow))

@@ -59,8 +59,7 @@ def _adapted(fragment: Fragment, lacking: Shortcomings) -> Fragment:
 
 def _is_check(flow: Flow) -> bool:
     """Whether the flow looks at what secured ports send; those for the others have nothing but the bit to match."""
-    looks_at = {match.name for match in flow.match} - {"metadata", "in_port"}
-    return flow.table == TABLE.id and bool(looks_at)
+    return flow.table == TABLE.id and bool({match.name for match in flow.match} - {"metadata", "in_port"})
 
 
 def _group(group: Group, lacking: Shortcomings) -> Group:

@@ -69,7 +69,8 @@ def test_wide_fields_and_composed_metadata() -> None:
 def test_its_bytes_are_known_before_its_parts() -> None:
     made = known(3, MAC, 9, "p1")
     assert made.cookie == plain(known, 3, MAC, 9, "p1").cookie
-    assert "match" not in vars(made)
+    assert (made.table, made.priority, "match" in vars(made)) == (LOOKUP.id, 7, False)
+    assert made.encoded_key == plain(known, 3, MAC, 9, "p1").encoded_key
     assert [item.name for item in made.match] == ["eth_dst", "metadata"]
 
 
