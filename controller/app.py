@@ -33,8 +33,9 @@ from controller.measures import Measures
 from controller.metrics import StateCollector
 from controller.overview import Overview
 from controller.owners import Owners
+from controller.pace import Pace
 from controller.plugin.plugin import Plugin, open_store
-from controller.reconciler import Pace, Reconciler
+from controller.reconciler import Reconciler
 from controller.southbound.openflow_app import OpenFlowSessions
 from controller.southbound.service import Southbound
 from controller.switches import SwitchEvents

@@ -14,14 +14,15 @@ PACKAGES = ("controller", "typedrivers", "mechanisms", "legacy_agent", "topology
 LAYERS: list[tuple[str, ...]] = [
     ("controller.config", "controller.model", "controller.errors", "controller.delta", "controller.local_links",
      "controller.declared",
-     "controller.turns", "controller.garbage", "controller.measures", "controller.identity",
+     "controller.turns", "controller.pace", "controller.garbage", "controller.measures", "controller.identity",
      "legacy_agent.host_plan"),
     ("typedrivers", "topology", "controller.dataplane", "controller.intent", "controller.db",
      "controller.plugin.context"),
     ("mechanisms",),
     ("controller.reconciler", "controller.node_state", "controller.status", "controller.status_writer",
      "controller.mailbox", "controller.switches", "controller.fabric", "controller.owners", "controller.hosts",
-     "controller.overview", "controller.plugin", "controller.compiler", "controller.host_plans"),
+     "controller.overview", "controller.plugin", "controller.compiler", "controller.host_plans",
+     "controller.feed_follower", "controller.sightings", "controller.switch_loops"),
     ("controller.api", "controller.southbound", "controller.metrics"),
     ("controller.app", "controller.main", "controller.cli"),
 ]  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from controller.fabric import FabricControl
 from controller.model import Node, NodeKind
-from controller.reconciler import Pace, Reconciler
+from controller.pace import Pace
+from controller.reconciler import Reconciler
 from tests.unit.controller.world import SWITCH_A, SWITCH_B, MemoryStore, NotingSwitches, PortsCompiler, thread
 from topology.discovery import Pace as ProbePace
 from topology.events import EventLog

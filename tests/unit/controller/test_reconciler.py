@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from controller.hosts import Hosts
 from controller.model import Attachment, Observation
-from controller.reconciler import Pace
+from controller.pace import Pace
 from legacy_agent.host_plan import HostReport
 from tests.unit.controller.world import HOST, NET, SWITCH_A, SWITCH_B, World, eventually, facts, port
 

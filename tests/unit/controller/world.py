@@ -10,7 +10,8 @@ from controller.dataplane.values import Flow, Fragment, Program
 from controller.errors import FeedExpired, SwitchError
 from controller.intent import Change, Intent
 from controller.model import Binding, Network, Node, NodeFacts, NodeKind, Observation, Port, Segment
-from controller.reconciler import Pace, Reconciler
+from controller.pace import Pace
+from controller.reconciler import Reconciler
 from controller.switches import Applied
 from legacy_agent.host_plan import HostNetwork, HostPlan
 

@@ -1,0 +1,137 @@
+"""What nodes tell of themselves: their facts go to the store, what is plugged into them to the board and the fabric.
+
+What a switch says is completed by what operators declare of it (:mod:`controller.declared`) and by the ports that say
+themselves where they are plugged in (:mod:`controller.local_links`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from controller.declared import described
+from controller.fabric import FabricControl
+from controller.local_links import linked
+from controller.model import NodeFacts, NodeKind, Observation, Port
+from controller.node_state import Board, NodeState
+from controller.plugin.api import Nodes
+from controller.status_writer import StatusWriter
+
+
+class Sightings:
+    """Records nodes that come, change and go. ``catch_up`` makes the intent as new as the store."""
+
+    def __init__(
+        self, board: Board, nodes: Nodes, statuses: StatusWriter, fabric: FabricControl | None,
+        catch_up: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._board, self._nodes, self._statuses, self._fabric = board, nodes, statuses, fabric
+        self._catch_up = catch_up
+        self._told: dict[str, tuple[NodeFacts, Observation]] = {}
+
+    def told_by(self, node_id: str) -> tuple[NodeFacts, Observation] | None:
+        """What a switch said of itself last, without what is declared of it."""
+        return self._told.get(node_id)
+
+    def observed(self, facts: NodeFacts, observation: Observation) -> None:
+        """Record facts and endpoints of a node and ask it to follow."""
+        if facts.kind is NodeKind.SWITCH:
+            self._told[facts.id] = facts, observation
+            earlier, said = self._board.state(facts.id).told, self._board.intent.switches.get(facts.id)
+            facts, observation = described(facts, observation, said, earlier.uplinks if earlier else {})
+        state = self._board.state(facts.id)
+        known = self._says_nothing_new(facts)
+        news = not known and self._nodes.node_seen(facts) != self._board.intent.nodes.get(facts.id)
+        if self._plugs_moved(state, facts, observation) or news:
+            self._catch_up()
+        came_back = not state.connected
+        self._observe(state, observation)
+        if known and came_back and state.is_switch:
+            state.last_seen = float("-inf")  # the store hears of it with the next heartbeats, of all nodes at once
+
+    def declared_otherwise(self, node_id: str) -> None:
+        """What operators declare of a switch changed."""
+        told, state = self._told.get(node_id), self._board.known(node_id)
+        if told is not None and state is not None and state.connected:
+            self.observed(*told)
+
+    def lost(self, node_id: str) -> None:
+        """The node is not connected any more; its ports are DOWN, its peers go on as they are."""
+        with self._board.changed:
+            state = self._board.state(node_id)
+            state.connected = False
+            ports = self._ports_of(node_id)
+            state.tell()
+        if self._fabric is not None:
+            self._fabric.lost(node_id)
+        self._nodes.node_lost(node_id)
+        self._statuses.plugged(ports, self._board.tick)
+        self._statuses.node_changed(node_id)
+
+    def follow_links(self, before: Mapping[str, Port | None]) -> None:
+        """Find out again where changed ports are plugged in that say so themselves; ``before``: as they were."""
+        for port_id, old in before.items():
+            new = self._board.intent.ports.get(port_id)
+            linked_ports = [port for port in (old, new) if port is not None and port.local_links]
+            for node_id in {port.binding.node_id for port in linked_ports if port.binding is not None}:
+                state = self._board.known(node_id)
+                if state is not None and state.told is not None and state.observation is not None:
+                    found = linked(state.told, () if new is None else (new,)).attachments.get(port_id)
+                    kept = {key: item for key, item in state.observation.attachments.items() if key != port_id}
+                    attachments = kept if found is None else {**kept, port_id: found}
+                    state.observation = replace(state.observation, attachments=attachments)
+                    if self._fabric is not None:
+                        self._fabric.observed(state.observation)
+
+    def _says_nothing_new(self, facts: NodeFacts) -> bool:
+        """Whether the store knows these facts already, and no port waits for the node to be bound to it."""
+        intent = self._board.intent
+        node = intent.nodes.get(facts.id)
+        return node is not None and node.facts() == facts and not intent.is_wished_for(facts.id, facts.host)
+
+    def _plugs_moved(self, state: NodeState, facts: NodeFacts, observation: Observation) -> bool:
+        """Tell the store which ports came and went; whether there were any that it did not know of."""
+        news = False
+        before = state.told.attachments if state.told else {}
+        for port_id in observation.attachments.keys() - before.keys():
+            if not self._is_bound(port_id, facts):
+                self._nodes.port_plugged(port_id, facts.id)
+                news = True
+        for port_id in before.keys() - observation.attachments.keys():
+            self._nodes.port_unplugged(port_id, facts.id)
+            news = True
+        return news
+
+    def _is_bound(self, port_id: str, facts: NodeFacts) -> bool:
+        """Whether the port is known to be bound to the node that it was plugged into: the store need not be asked."""
+        port = self._board.intent.ports.get(port_id)
+        return (port is not None and port.binding is not None and port.binding.node_id == facts.id
+                and port.host == facts.host)  # fmt: skip
+
+    def _observe(self, state: NodeState, told: Observation) -> None:
+        with self._board.changed:
+            came_back = not state.connected
+            old = state.observation
+            state.connected, state.last_seen = True, self._board.clock()
+            ports = self._board.intent.ports
+            observation = linked(told, (ports[port_id] for port_id in self._ports_of(state.node_id)))
+            state.told, state.observation = told, observation
+            if self._fabric is not None and state.is_switch:
+                self._fabric.observed(observation)
+            if came_back or old != observation:
+                tick = self._board.touch({state.node_id: None} if state.is_switch else {})
+                seen = _moved(old, observation)
+                self._statuses.plugged(seen if not came_back else self._ports_of(state.node_id) | seen, tick)
+
+    def _ports_of(self, node_id: str) -> set[str]:
+        intent = self._board.intent
+        return {port for network in intent.networks_of(node_id) for port in intent.ports_on(node_id, network)}
+
+
+def _moved(old: Observation | None, new: Observation) -> set[str]:
+    """The ports whose endpoints changed; all there are when the node's ways out did."""
+    before = old.attachments if old is not None else {}
+    ports = before.keys() | new.attachments.keys()
+    if old is None or (old.uplinks, old.tunnel_ports) != (new.uplinks, new.tunnel_ports):
+        return set(ports)
+    return {port_id for port_id in ports if before.get(port_id) != new.attachments.get(port_id)}
