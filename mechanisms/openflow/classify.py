@@ -67,9 +67,15 @@ def _tagged(
 
 def tunnel(ofport: int, network: Network, segment: Segment) -> Flow:
     """What comes out of the tunnels with this network's key, untagged as we send it; one port serves all peers."""
-    sentence = _into(network, segment, Source.TUNNEL).because(f"network {network.id}: {segment}")
-    sentence.match(in_port=ofport, tunnel_id=segment.segmentation_id or 0, vlan_vid=NO_VLAN)
-    return sentence.goto(L2_LOOKUP)
+    transport, tunnel_id = int(Transport.of(segment.network_type)), segment.segmentation_id or 0
+    return _tunnel(network.key, transport, ofport, tunnel_id, network.id, segment)
+
+
+@form
+def _tunnel(network: int, transport: int, ofport: int, tunnel_id: int, network_id: str, segment: Segment) -> Flow:
+    sentence = flow(CLASSIFY, PRIORITY).set(network=network, source=Source.TUNNEL, transport=transport)
+    sentence.match(in_port=ofport, tunnel_id=tunnel_id, vlan_vid=NO_VLAN)
+    return sentence.because(f"network {network_id}: {segment}").goto(L2_LOOKUP)
 
 
 def _into(network: Network, segment: Segment, source: Source) -> FlowBuilder:

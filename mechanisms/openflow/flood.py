@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from controller.dataplane.builder import flow
 from controller.dataplane.fields import VLAN_PRESENT
+from controller.dataplane.forms import form
 from controller.dataplane.values import Action, Flow, Group, Output, PushVlan, SetField
 from controller.model import Network, Segment
 from mechanisms.openflow import groups
@@ -40,8 +41,13 @@ def group(network: Network, source: Source, buckets: Buckets) -> Group:
 
 def to_group(network: Network, source: Source) -> Flow:
     """The flow that uses :func:`group`."""
-    sentence = flow(FLOOD, PRIORITY).match(network=network.key, source=source).because(f"network {network.id}")
-    return sentence.group(groups.flood_id(network.key, source)).done()
+    return _to_group(network.key, source, network.id)
+
+
+@form
+def _to_group(network: int, source: Source, network_id: str) -> Flow:
+    sentence = flow(FLOOD, PRIORITY).match(network=network, source=source).because(f"network {network_id}")
+    return sentence.group(groups.flood_id(network, source)).done()
 
 
 def to_everybody(network: Network, source: Source) -> Flow:

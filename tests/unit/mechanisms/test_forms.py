@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from controller.dataplane.values import Flow
 from controller.errors import IsthmusError
-from mechanisms.openflow import arp_responder, classify, deliver, l2_lookup, port_security
+from mechanisms.openflow import arp_responder, classify, deliver, flood, l2_lookup, port_security
 
-MODULES = (classify, port_security, arp_responder, l2_lookup, deliver)
+MODULES = (classify, port_security, arp_responder, l2_lookup, flood, deliver)
+TEXTS = ("port_id", "network_id", "segment")
 WIDTHS = (0, 1, 3, 12, 16, 20, 24, 32, 36, 48, 64, 128)
 
 numbers = st.one_of(
@@ -44,7 +45,7 @@ FORMS = list(all_forms())
 
 
 def test_all_forms_are_looked_at() -> None:
-    assert len(FORMS) == 4 + 9 + 4 + 3 + 1 + 1
+    assert len(FORMS) == 5 + 9 + 4 + 3 + 1 + 1 + 1
 
 
 def outcome(make: Callable[..., Flow], arguments: list[Any]) -> tuple[object, ...]:
@@ -59,5 +60,5 @@ def outcome(make: Callable[..., Flow], arguments: list[Any]) -> tuple[object, ..
 @given(data=st.data())
 def test_a_form_gives_what_its_sentence_gives(made: Callable[..., Flow], data: st.DataObject) -> None:
     names = signature(made).parameters
-    arguments = ["p1" if name == "port_id" else data.draw(numbers) for name in names]
+    arguments = [name if name in TEXTS else data.draw(numbers) for name in names]
     assert outcome(made, arguments) == outcome(unwrap(made), arguments)
