@@ -54,7 +54,7 @@ def machine() -> str:
         f"{cores} cores ({model[1].strip() if model else platform.machine()}), {memory} GiB, "
         f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}, {_open_vswitch()}, "
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-        + "; other work ran on the machine, so that figures vary by a third."
+        + f". Load average {os.getloadavg()[0]:.1f} when this was written."
     )
 
 
