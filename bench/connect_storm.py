@@ -85,7 +85,7 @@ class Storm:
     def __init__(self, switches: int) -> None:
         self.plan = layout(switches)
         scale.seed(bed.DIRECTORY, self.plan)
-        self.fleet = bed.Fleet(switches, self.plan.most_ports + 2, processes=3)
+        self.fleet = bed.Fleet(switches, self.plan.most_ports + 2, processes=3, options=["--reconnect", "0"])
         self.controller = bed.Controller(extra="retry_max = 5")
 
     def run(self, flows: int, what: str) -> dict[str, float]:

@@ -1,35 +1,63 @@
-"""One connection of a switch: os-ken's, with less work per message.
+"""One connection of a switch: os-ken's, with less work per message and per connection.
 
-os-ken reads a header, then a body, and hands every buffer to a thread that sends it. When a thousand switches come at
-once that is most of what they cost. Here whatever has arrived is read at once, what the socket takes is sent at once,
-and ports are read from the bytes; the rest is os-ken's as ever.
+os-ken reads a header, then a body, has every buffer sent by one thread and every state told by another, and asks for
+one thing after another. When a thousand switches come at once that is most of what they cost. Here whatever has
+arrived is read at once, what the socket takes is sent at once (a thread that sends is there when it does not), what a
+switch must say of itself is asked in one go and read from the bytes; the rest is os-ken's as ever, and other os-ken
+applications hear the same events.
 """
 
 from __future__ import annotations
 
 import contextlib
 import struct
-from typing import Any
+import time
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
 
 from os_ken.controller import controller, ofp_event
-from os_ken.controller.handler import CONFIG_DISPATCHER, DEAD_DISPATCHER, MAIN_DISPATCHER
+from os_ken.controller.handler import CONFIG_DISPATCHER, DEAD_DISPATCHER, HANDSHAKE_DISPATCHER, MAIN_DISPATCHER
 from os_ken.lib import hub
 from os_ken.ofproto import ofproto_parser
 
 from controller.dataplane.messages import MULTIPART_REPLY, REPLY_MORE
 from controller.errors import SwitchError
-from controller.southbound import wire
+from controller.measures import Measures
+from controller.southbound import introduction, wire
+from controller.southbound.echoes import Echoes
+from controller.southbound.introduction import Introducing
 from controller.turns import give_way
 
 READ = 1 << 16
 """Bytes read at once."""
 
-_HEADER_SIZE = 8
+HELLO, ECHO_REQUEST, ECHO_REPLY = 0, 2, 3
+
+_HEADER = struct.Struct("!BBHI")
 _MULTIPART = struct.Struct("!HH")
+_FEATURES = struct.Struct("!Q4xB")
+
+Deliver = Callable[[int, int, bytes], bool]
 
 
 class Unreadable(Exception):
     """A peer sent what is no OpenFlow."""
+
+
+class SessionSink(Protocol):
+    """What the southbound does with connections; nothing here may block."""
+
+    def connected(self, datapath: Connection) -> None:
+        """A peer connected; nothing is known of it."""
+
+    def introduced(self, datapath: Connection) -> None:
+        """A switch has told its features and its ports."""
+
+    def disconnected(self, datapath: Connection) -> None:
+        """A connection ended."""
+
+    def port_changed(self, datapath: Any, removed: bool, port: Any) -> None:
+        """A switch reported a port."""
 
 
 class _Line:
@@ -38,16 +66,24 @@ class _Line:
     def __init__(self, socket: Any) -> None:
         self._socket = socket
         self.sending = False
+        self.patience: float | None = None
+        """Seconds that the peer may take nothing of what is sent; reading has no deadline."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
 
+    def settimeout(self, seconds: float | None) -> None:
+        """For sending; a timer for every read would cost more than the read."""
+        self.patience = seconds
+
     def sendall(self, data: bytes) -> None:
         """Send everything; others have their turn meanwhile."""
         self.sending = True
+        self._socket.settimeout(self.patience)
         try:
             self._socket.sendall(data)
         finally:
+            self._socket.settimeout(None)
             self.sending = False
 
     def send_now(self, data: bytes) -> int:
@@ -60,26 +96,92 @@ class _Line:
 
 
 class Connection(controller.Datapath):  # type: ignore[misc]
-    """What os-ken serves. ``tables`` is the number of tables that the switch named with its features."""
+    """What os-ken serves. ``tables`` is the number of tables that the switch named with its features; ``introducing``
+    collects what it says of itself besides."""
 
     tables = 0
 
-    def __init__(self, socket: Any, address: Any) -> None:
+    def __init__(self, socket: Any, address: Any, sink: SessionSink, measures: Measures, echoes: Echoes) -> None:
+        self.introducing = Introducing()
+        self.deliver: Deliver | None = None
+        """Is offered every message, still as bytes; what it takes os-ken never parses."""
+        self._sink, self._measures = sink, measures
+        self._sender: Any = None
+        self._asked: dict[int, float] = {}
         super().__init__(_Line(socket), address)
+        self.ports: dict[int, Any] = {}
+        self.xid = introduction.LAST_XID
+        echoes.add(self)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection is still there."""
+        return bool(self.state != DEAD_DISPATCHER)
+
+    @property
+    def port_descriptions(self) -> Collection[wire.PortDescription]:
+        """The ports as the switch described them."""
+        return self.ports.values()
+
+    def set_state(self, state: str) -> None:
+        """Have it known, first to the southbound and not by way of os-ken's queues."""
+        changed = state != self.state
+        super().set_state(state)
+        if not changed:
+            return
+        if state == HANDSHAKE_DISPATCHER:
+            self._sink.connected(self)
+        elif state == MAIN_DISPATCHER:
+            self._sink.introduced(self)
+        elif state == DEAD_DISPATCHER:
+            self._sink.disconnected(self)
+
+    def serve(self) -> None:
+        """Greet, then deal with what comes until the end."""
+        self.send(_HEADER.pack(self.ofproto.OFP_VERSION, HELLO, _HEADER.size, 0))
+        try:
+            self._recv_loop()
+        finally:
+            if self._sender is None:
+                self.send_q = None
+            else:
+                hub.kill(self._sender)
+                hub.joinall([self._sender])
+            self.is_active = False
 
     def send(self, buf: bytes, close_socket: bool = False) -> bool:
         """Send at once what the socket takes; queue the rest. Blocks the caller while the queue is full."""
-        if not close_socket and self.send_q is not None and self.send_q.empty() and not self.socket.sending:
+        if self._is_free and not close_socket:
             sent = self.socket.send_now(buf)
             if sent == len(buf):
                 return True
             buf = buf[sent:]
+        if self._sender is None and self.send_q is not None:
+            self._sender = hub.spawn(self._send_loop)
         return bool(super().send(buf, close_socket=close_socket))
 
-    def _echo_request_loop(self) -> None:
-        """The first question comes some time after the connection, so that those of a thousand switches are spread."""
-        hub.sleep(self.echo_request_interval * (self.xid % 1024) / 1024)
-        super()._echo_request_loop()
+    @property
+    def _is_free(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return self.send_q is not None and self.send_q.empty() and not self.socket.sending
+
+    def ask_echo(self) -> int:
+        """Send an echo request; how many have no answer yet, this one not counted. Never blocks."""
+        waiting = len(self._asked)
+        self.xid = xid = (self.xid + 1) & 0x7FFFFFFF or 1
+        self._asked[xid] = time.monotonic()
+        request = _HEADER.pack(self.ofproto.OFP_VERSION, ECHO_REQUEST, _HEADER.size, xid)
+        if self._is_free:
+            self.send(request)
+        else:
+            hub.spawn(self.send, request)
+        return waiting
+
+    def acknowledge_echo_reply(self, xid: int) -> None:
+        """An echo request was answered."""
+        began = self._asked.pop(xid, None)
+        if began is not None:
+            self._measures.echo(time.monotonic() - began)
 
     def _recv_loop(self) -> None:
         try:
@@ -105,8 +207,8 @@ class Connection(controller.Datapath):  # type: ignore[misc]
     def _take(self, data: bytes) -> bytes:
         """Deal with all whole messages; what is left of the last."""
         at, end = 0, len(data)
-        while end - at >= _HEADER_SIZE and self.state != DEAD_DISPATCHER:
-            version, kind, length, xid = ofproto_parser.header(data[at : at + _HEADER_SIZE])
+        while end - at >= _HEADER.size and self.state != DEAD_DISPATCHER:
+            version, kind, length, xid = ofproto_parser.header(data[at : at + _HEADER.size])
             if end - at < length:
                 break
             self._message(version, kind, length, xid, data[at : at + length])
@@ -114,11 +216,13 @@ class Connection(controller.Datapath):  # type: ignore[misc]
         return data[at:]
 
     def _message(self, version: int, kind: int, length: int, xid: int, data: bytes) -> None:
-        if self.state == CONFIG_DISPATCHER:
-            if kind == wire.FEATURES_REPLY and length >= 24:
-                self.tables = data[20]
-            elif kind == MULTIPART_REPLY and version in wire.VERSION_NAMES and self._take_ports(version, data):
-                return
+        if kind == ECHO_REPLY:
+            self.acknowledge_echo_reply(xid)
+            return
+        if self.state == HANDSHAKE_DISPATCHER and kind == HELLO and self._greeted(version, data):
+            return
+        if self._is_new and version in wire.VERSION_NAMES and self._introduced(version, kind, xid, data):
+            return
         message = ofproto_parser.msg(self, version, kind, length, xid, data)
         if message and self.ofp_brick is not None:
             event = ofp_event.ofp_msg_to_ev(message)
@@ -127,15 +231,43 @@ class Connection(controller.Datapath):  # type: ignore[misc]
                 if self.state in handler.callers[event.__class__].dispatchers:
                     handler(event)
 
-    def _take_ports(self, version: int, data: bytes) -> bool:
-        """Take a part of the description of ports; with the last the switch has introduced itself."""
-        kind, flags = _MULTIPART.unpack_from(data, _HEADER_SIZE) if len(data) >= wire.PARTS_AT else (None, 0)
-        if kind != wire.MP_PORT_DESC or self.id is None:
+    @property
+    def _is_new(self) -> bool:
+        """Whether the first questions are not all answered yet."""
+        return self.state == CONFIG_DISPATCHER or not self.introducing.complete
+
+    def _greeted(self, version: int, data: bytes) -> bool:
+        """Ask everything if we understand each other; else it is os-ken's to say why not."""
+        agreed = introduction.agreed_version(version, data[_HEADER.size :], frozenset(self.supported_ofp_version))
+        if agreed is None:
             return False
+        self.set_version(agreed)
+        self.set_state(CONFIG_DISPATCHER)
+        self.send(introduction.questions(agreed))
+        return True
+
+    def _introduced(self, version: int, kind: int, xid: int, data: bytes) -> bool:
+        """Take what a switch says of itself."""
         try:
-            self.ports.update({port.port_no: port for port in wire.port_descriptions(version, data)})
+            if self.state == CONFIG_DISPATCHER:
+                if kind == wire.FEATURES_REPLY and len(data) >= wire.FEATURES_SIZE:
+                    self.id, self.tables = _FEATURES.unpack_from(data, _HEADER.size)
+                    return True
+                if kind == MULTIPART_REPLY and self._take_ports(version, data):
+                    return True
+                if kind == wire.ERROR and xid in (introduction.FEATURES, introduction.PORTS):
+                    raise Unreadable("the peer refuses to tell its features and ports")
+            return self.introducing.take(xid, data)
         except SwitchError as problem:
             raise Unreadable(str(problem)) from None
+
+    def _take_ports(self, version: int, data: bytes) -> bool:
+        """Take a part of the description of ports; with the last the switch has introduced itself."""
+        kind, flags = _MULTIPART.unpack_from(data, _HEADER.size) if len(data) >= wire.PARTS_AT else (None, 0)
+        if kind != wire.MP_PORT_DESC or self.id is None:
+            return False
+        for port in wire.port_descriptions(version, data):
+            self.ports[port.port_no] = port
         if not flags & REPLY_MORE:
             self.set_state(MAIN_DISPATCHER)
         return True

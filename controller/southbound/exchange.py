@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from controller.dataplane.encoder import XID, BundleType, barrier_request, bundle_control
 from controller.dataplane.messages import (
@@ -31,18 +31,8 @@ BUNDLES = tuple(range(0x1571, 0x1579))
 wrapped for an id are shared by all switches."""
 
 
-Answers = queue.Queue[bytes | None]
+Answers = queue.SimpleQueue[bytes | None]
 """What comes back; None: the connection ended."""
-
-
-class Introduction(NamedTuple):
-    """What a switch says of itself: tables, make, whether it has bundles, and what is in one of its tables (None: it
-    refused to say)."""
-
-    tables: int
-    description: wire.Description
-    bundles: bool
-    stamps: Sequence[wire.FlowEntry] | None
 
 
 class Line(Protocol):
@@ -125,27 +115,6 @@ class Exchange:
             if reply is not None and reply.kind == request + 1:
                 return
 
-    def introduce(self, stamp_table: int) -> Introduction:
-        """Everything that must be known of a switch at first, asked in one go."""
-        self._turn += 1
-        self.bundle_id = BUNDLES[self._turn % len(BUNDLES)]
-        features, made, opened, _, stamps = self._ask_together(
-            lambda xid: wire.features_request(self.version, xid),
-            lambda xid: wire.multipart_request(self.version, xid, wire.MP_DESC),
-            lambda xid: bundle_control(self.bundle_id, BundleType.OPEN_REQUEST, self.version, xid=xid),
-            lambda xid: bundle_control(self.bundle_id, BundleType.DISCARD_REQUEST, self.version, xid=xid),
-            lambda xid: self._flows_request(xid, stamp_table),
-        )
-        if features[-1][1] == wire.ERROR:
-            raise self._refusal(features[-1])
-        bundle = None if opened[-1][1] == wire.ERROR else parse_bundle_reply(opened[-1])
-        return Introduction(
-            wire.table_count(features[-1]),
-            wire.Description() if made[-1][1] == wire.ERROR else wire.description(made[0]),
-            bundle is not None and bundle.kind == BundleType.OPEN_REQUEST + 1,
-            None if stamps[-1][1] == wire.ERROR else wire.flow_entries(stamps),
-        )
-
     def flows(self, table: int, cookie: int = 0, mask: int = 0) -> list[wire.FlowEntry]:
         """The flows of a table (``ALL_TABLES``: of all) whose cookie equals ``cookie`` under ``mask``."""
         return wire.flow_entries(self._multipart(lambda xid: self._flows_request(xid, table, cookie, mask)))
@@ -176,7 +145,7 @@ class Exchange:
 
     def _ask(self, encode: Callable[[int], bytes]) -> Iterator[bytes]:
         """Send one request and yield what comes back for it; each answer renews the deadline."""
-        answers: Answers = queue.Queue()
+        answers: Answers = queue.SimpleQueue()
         xid = self._expect(answers)
         try:
             self.send(encode(xid))
@@ -187,24 +156,6 @@ class Exchange:
                 yield answer
         finally:
             self._waiting.pop(xid, None)
-
-    def _ask_together(self, *encode: Callable[[int], bytes]) -> list[list[bytes]]:
-        """Send several requests at once and return what came back for each: all parts, or at last an error."""
-        answers: Answers = queue.Queue()
-        found: dict[int, list[bytes]] = {self._expect(answers): [] for _ in encode}
-        missing = set(found)
-        try:
-            self.send(b"".join([request(xid) for request, xid in zip(encode, found, strict=True)]))
-            while missing:
-                answer = self._next(answers)
-                xid = int.from_bytes(answer[4:8], "big")
-                found[xid].append(answer)
-                if not wire.has_more(answer):
-                    missing.discard(xid)
-        finally:
-            for xid in found:
-                self._waiting.pop(xid, None)
-        return list(found.values())
 
     def _expect(self, answers: Answers) -> int:
         """A new transaction id; what comes back for it goes there."""

@@ -15,6 +15,8 @@ from controller.errors import SwitchGone
 from controller.measures import ADOPTED, PROGRAMMED, SILENT, UNCHANGED, Measures
 from controller.model import switch_node_id
 from controller.southbound import frames, openflow_app
+from controller.southbound.connection import Connection, Deliver
+from controller.southbound.echoes import Echoes
 from controller.southbound.ovsdb import Replicas, remote_for
 from controller.southbound.session import Session, Settings
 from controller.switches import Applied, SwitchEvents, SwitchPorts, SwitchState
@@ -29,7 +31,7 @@ NO_LINKS: Mapping[str, tuple[int, int]] = {}
 
 
 class Southbound:
-    """Implements :class:`controller.switches.Switches` and os-ken's :class:`openflow_app.SessionSink`.
+    """Implements :class:`controller.switches.Switches` and :class:`controller.southbound.connection.SessionSink`.
 
     The constructor sets os-ken's options from ``conf`` and must run before os-ken's applications are started.
     ``fabric`` hears of ports and frames, if links between switches are looked for; ``linked_networks`` are the
@@ -45,7 +47,8 @@ class Southbound:
         measures: Measures | None = None,
     ) -> None:
         self._measures = measures or Measures()
-        openflow_app.configure(conf, self._measures)
+        self._echoes = Echoes(conf.openflow.echo_interval, time.monotonic)
+        openflow_app.configure(conf, self._measures, self, self._echoes)
         self._conf = conf
         self._events = events
         self._settings = Settings(
@@ -67,6 +70,7 @@ class Southbound:
     def start(self) -> None:
         """Begin to look after connections that stay silent; switches are served from now on."""
         threading.Thread(target=self._sweep, name="southbound-sweep", daemon=True).start()
+        threading.Thread(target=self._echoes.run, args=(self._stopped,), name="southbound-echo", daemon=True).start()
 
     def stop(self) -> None:
         """End all sessions; the switches keep forwarding as they are."""
@@ -107,17 +111,17 @@ class Southbound:
             return False
         return sender.put(frames.packet_out(session.exchange.version, port, frame))
 
-    def connected(self, datapath: Any) -> None:
+    def connected(self, datapath: Connection) -> None:
         """A peer connected; it has ``request_timeout`` seconds to introduce itself."""
         self._strangers[datapath] = time.monotonic()
 
-    def introduced(self, datapath: Any) -> None:
+    def introduced(self, datapath: Connection) -> None:
         """A switch told its features and ports. It takes the place of an older session of the same datapath id."""
         self._strangers.pop(datapath, None)
         node_id = switch_node_id(datapath.id)
         old = self._sessions.get(node_id)
         session = Session(datapath, self._settings, self._events, old.bridge if old is not None else None)
-        openflow_app.take_answers(datapath, self._listener(session))
+        datapath.deliver = self._listener(session)
         self._sessions[node_id] = session
         self._measures.session("began")
         if self._fabric is not None:
@@ -132,7 +136,7 @@ class Southbound:
         LOG.info("%s connected from %s", node_id, datapath.address)
         session.start()
 
-    def disconnected(self, datapath: Any) -> None:
+    def disconnected(self, datapath: Connection) -> None:
         """A connection ended."""
         if self._strangers.pop(datapath, None) is not None:
             self._measures.error(SILENT)
@@ -146,12 +150,12 @@ class Southbound:
     def port_changed(self, datapath: Any, removed: bool, port: Any) -> None:
         """A switch reported a port."""
         session = self._session_of(datapath)
-        if session is not None:
+        if session is not None and session.is_open:
             session.port_changed(removed, port)
             if self._fabric is not None:
                 self._fabric.ports_seen(session.node_id, session.ports)
 
-    def _listener(self, session: Session) -> openflow_app.Deliver:
+    def _listener(self, session: Session) -> Deliver:
         """Takes frames for the fabric and answers for the session."""
         fabric, answers = self._fabric, session.exchange.deliver
         if fabric is None:
@@ -202,6 +206,8 @@ class Southbound:
                     self._measures.error(SILENT)
                     self._strangers.pop(datapath, None)
                     datapath.close()
+            for session in list(self._sessions.values()):
+                session.expire(time.monotonic())
 
 
 def _outcome(applied: Applied) -> str:

@@ -1,9 +1,9 @@
 """One connected switch: what it can do, what is plugged in, what it holds.
 
-A session passes through named states: ``handshake`` (features, description, bundles are asked for), ``waiting`` (for
+A session passes through named states: ``handshake`` (make, bundles, stamp are not all told yet), ``waiting`` (for
 OVSDB to say what the switch is; nothing is changed or cleared meanwhile), ``ready`` (reported, nothing applied yet),
-``in-sync``, ``failed`` (the last apply failed, wholly or for some flows), ``gone``. Each has a thread of its own, so
-that a slow switch costs only itself.
+``in-sync``, ``failed`` (the last apply failed, wholly or for some flows), ``gone``. What takes time has a thread of
+its own, so that a slow switch costs only itself.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
+
+from os_ken.lib import hub
 
 from controller.dataplane.values import Program
 from controller.errors import IsthmusError, SwitchError, SwitchGone
@@ -23,6 +26,7 @@ from controller.southbound import wire
 from controller.southbound.applying import Applier, Rejected
 from controller.southbound.bridge import Bridge, Make, node_facts, observe, with_links
 from controller.southbound.exchange import Exchange
+from controller.southbound.introduction import Introduction
 from controller.southbound.ovsdb import BridgeWatch, Replicas
 from controller.southbound.probing import lacking
 from controller.switches import Applied, Rejection, SwitchEvents, SwitchState
@@ -67,7 +71,7 @@ class Session:
         self.exchange = Exchange(datapath, version, settings.request_timeout, self.node_id)
         self._settings = settings
         self._events = events
-        self._ports = {number: _port_view(port) for number, port in dict(datapath.ports).items()}
+        self._ports = {port.port_no: _port_view(port.name, port.state) for port in datapath.port_descriptions}
         self._make = Make()
         self._description = wire.Description()
         self._state = HANDSHAKE
@@ -77,8 +81,10 @@ class Session:
         self._ovsdb_problem = "OVSDB has not answered yet"
         self._watch: BridgeWatch | None = None
         self._reported: tuple[NodeFacts, Observation] | None = None
-        self._news = threading.Event()
-        self._bridge_told = threading.Event()
+        self._reporting = self._news = False
+        """Whether the switch is reported of, and whether there is something to report."""
+        self._bridge_told: threading.Event | None = None
+        self._began = time.monotonic()
         self._applier: Applier | None = None
         self._applying = threading.Lock()
 
@@ -93,8 +99,15 @@ class Session:
         return self._state != GONE
 
     def start(self) -> None:
-        """Begin the handshake in a thread of its own."""
-        threading.Thread(target=self._run, name=self.node_id, daemon=True).start()
+        """Go on as soon as the switch has answered the first questions."""
+        self.datapath.introducing.when_complete(self._introduced)
+
+    def expire(self, now: float) -> None:
+        """End it if those answers are overdue."""
+        if not self.datapath.introducing.complete and self.is_open and now > self._began + self.exchange.timeout:
+            problem = f"{self.node_id} did not answer within {self.exchange.timeout:g} s"
+            LOG.warning("%s: handshake failed: %s", self.node_id, problem)
+            self.end(problem)
 
     def end(self, reason: str) -> None:
         """The connection is gone, or shall be."""
@@ -105,10 +118,9 @@ class Session:
         self.exchange.close()
         if self._watch is not None:
             self._watch.stop()
-        self._bridge_told.set()
-        self._news.set()
-        # os-ken announces the end through a bounded queue that the caller may be the one to empty.
-        threading.Thread(target=self.datapath.close, daemon=True).start()
+        if self._bridge_told is not None:
+            self._bridge_told.set()
+        self.datapath.close()
 
     def port_changed(self, removed: bool, port: Any) -> None:
         """PORT_STATUS: sooner than OVSDB when a link goes down."""
@@ -116,10 +128,10 @@ class Session:
         if removed:
             ports.pop(port.port_no, None)
         else:
-            ports[port.port_no] = _port_view(port)
+            ports[port.port_no] = _port_view(port.name, port.state)
         if ports != self._ports:
             self._ports = ports
-            self._news.set()
+            self._tell_soon()
 
     def state(self) -> SwitchState:
         """The session as an operator sees it."""
@@ -170,43 +182,51 @@ class Session:
             if rejection not in known:
                 self._events.switch_rejected(self.node_id, rejection)
 
-    def _run(self) -> None:
+    def _introduced(self, said: Introduction) -> None:
+        """The switch said of itself what was asked. Most are ready then: only what takes time has a thread."""
+        self._description = said.description
+        found = {"nicira"} if said.description.is_open_vswitch else set()
+        if said.bundles:
+            found.add("bundles")
+        tables, needed = self.datapath.tables, stamp.TABLE + 1
+        self._make = Make(frozenset(found), tables, needed, self._settings.uplinks)
+        remote = self._settings.ovsdb_remote(self.datapath_id, self.datapath.address[0])
+        if remote is not None or (tables >= needed and not said.description.is_open_vswitch):
+            hub.spawn(self._find_out, said, remote)
+            return
+        self._ovsdb_problem = "OVSDB is switched off"
+        self._begin(said)
+
+    def _find_out(self, said: Introduction, remote: str | None) -> None:
+        """What must be tried, and what OVSDB says."""
         try:
-            self._introduce()
-            self._await_bridge()
-            self._report_until_gone()
+            if self._make.tables >= self._make.tables_needed and not said.description.is_open_vswitch:
+                self._make = replace(self._make, lacks=lacking(self.exchange))
+            self._await_bridge(remote)
+            self._begin(said)
         except SwitchError as problem:
             LOG.warning("%s: handshake failed: %s", self.node_id, problem)
             self.end(str(problem))
         except Exception as problem:
-            LOG.exception("%s: session thread", self.node_id)
-            self.end(f"internal error: {problem}")
+            self._broken(problem)
 
-    def _introduce(self) -> None:
-        tables, self._description, bundles, stamps = self.exchange.introduce(stamp.TABLE)
-        found = set()
-        if self._description.is_open_vswitch:
-            found.add("nicira")
-        if bundles:
-            found.add("bundles")
-        needed, lacks = stamp.TABLE + 1, {}
-        if not self._description.is_open_vswitch and tables >= needed:
-            lacks = lacking(self.exchange)
-        self._make = Make(frozenset(found), tables, needed, self._settings.uplinks, lacks)
-        self._applier = Applier(self.exchange, bundles, self._settings.measures.sent)
-        self._applier.stamp_seen(stamps or ())
+    def _begin(self, said: Introduction) -> None:
+        self._applier = Applier(self.exchange, "bundles" in self._make.capabilities, self._settings.measures.sent)
+        self._applier.stamp_seen(said.stamps or ())
+        self._reporting = True
+        self._report()
 
-    def _await_bridge(self) -> None:
+    def _await_bridge(self, remote: str | None) -> None:
         """Wait before clear: nothing is reported, so nothing is compiled, before it is known what the switch is."""
-        remote = self._settings.ovsdb_remote(self.datapath_id, self.datapath.address[0])
         if remote is None:
             self._ovsdb_problem = "OVSDB is switched off"
             return
         self._state = WAITING if self._state == HANDSHAKE else self._state
         replicas, timeout = self._settings.replicas, self._settings.replicas.timeout
+        told = self._bridge_told = threading.Event()
         self._watch = BridgeWatch(replicas, remote, self.datapath_id, self._on_bridge, self._settings.retry_max)
         self._watch.start()
-        if not self._bridge_told.wait(timeout):
+        if not told.wait(timeout):
             self._ovsdb_problem = f"OVSDB at {remote} did not answer within {timeout:g} s"
 
     def _on_bridge(self, bridge: Bridge | None, problem: str) -> None:
@@ -215,23 +235,37 @@ class Session:
         elif self._ovsdb_problem != problem:
             LOG.info("%s: %s", self.node_id, problem)
         self._ovsdb_problem = problem
-        self._bridge_told.set()
-        self._news.set()
+        if self._bridge_told is not None:
+            self._bridge_told.set()
+        self._tell_soon()
 
-    def _report_until_gone(self) -> None:
-        while self._state != GONE:
-            self._news.clear()
+    def _tell_soon(self) -> None:
+        """Report when the switch has had time to tell the rest."""
+        if self._reporting and not self._news:
+            self._news = True
+            hub.spawn_after(SETTLE, self._report)
+
+    def _report(self) -> None:
+        self._news = False
+        if self._state == GONE:
+            return
+        try:
             facts = node_facts(self.datapath_id, self.bridge, self._make, self._ovsdb_problem, self._ports)
             facts = with_links(facts, self._settings.linked_networks)
             last = self._reported[1].uplinks if self._reported is not None else {}
             report = (facts, observe(self.datapath_id, self.bridge, self._ports, self._make, last))
-            if self._state in (HANDSHAKE, WAITING):
-                self._state = READY
-            if report != self._reported:
-                self._reported = report
-                self._events.switch_ready(*report)
-            self._news.wait()
-            time.sleep(SETTLE)
+        except Exception as problem:
+            self._broken(problem)
+            return
+        if self._state in (HANDSHAKE, WAITING):
+            self._state = READY
+        if report != self._reported:
+            self._reported = report
+            self._events.switch_ready(*report)
+
+    def _broken(self, problem: Exception) -> None:
+        LOG.exception("%s: session", self.node_id)
+        self.end(f"internal error: {problem}")
 
     def _details(self) -> Mapping[str, Any]:
         details: dict[str, Any] = {
@@ -252,6 +286,7 @@ class Session:
         return details
 
 
-def _port_view(port: Any) -> PortView:
-    name = port.name.decode("utf-8", "replace") if isinstance(port.name, bytes) else str(port.name)
-    return PortView(name.rstrip("\0"), not port.state & LINK_DOWN)
+@lru_cache(maxsize=1 << 14)
+def _port_view(name: bytes, state: int) -> PortView:
+    """Ports of different switches have the same names; the values are shared."""
+    return PortView(name.decode("utf-8", "replace").rstrip("\0"), not state & LINK_DOWN)

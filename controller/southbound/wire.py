@@ -19,13 +19,18 @@ from controller.turns import in_turns
 VERSION_NAMES = {OF13: "1.3", OF14: "1.4"}
 
 ERROR = 1
+EXPERIMENTER = 4
 FEATURES_REQUEST = 5
 FEATURES_REPLY = 6
 BARRIER_REPLY = 21
+BUNDLE_CONTROL = 33
 
 MP_DESC = 0
 MP_FLOW = 1
 MP_PORT_DESC = 13
+
+FEATURES_SIZE = 32
+"""Bytes of a features reply."""
 
 _HEADER = struct.Struct("!BBHI")
 _MULTIPART = struct.Struct("!HH4x")
@@ -71,13 +76,6 @@ class FlowEntry(NamedTuple):
 def features_request(version: int, xid: int) -> bytes:
     """Ask for the features."""
     return _HEADER.pack(version, FEATURES_REQUEST, 8, xid)
-
-
-def table_count(message: bytes) -> int:
-    """The number of tables in a features reply."""
-    if len(message) < 24 or message[1] != FEATURES_REPLY:
-        raise SwitchError("a features reply is too short")
-    return message[20]
 
 
 def multipart_request(version: int, xid: int, kind: int, body: bytes = b"") -> bytes:

@@ -63,7 +63,7 @@ def test_features_description_ports_and_echo(version: int) -> None:
     it = switch(version)
     assert it.greet()[:2] == bytes([version, 0])
     (features,) = it.receive(wire.features_request(version, 3))
-    assert wire.table_count(features) == 254
+    assert features[20] == 254
     assert int.from_bytes(features[8:16], "big") == 7
     assert wire.description(it.receive(wire.multipart_request(version, 4, wire.MP_DESC))[0]).is_open_vswitch
     (ports,) = it.receive(wire.multipart_request(version, 5, 13))

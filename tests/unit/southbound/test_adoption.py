@@ -9,9 +9,9 @@ from controller.dataplane.lazy import Content, LazyFragment
 from controller.dataplane.values import Program
 from controller.errors import CompileError
 from controller.southbound.applying import FRESH, Applier, Rejected
-from mechanisms.openflow import stamp
 from tests.ovs.programs import flow, program
 from tests.unit.southbound.test_exchange import Introduced
+from tests.unit.southbound.test_introduction import introduced
 
 ONE, OTHER = program(1, flow(1), flow(2)), program(2, flow(1), flow(3), flow(4))
 
@@ -25,7 +25,7 @@ class Bed:
     def session(self) -> Applier:
         """A new session, as after a reconnect."""
         applier = Applier(self.line.exchange, self.bundles, clock=lambda: self.now)
-        applier.stamp_seen(self.line.exchange.introduce(stamp.TABLE).stamps or ())
+        applier.stamp_seen(introduced(self.line.switch).stamps or ())
         self.line.switch.counters = type(self.line.switch.counters)()
         return applier
 

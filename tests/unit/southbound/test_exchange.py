@@ -7,7 +7,7 @@ import json
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -61,54 +61,25 @@ def test_an_error_is_a_refusal() -> None:
 
 
 class Introduced:
-    """A simulated switch that is asked everything at once."""
+    """A simulated switch to which questions are put."""
 
     def __init__(self, make: Make) -> None:
-        self.xid, self.switch, self.asked = 7, SimSwitch(5, make), 0
+        self.xid, self.switch = 7, SimSwitch(5, make)
         self.exchange = Exchange(self, make.version, 0.3, "sw1")
 
     def send(self, buf: bytes) -> bool:
-        self.asked += 1
-        while buf:
-            length = int.from_bytes(buf[2:4], "big")
-            for answer in self.switch.receive(buf[:length]):
+        for message in messages(buf):
+            for answer in self.switch.receive(message):
                 self.exchange.deliver(answer[1], int.from_bytes(answer[4:8], "big"), answer)
-            buf = buf[length:]
         return True
 
 
-@pytest.mark.parametrize("version", [4, 5])
-@pytest.mark.parametrize("bundles", [True, False])
-def test_a_switch_is_introduced_in_one_go(version: int, bundles: bool) -> None:
-    line = Introduced(Make(version, tables=9, bundles=bundles))
-    said = line.exchange.introduce(8)
-    assert (said.tables, said.bundles, said.description.hardware, said.stamps) == (9, bundles, "Open vSwitch", [])
-    assert line.asked == 1
-    assert not line.exchange._waiting
-
-
-def test_a_switch_may_refuse_every_question_but_for_its_features() -> None:
-    class Shy(Introduced):
-        def send(self, buf: bytes) -> bool:
-            while buf:
-                length, xid = int.from_bytes(buf[2:4], "big"), int.from_bytes(buf[4:8], "big")
-                answers = self.switch.receive(buf[:length]) if buf[1] == 5 else [
-                    reply(wire.ERROR, xid, struct.pack("!HH", 1, 1) + buf[:length])]  # fmt: skip
-                for answer in answers:
-                    self.exchange.deliver(answer[1], xid, answer)
-                buf = buf[length:]
-            return True
-
-    said = Shy(Make(4, tables=9)).exchange.introduce(8)
-    assert said == (9, wire.Description(), False, None)
-
-
-def test_a_switch_that_leaves_a_question_open_meets_the_deadline() -> None:
-    line = Introduced(Make(4))
-    line.switch.receive = lambda message: () if message[1] == 18 else SimSwitch.receive(line.switch, message)  # type: ignore[method-assign]
-    with pytest.raises(SwitchTimeout):
-        line.exchange.introduce(8)
-    assert not line.exchange._waiting
+def messages(buffer: bytes) -> Iterator[bytes]:
+    """Cut apart what was sent at once."""
+    while buffer:
+        length = int.from_bytes(buffer[2:4], "big")
+        yield buffer[:length]
+        buffer = buffer[length:]
 
 
 def test_a_closed_connection_wakes_whoever_waits() -> None:
