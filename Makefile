@@ -48,15 +48,15 @@ api: apt venv  ## the store on SQLite and PostgreSQL, the API with a real client
 
 .PHONY: ovs
 ovs: apt venv  ## real Open vSwitch
-	$(SUDO) $(PYTEST) tests/ovs
+	$(SUDO) $(PYTEST) -n 3 tests/ovs
 
 .PHONY: faults
 faults: apt venv  ## switches that misbehave, a database that goes away: simulated switches on the real controller
-	$(SUDO) $(PYTEST) tests/faults
+	$(SUDO) $(PYTEST) -n 2 --dist loadfile tests/faults
 
 .PHONY: kernel
 kernel: apt venv  ## the legacy agent on real kernels
-	$(SUDO) $(PYTEST) tests/kernel
+	$(SUDO) $(PYTEST) -n 3 --dist loadfile tests/kernel
 
 .PHONY: matrix
 matrix: apt venv  ## the main job on real traffic: controller, agents, switches and hosts together

@@ -91,11 +91,9 @@ class Nodes(Protocol):
     def port_statuses(self) -> Mapping[str, tuple[str, str]]:
         """Port id -> (status, reason), of all ports."""
 
-    def set_port_status(self, port_id: str, status: str, reason: str) -> None:
-        """Record ACTIVE, BUILD or DOWN with the reason that the API shows. It is no change of intent."""
-
     def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]]) -> None:
-        """Port id -> (status, reason): :meth:`set_port_status` for many, in one transaction."""
+        """Record ACTIVE, BUILD or DOWN with the reason that the API shows (port id -> (status, reason)), in one
+        transaction. It is no change of intent."""
 
 
 class Feed(Protocol):

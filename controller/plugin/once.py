@@ -1,4 +1,7 @@
-"""What a transaction needs to find only once."""
+"""Remember within a session: what a bulk create asks again for each of its items is found once.
+
+Only for what cannot change while the transaction lasts, such as rows that it has locked.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ T = TypeVar("T")
 
 
 def once(session: Session, key: tuple[str, ...], find: Callable[[], T]) -> T:
-    """What ``find`` finds, kept until the session ends: a bulk create asks for the same again and again."""
+    """What ``find`` finds, kept under ``key`` until the session ends. A key begins with its caller's own word."""
     known: dict[tuple[str, ...], Any] = session.info.setdefault("found once", {})
     if key not in known:
         known[key] = find()

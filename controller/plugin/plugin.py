@@ -151,10 +151,6 @@ class Plugin:
         """The one port whose id starts so."""
         return self._nodes.find_port(id_prefix)
 
-    def set_port_status(self, port_id: str, status: str, reason: str) -> None:
-        """Record a port's status."""
-        self._nodes.set_port_statuses({port_id: (status, reason)})
-
     def port_statuses(self) -> Mapping[str, tuple[str, str]]:
         """See :meth:`controller.plugin.api.Nodes.port_statuses`."""
         return self._nodes.port_statuses()

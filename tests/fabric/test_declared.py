@@ -116,8 +116,9 @@ def say(*arguments: str) -> tuple[int, str]:
 def test_a_declared_switch_is_known_by_its_name_and_uplinks(bed: DeclaredBed) -> None:
     bed.declare(1, name="leaf1", uplinks={"physnet1": [*UPLINKS, "up-c"]})
     bed.declare(9, name="later")
-    wait_until(lambda: bed.row(1)["host"] == "leaf1", 10, lambda: str(bed.row(1)))
-    assert bed.row(1)["physical_networks"] == {"physnet1": "up-a,up-b"}
+    uplinks = {"physnet1": "up-a,up-b"}
+    wait_until(lambda: bed.row(1)["physical_networks"] == uplinks, 10, lambda: str(bed.row(1)))
+    assert bed.row(1)["host"] == "leaf1"
     assert bed.row(1)["problems"] == ["the switch has no port 'up-c', which is declared as an uplink into physnet1"]
     status, out = say("switches")
     assert status == 0

@@ -50,9 +50,9 @@ def test_every_cable_and_uplink_is_pulled_and_put_back(bed: FabricBed) -> None:
     for name in (*(device(*cable) for cable in CABLES), *(uplink(number) for number in (3, 6))):
         lost = []
         for up in (False, True):
-            streams = [Stream(legacy[0], legacy[1].ip, 2.5), Stream(legacy[1], bed.strangers[0].ip, 2.5),
-                       Stream(legacy[0], bed.vms[3].ip, 2.5)]  # fmt: skip
-            time.sleep(1.0)
+            streams = [Stream(legacy[0], legacy[1].ip, 1.8), Stream(legacy[1], bed.strangers[0].ip, 1.8),
+                       Stream(legacy[0], bed.vms[3].ip, 1.8)]  # fmt: skip
+            time.sleep(0.3)
             netns.set_link(None, name, up=up)
             lost.append([stream.lost() for stream in streams])
         print(f"{name}: {lost[0]} ms lost when pulled, {lost[1]} ms when put back", flush=True)

@@ -61,13 +61,13 @@ def pull_all(bed: FabricBed, what: str) -> list[int]:
     worst = []
     for one, other in CABLES:
         source, target = red(bed)[one], red(bed)[other]
-        pulled = Stream(source, target.ip, 2.0)
-        time.sleep(0.7)
+        pulled = Stream(source, target.ip, 1.6)
+        time.sleep(0.3)
         bed.set_cable(one, other, up=False)
         lost = pulled.lost()
         bed.wait_for_links(len(CABLES) - 1)
-        mended = Stream(source, target.ip, 2.0)
-        time.sleep(0.7)
+        mended = Stream(source, target.ip, 1.6)
+        time.sleep(0.3)
         bed.set_cable(one, other, up=True)
         back = mended.lost()
         bed.wait_for_links(len(CABLES))

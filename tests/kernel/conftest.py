@@ -1,4 +1,4 @@
-"""These tests run in a sandbox: namespaces of their own, gone with them."""
+"""The tests of each file run in a sandbox: namespaces of their own, gone with them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.sandboxed import run_in_sandbox
 
 def pytest_configure(config: pytest.Config) -> None:
     """When this directory is named on the command line."""
-    run_in_sandbox(config, Path(__file__).parent)
+    run_in_sandbox(config, Path(__file__).parent, per_file=True)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ Where the kernel has 802.1q and GRE a host is a namespace; else it is a User Mod
 from __future__ import annotations
 
 import os
-import signal
 from typing import Protocol
 
 from tests.support import netns, rpc, uml
@@ -96,8 +95,3 @@ def choose_realisation() -> str:
             "apt install user-mode-linux"
         )
     return "uml"
-
-
-def kill_agent(host: LinuxHost) -> None:
-    """End the agent without giving it a chance to tidy up."""
-    host.machine.agent_stop(signal.SIGKILL)

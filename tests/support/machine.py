@@ -77,10 +77,6 @@ class Machine(Site):
         """End the agent by a signal: seconds until it was gone."""
         return self._agent.stop(signal.Signals(how))
 
-    def agent_running(self) -> bool:
-        """Whether the agent runs."""
-        return self._agent.running
-
     def agent_log(self, lines: int = 40) -> str:
         """The end of its log."""
         return self._agent.tail(lines)

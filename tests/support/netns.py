@@ -87,12 +87,6 @@ def index(handle: IPRoute, interface: str) -> int:
     return int(found[0])
 
 
-def has_link(name: str | None, interface: str) -> bool:
-    """Whether the namespace has an interface of that name."""
-    with route(name) as handle:
-        return bool(handle.link_lookup(ifname=interface))
-
-
 def veth(near: tuple[str | None, str], far: tuple[str, str], mac: str | None = None) -> None:
     """A veth pair between ``(namespace, interface)`` ends, both up, checksum offload off.
 

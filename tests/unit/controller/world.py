@@ -97,9 +97,6 @@ class MemoryStore:
         found = [port for port in self.load().ports if port.startswith(id_prefix)]
         return found[0] if len(found) == 1 else None
 
-    def set_port_status(self, port_id: str, status: str, reason: str) -> None:
-        self.statuses[port_id] = (status, reason)
-
     def port_statuses(self) -> dict[str, tuple[str, str]]:
         return dict(self.statuses)
 

@@ -45,7 +45,7 @@ def writes(world: World) -> list[Callable[[], Any]]:
         lambda: world.plugin.node_seen(switch_facts(1)),
         lambda: keep("free", world.port(made["net"])),
         lambda: world.plugin.port_plugged(made["free"]["id"], "switch:0000000000000001"),
-        lambda: world.plugin.set_port_status(made["free"]["id"], "ACTIVE", ""),
+        lambda: world.plugin.set_port_statuses({made["free"]["id"]: ("ACTIVE", "")}),
         lambda: world.plugin.port_unplugged(made["free"]["id"], "switch:0000000000000001"),
         lambda: keep("six", world.subnet(made["net"], "2001:db8::/64", **six)),
         lambda: world.update("port", made["port"], fixed_ips=[{"ip_address": "10.0.0.9"}]),

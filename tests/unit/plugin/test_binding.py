@@ -136,7 +136,7 @@ def test_port_keys_are_given_again_when_the_highest_is_taken(world: World, monke
 def test_clearing_the_host_unbinds(world: World) -> None:
     world.plugin.node_seen(host_facts(1))
     port = world.port(world.network(), "h1")
-    world.plugin.set_port_status(port["id"], "ACTIVE", "")
+    world.plugin.set_port_statuses({port["id"]: ("ACTIVE", "")})
     changed = world.update("port", port, **{"binding:host_id": ""})
     assert (changed["binding:vif_type"], changed["status"]) == ("unbound", "DOWN")
     assert bound(world, port) == (None, "unbound")
@@ -225,15 +225,15 @@ def test_status(world: World) -> None:
     port = world.port(world.network(), "h1")
     revision = world.model(port).revision
     before = world.feed.latest()
-    world.plugin.set_port_status(port["id"], "ACTIVE", "")
-    world.plugin.set_port_status(port["id"], "ACTIVE", "")
-    world.plugin.set_port_status("nobody", "ACTIVE", "")
+    world.plugin.set_port_statuses({port["id"]: ("ACTIVE", "")})
+    world.plugin.set_port_statuses({port["id"]: ("ACTIVE", "")})
+    world.plugin.set_port_statuses({"nobody": ("ACTIVE", "")})
     assert world.get("port", port)["status"] == "ACTIVE"
     assert world.feed.latest() == before + 1
     assert world.feed.since(before) == []
     assert world.model(port).revision == revision
     unbound = world.port(world.network())
-    world.plugin.set_port_status(unbound["id"], "ACTIVE", "")
+    world.plugin.set_port_statuses({unbound["id"]: ("ACTIVE", "")})
     assert world.get("port", unbound)["status"] == "DOWN"
 
 
@@ -241,7 +241,7 @@ def test_moving_makes_the_port_down_until_somebody_says_otherwise(world: World) 
     world.plugin.node_seen(host_facts(1))
     world.plugin.node_seen(host_facts(2))
     port = world.port(world.network(), "h1")
-    world.plugin.set_port_status(port["id"], "ACTIVE", "")
+    world.plugin.set_port_statuses({port["id"]: ("ACTIVE", "")})
     assert world.update("port", port, name="x")["status"] == "ACTIVE"
     assert world.update("port", port, **{"binding:host_id": "h2"})["status"] == "DOWN"
 
