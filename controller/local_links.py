@@ -21,18 +21,27 @@ def switch_number(text: str) -> int | None:
     return int(digits, 16)
 
 
+@lru_cache(maxsize=1 << 16)
+def _switch(text: str) -> str | None:
+    """The node id of the switch that a datapath id names; None if it is none."""
+    number = switch_number(text)
+    return None if number is None else switch_node_id(number)
+
+
 def link_on(port: Port, node_id: str) -> str | None:
     """What the port says of where it is plugged in on the node it is bound to; None if it is elsewhere or silent."""
     if port.binding is None or port.binding.node_id != node_id:
         return None
-    numbers = ((switch_number(switch), name) for switch, name in port.local_links)
-    return next((name for number, name in numbers if number is not None and switch_node_id(number) == node_id), None)
+    for switch, name in port.local_links:
+        if _switch(switch) == node_id:
+            return name
+    return None
 
 
 def switches_of(port: Port) -> tuple[str, ...]:
     """The node ids of the switches that the port names."""
-    numbers = (switch_number(switch) for switch, _ in port.local_links)
-    return tuple([switch_node_id(number) for number in numbers if number is not None])
+    nodes = (_switch(switch) for switch, _ in port.local_links)
+    return tuple([node_id for node_id in nodes if node_id is not None])
 
 
 def linked(told: Observation, ports: Iterable[Port]) -> Observation:

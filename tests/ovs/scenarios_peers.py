@@ -184,9 +184,13 @@ def _comes_back(world: World, node: str) -> bool:
     return True
 
 
+SPENT = 0.1
+"""The part of a core that sixty idle switches with their databases may cost."""
+
+
 def storm(world: World) -> None:
     """Many bridges at once; each is programmed, all come back at once after losing the controller's sockets."""
-    count = 60
+    count, alone = 60, _idle_share(windows=2)
     words = []
     for number in range(1, count + 1):
         words += ["--", "add-br", f"b{number}", "--", "set", "bridge", f"b{number}", "datapath_type=netdev",
@@ -199,8 +203,21 @@ def storm(world: World) -> None:
     print(f"{count} switches ready in {time.monotonic() - started:.2f} s")
     for node in nodes:
         world.southbound.apply(node, program(1, flow(1)))
-    cpu, began = time.process_time(), time.monotonic()
-    time.sleep(3)
-    share = (time.process_time() - cpu) / (time.monotonic() - began)
-    print(f"idle with {count} switches: {share:.1%} of a core")
-    assert share < 0.2, share
+    after = _idle_share(below=alone + SPENT)
+    print(f"idle: {alone:.1%} of a core without switches, {after:.1%} with {count}")
+    assert after < alone + SPENT, (alone, after)
+
+
+def _idle_share(below: float = 0.0, windows: int = 10) -> float:
+    """The least part of a core that this process takes in one of some seconds, looked at until it is ``below``.
+
+    What spins does so in every second, however busy the machine is; what is left of a storm comes to an end.
+    """
+    least = 1.0
+    for _ in range(windows):
+        cpu, began = time.process_time(), time.monotonic()
+        time.sleep(1)
+        least = min(least, (time.process_time() - cpu) / (time.monotonic() - began))
+        if least < below:
+            break
+    return least
