@@ -127,7 +127,8 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         self._southbound.start()
         if self._fabric is not None:
             self._fabric.owner = Owners(lambda: self._reconciler.board.intent)
-            self._fabric.start(self._southbound.send_frame, self._reconciler.board.touch)
+            board = self._reconciler.board
+            self._fabric.start(self._southbound.send_frame, board.touch, board.follows)
         hub.spawn(eventlet.wsgi.server, self._api, self._application, log_output=False,
                   custom_pool=eventlet.GreenPool(MAX_CLIENTS), socket_timeout=None, protocol=_Protocol)  # fmt: skip
         host, port = self._api.getsockname()[:2]

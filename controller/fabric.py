@@ -38,6 +38,7 @@ FIRST_RESERVED = 0xFFFFFF00
 """OpenFlow port numbers from here on are no cables."""
 
 Send = Callable[[str, int, bytes], bool]
+Follows = Callable[[str, int], bool]
 Job = Callable[[float], set[str]]
 
 
@@ -74,10 +75,14 @@ class FabricControl:
         self._sources: dict[tuple[str, int, int, str], None] = {}
         self._send: Send = lambda _node, _port, _frame: False
         self._touch: Touch = lambda _nodes: 0
+        self._follows: Follows = lambda _node, _tick: True
+        self._ticks: dict[str, int] = {}
+        """When each switch was last asked to follow the fabric."""
 
-    def start(self, send: Send, touch: Touch) -> None:
-        """Start; ``send(node id, port, frame)`` must not block."""
-        self._send, self._touch = send, touch
+    def start(self, send: Send, touch: Touch, follows: Follows) -> None:
+        """Start; ``send(node id, port, frame)`` and ``follows(node id, tick)`` must not block. The latter is whether a
+        switch has in force what it was asked at that tick, or cannot be asked."""
+        self._send, self._touch, self._follows = send, touch, follows
         self._spawn(self._run)
 
     def stop(self) -> None:
@@ -222,7 +227,7 @@ class FabricControl:
             with self._lock:
                 changed = job(self._clock())
             if changed:
-                self._touch(dict.fromkeys(changed))
+                self._ticks |= dict.fromkeys(changed, self._touch(dict.fromkeys(changed)))
         except Exception:
             LOG.exception("fabric")
 
@@ -235,13 +240,22 @@ class FabricControl:
 
     def _turn(self, now: float) -> set[str]:
         self._learn(now)
-        probes, changed = self._topology.turn(now)
+        probes, changed = self._topology.turn(now, self._behind(now))
         for probe in probes:
             self._send(probe.end.node_id, probe.end.port, probe.frame)
         if now >= self._compare_at:
             self._compare_at = now + COMPARED
             self._plan_watch.look(self._findings(), now)
         return changed
+
+    def _behind(self, now: float) -> set[str] | None:
+        """Of the switches that the topology waits for, those that have yet to follow; None before anybody has a
+        program from here."""
+        if all(self._too_early(node_id, now) for node_id in self._since):
+            return None
+        return {
+            node_id for node_id in self._topology.awaited if not self._follows(node_id, self._ticks.get(node_id, 0))
+        }
 
     def _take_ports(self, node_id: str, ports: Mapping[int, PortView], now: float) -> set[str]:
         self._ports[node_id] = ports

@@ -130,6 +130,12 @@ class Board:
                 state.tell()
             return self._tick
 
+    def follows(self, node_id: str, tick: int) -> bool:
+        """Whether a node has in force what was asked at ``tick``, or cannot be asked as long as it is away. Takes no
+        lock."""
+        state = self._states.get(node_id)
+        return state is None or not state.connected or state.covers(tick)
+
     def take(self, node_id: str) -> Work:
         """What is to be done for a node now; its stale networks are the taker's from here on."""
         with self.changed:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from controller.model import Fabric
@@ -17,6 +18,7 @@ from topology.learning import Learning, Limits
 from topology.links import End, Link, PortState, Role
 from topology.lldp import Announcement, Neighbour, genuine_announcement
 from topology.view import Tree, fabric_of
+from topology.waves import PATIENCE, Waves, Ways, centre_of, together
 
 NOTHING = Fabric()
 
@@ -64,7 +66,10 @@ class Topology:
         self._trees: dict[str, Tree] = dict.fromkeys(self._tags, Tree())
         self._links: frozenset[Link] = frozenset()
         self._fresh: dict[Link, float] = {}
-        """Links that carry nothing yet though they could, with the time from which they do."""
+        """Links that carry nothing yet though they could, with the time from which they may."""
+        self._waves = Waves()
+        self._ordered = True
+        """Whether switches have programs already, so that an order matters."""
         self._link_ports: dict[str, tuple[int, ...]] = {}
         self._hosts: dict[str, Host] = {}
         self._attached: dict[End, tuple[str, str]] = {}
@@ -75,8 +80,17 @@ class Topology:
         self._stale = False
 
     def view(self, node_id: str) -> Fabric:
-        """What a switch sees."""
+        """What a switch sees, as far as it may act on it by now."""
+        newest, kept = self._newest(node_id), self._waves.ways(node_id)
+        return newest if kept is None else kept.within(newest)
+
+    def _newest(self, node_id: str) -> Fabric:
         return self._views.get(node_id, NOTHING)
+
+    @property
+    def awaited(self) -> Collection[str]:
+        """The switches for whom others, or a new link, wait."""
+        return {*self._waves.asked, *(end.node_id for each in self._fresh for end in each)}
 
     def between_clouds(self) -> list[str]:
         """The switches that may carry frames from one legacy cloud or host to another."""
@@ -156,14 +170,16 @@ class Topology:
             self.discovery.events.add(now, "impostor", f"frame from {mac} at {end}; the address belongs to {owner}")
         self.learning.heard(network_id, mac, end, owner is not None, now)
 
-    def turn(self, now: float) -> tuple[list[Probing], set[str]]:
-        """What is to be sent now, and the switches whose view changed by the passing of time."""
-        probes = self.discovery.due(now)
+    def turn(self, now: float, behind: Collection[str] | None = ()) -> tuple[list[Probing], set[str]]:
+        """What is to be sent now, and the switches whose view changed by the passing of time. ``behind``: those that
+        have yet to follow what was asked of them; None while nobody has a program to lose anything by."""
+        probes, self._ordered = self.discovery.due(now), behind is not None
         if self._handover_at is not None and now >= self._handover_at:
             self._handover_at, self._stale = None, True
-        if any(now >= at for at in self._fresh.values()):
-            self._stale = True
-        changed = self._settle(now)
+        changed = self._waves.turn(behind or (), now) if self._ordered else self._waves.end()
+        ripe = self._ripe(frozenset(behind or ()), now)
+        self._stale = self._stale or bool(ripe)
+        changed |= self._settle(now, ripe)
         if self.learning.flush(now, self.discovery.away):
             changed |= self._teach(self.paths.switches)
         return probes, changed
@@ -187,7 +203,7 @@ class Topology:
         """Put what was learned into the views; returns the switches whose view changed."""
         changed = set()
         for node_id in switches:
-            old = self.view(node_id)
+            old = self._newest(node_id)
             learned, known = self.learning.learned(old.members), self.learning.known(node_id)
             new = replace(old, learned=learned, known=known, muted=self.learning.muted(node_id))
             if new != old:
@@ -195,36 +211,58 @@ class Topology:
                 changed.add(node_id)
         return changed
 
-    def _settle(self, now: float) -> set[str]:
+    def _ripe(self, behind: frozenset[str], now: float) -> frozenset[Link]:
+        """The new links that are to come into use now: both their ends accept what comes by them."""
+        ripe = frozenset(each for each, at in self._fresh.items() if now >= at + PATIENCE
+                         or (now >= at and behind.isdisjoint(end.node_id for end in each)))  # fmt: skip
+        if not self._ordered:
+            return ripe
+        return frozenset() if self._waves.running else together(ripe)
+
+    def _settle(self, now: float, ripe: Collection[Link] = frozenset()) -> set[str]:
         links = self.discovery.links
         if links == self._links and not self._stale:
             return set()
+        gone = self._links - links
         self._welcome(links - self._links, now)
         self._links, self._stale = links, False
-        self._fresh = {each: at for each, at in self._fresh.items() if each in links and now < at}
+        self._fresh = {each: at for each, at in self._fresh.items()
+                       if each in links and each not in ripe and not (gone and now >= at)}  # fmt: skip
         affected, ends = self.paths.update(self._uplinks, links - self._fresh.keys())
         self._link_ports = ports_by_switch(links)
         before = {name: tree.links for name, tree in self._trees.items()}
         self._plant(now)
         self._replanted = {name for name, tree in self._trees.items() if tree.links != before[name]}
         self._place()
-        changed = set()
-        for node_id in self.paths.switches:
-            old = self.view(node_id)
-            new = self._see(node_id, old, None if node_id in ends else affected.get(node_id, ()))
-            if new is not old:
-                self._views[node_id] = new
-                changed.add(node_id)
+        changed = self._look(affected, ends)
         self.learning.keep(self._learns)
         self.learning.flush(now, self.discovery.away)
-        return changed | self._teach(self.paths.switches)
+        return self._stage(changed, frozenset() if gone else ripe, now) | self._teach(self.paths.switches)
+
+    def _look(self, affected: Mapping[str, Collection[str]], ends: Collection[str]) -> dict[str, Fabric]:
+        """Take the new views; returns those that switches had until now whose view changed."""
+        changed = {}
+        for node_id in self.paths.switches:
+            old = self._newest(node_id)
+            new = self._see(node_id, old, None if node_id in ends else affected.get(node_id, ()))
+            if new is not old:
+                self._views[node_id], changed[node_id] = new, old
+        return changed
+
+    def _stage(self, changed: Mapping[str, Fabric], ripe: Collection[Link], now: float) -> set[str]:
+        """Whose turn it is of those whose view changed: all of them, but for new ways by the links ``ripe``."""
+        if not changed:
+            return set()
+        waited = self._waves.end()
+        ordered = ripe and self._ordered
+        if ordered and all(Ways.of(old).within(self._newest(node_id)) == old for node_id, old in changed.items()):
+            return self._waves.start(changed, partial(self.paths.distance, centre_of(ripe)), now)
+        return waited | changed.keys()
 
     def _welcome(self, new: Collection[Link], now: float) -> None:
         """A link whose ends reach each other without it waits until both have taken it up: else the first would send
         what the other does not accept yet, and lose what had a way."""
-        for each in new:
-            if each.a.node_id in self.paths.component(each.b.node_id):
-                self._fresh[each] = now + HANDOVER
+        self._fresh |= dict.fromkeys(set(new) - self.paths.joining(new), now + HANDOVER)
 
     def _see(self, node_id: str, old: Fabric, measured: Collection[str] | None) -> Fabric:
         links = self._link_ports.get(node_id, ())

@@ -64,6 +64,22 @@ class Paths:
         """The switches that a switch reaches, itself among them."""
         return frozenset(self._distances.get(node, {node: 0}))
 
+    def joining(self, new: Iterable[Link]) -> set[Link]:
+        """Of new links one for each two parts of the graph that had no way to each other."""
+        forest: nx.utils.UnionFind[str] = nx.utils.UnionFind()
+        found = set()
+        for each in sorted(new):
+            one, other = (min(self.component(end.node_id)) for end in each)
+            if forest[one] != forest[other]:
+                forest.union(one, other)
+                found.add(each)
+        return found
+
+    def distance(self, targets: Iterable[str], node: str) -> int:
+        """Links from a switch to the nearest of ``targets``; more than any way has where it reaches none."""
+        beyond = len(self._graph)
+        return min((self._distances.get(target, {}).get(node, beyond) for target in targets), default=beyond)
+
     def next_hops(self, node: str, target: str) -> tuple[int, ...]:
         """Ports of ``node`` towards ``target``, the best first; the others serve when those before are down.
 

@@ -4,11 +4,14 @@ After every single program, all broadcast and unicast of all ports: broadcast ne
 nothing by others. Unicast does not loop either as long as everything stays where it was. Where a destination moves
 (the way out of the fabric becomes another, or a part is cut off and may be behind the cloud now) a frame to it may go
 in circles until the last switch on the circle has its program; it is one frame all the time.
+
+Where cables are put back nothing is lost: whoever talked goes on talking after every single program, as long as
+everything stays where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import permutations
 
@@ -17,14 +20,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.sim.cabled import UPLINK_PORT, Cabled, Loop
+from controller.model import Port
+from tests.sim.cabled import PHYSNET, UPLINK_PORT, Cabled, Loop, peers
 from tests.sim.test_fabric import check, of_graph
 from tests.sim.test_traffic import datagram
+from tests.support.scenarios import make_network
 from tests.unit.topology.cabling import STEP, end
 from topology.fabric import HANDOVER
 from topology.links import End
 
-STEPS = round(2 * HANDOVER / STEP)
+STEPS = round(2 * HANDOVER / STEP) + 8
+"""Turns in which everything is asked that follows from an event: two handovers and some waves."""
 
 
 def events(world: Cabled, cable: End) -> Iterator[set[str]]:
@@ -32,16 +38,21 @@ def events(world: Cabled, cable: End) -> Iterator[set[str]]:
     if cable not in world.cut:
         yield world.fail(cable)
     else:
-        changed: set[str] = set()
-        for each in (cable, world.bed.cables[cable]) if cable in world.bed.cables else (cable,):
-            world.cut.discard(each)
-            world.running[each.node_id].set_live(each.port, True)
-            state = world.bed.ports[each.node_id][each.port]
-            world.bed.ports[each.node_id][each.port] = replace(state, up=True)
-            changed |= world.bed.topology.port(each, True, world.bed.now)
-        yield changed
+        yield plug_in(world, [cable])
     for _ in range(STEPS):
         yield world.bed.run(STEP)
+
+
+def plug_in(world: Cabled, cables: Collection[End]) -> set[str]:
+    """Both ends' ports of these cables come up (an uplink has one); returns the switches whose view changed."""
+    changed: set[str] = set()
+    for each in [port for cable in cables for port in (cable, world.bed.cables.get(cable)) if port is not None]:
+        world.cut.discard(each)
+        world.running[each.node_id].set_live(each.port, True)
+        state = world.bed.ports[each.node_id][each.port]
+        world.bed.ports[each.node_id][each.port] = replace(state, up=True)
+        changed |= world.bed.topology.port(each, True, world.bed.now)
+    return changed
 
 
 def where(world: Cabled) -> tuple[object, ...]:
@@ -100,3 +111,62 @@ def test_any_cabling_any_events_any_order(data: st.DataObject) -> None:
                 world.install([node_id])
                 check_between(world, moved=before != where(world))
     check(world)
+
+
+def put_back(world: Cabled, cables: Collection[End]) -> Iterator[set[str]]:
+    """Put cables back, all at once: turn by turn the switches that shall follow."""
+    yield plug_in(world, cables)
+    for _ in range(STEPS + 6 * len(cables)):
+        yield world.bed.run(STEP)
+
+
+def talking(world: Cabled) -> list[tuple[Port, Port]]:
+    """The pairs that shall reach each other as the world is now."""
+    parts = world.parts()
+    return [(port, other) for port in world.state.ports.values() for other in peers(world, parts, port).values()]
+
+
+def check_still(world: Cabled, pairs: Collection[tuple[Port, Port]]) -> None:
+    """Nobody who talked is cut off, and nobody hears anything twice."""
+    for port, other in pairs:
+        assert world.send(port, datagram(port, other)) == [other.id]
+
+
+NETWORK = make_network(1, ("vlan", PHYSNET, 100))
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_a_cable_that_is_put_back_costs_nothing(size: int) -> None:
+    """The waves' order; within a wave the last comes first."""
+    for graph in (graph for graph in nx.graph_atlas_g() if len(graph) == size and nx.is_connected(graph)):
+        world = of_graph(graph, networks=(NETWORK,))
+        for cable in world.links():
+            world.install(world.fail(cable) | world.bed.run(1.0))
+            pairs = talking(world)
+            for changed in put_back(world, [cable]):
+                for node_id in sorted(changed, reverse=True):
+                    world.install([node_id])
+                    check_still(world, pairs)
+        check(world)
+
+
+@given(data=st.data())
+def test_several_cables_put_back_at_once_cost_nothing(data: st.DataObject) -> None:
+    count = data.draw(st.integers(3, 7))
+    switch = st.integers(1, count)
+    pair = st.tuples(switch, switch).filter(lambda pair: pair[0] != pair[1])
+    cables = [(number, number + 1) for number in range(1, count)] + data.draw(st.lists(pair, min_size=1, max_size=5))
+    world = Cabled(range(1, count + 1), cables, networks=(NETWORK,))
+    pulled = data.draw(st.lists(st.sampled_from(world.links()), min_size=1, max_size=4, unique=True))
+    for cable in pulled:
+        world.install(world.fail(cable))
+    world.install(world.bed.run(1.0))
+    pairs = talking(world)
+    for changed in put_back(world, pulled):
+        for node_id in data.draw(st.permutations(sorted(changed))):
+            world.install([node_id])
+            check_still(world, pairs)
+    check(world)
+    newest = {node_id: world.bed.topology.view(node_id) for node_id in world.running}
+    assert world.bed.run(2.0) == set(), "not everybody had the last word"
+    assert newest == {node_id: world.bed.topology.view(node_id) for node_id in world.running}

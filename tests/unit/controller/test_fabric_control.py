@@ -24,7 +24,7 @@ from tests.support.scenarios import State, intent_of, make_port, switch_node
 from tests.unit.topology.cabling import end
 from topology.discovery import Pace
 from topology.events import EventLog
-from topology.fabric import Topology
+from topology.fabric import HANDOVER, Topology
 from topology.links import End
 
 ONE, TWO, THREE = (switch_node_id(number) for number in (1, 2, 3))
@@ -41,10 +41,12 @@ class Bed:
             topology, events, hold, lambda run: threading.Thread(target=run, daemon=True).start()
         )
         self.touched: list[set[str]] = []
+        self.acknowledged: dict[str, int] = {}
+        """Switches that are slow, with the tick that they have in force."""
         self.sent: list[End] = []
 
     def __enter__(self) -> Bed:
-        self.control.start(self._send, self._touch)
+        self.control.start(self._send, self._touch, lambda node_id, tick: self.acknowledged.get(node_id, tick) >= tick)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,7 +66,7 @@ class Bed:
 
     def _touch(self, nodes: Mapping[str, Collection[str] | None]) -> int:
         self.touched.append(set(nodes))
-        return 0
+        return len(self.touched)
 
 
 def eventually(condition) -> None:  # type: ignore[no-untyped-def]
@@ -153,3 +155,35 @@ def test_a_source_that_a_switch_shows_is_learned_by_the_next_turn() -> None:
         view = bed.control.view(TWO)
         assert view is not None
         assert view.learned == {"red": {"02:00:00:00:00:01": End(ONE, 5)}}
+
+
+def test_a_new_link_waits_until_a_slow_switch_follows() -> None:
+    """A ring is closed while one end has yet to accept what comes by the new link."""
+    with Bed() as bed:
+        closing = {end(1, 3): end(3, 3), end(3, 3): end(1, 3)}
+        line(bed)
+        eventually(lambda: all(bed.control.view(node_id) is not None for node_id in (ONE, TWO, THREE)))
+        eventually(lambda: hops(bed, ONE, THREE) == (1,))
+        bed.acknowledged[THREE] = -1
+        CABLES.update(closing)
+        try:
+            bed.tell(ONE, (1, 3, 7), tenants=(7,))
+            bed.tell(THREE, (1, 3, 7), tenants=(7,))
+            eventually(lambda: 3 in seen(bed, ONE).links)
+            time.sleep(2 * HANDOVER)
+            assert hops(bed, ONE, THREE) == (1,)
+            del bed.acknowledged[THREE]
+            eventually(lambda: hops(bed, ONE, THREE)[0] == 3)
+        finally:
+            for each in closing:
+                del CABLES[each]
+
+
+def seen(bed: Bed, node_id: str) -> Fabric:
+    view = bed.control.view(node_id)
+    assert view is not None
+    return view
+
+
+def hops(bed: Bed, node_id: str, target: str) -> tuple[int, ...]:
+    return seen(bed, node_id).next_hops.get(target, ())
