@@ -66,6 +66,11 @@ matrix: apt venv  ## the main job on real traffic: controller, agents, switches 
 fabric: apt-test venv  ## OpenFlow switches cabled to each other: rings, clouds, hosts, Mininet
 	$(SUDO) $(PYTEST) tests/fabric
 
+.PHONY: soak
+soak: apt venv  ## random changes and disturbances on the real bed (SECONDS=120 SEED=n DATABASE=postgresql); not in test
+	$(SUDO) env SECONDS=$(SECONDS) SEED=$(SEED) DATABASE=$(DATABASE) \
+	  $(PY) -m tests.support.sandbox $(PY) -m tests.soak.main
+
 .PHONY: test
 test: lint unit sim api faults ovs kernel matrix fabric  ## everything
 

@@ -1,4 +1,9 @@
-"""A queue of small jobs, done in order by one thread; a job that fails is tried again, so that nothing is lost."""
+"""A queue of small jobs, done in order by one thread; a job that fails is tried again, so that nothing is lost.
+
+What switches and agents tell is told once: a job given up is a switch that nobody serves until it connects again. So
+a job waits for a database that is away as long as it takes; only one that fails by itself is given up at last, since
+all others wait behind it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable
 
+from controller.db.engine import UNAVAILABLE
 from controller.switches import Spawn
 
 LOG = logging.getLogger(__name__)
@@ -16,7 +22,7 @@ Job = Callable[[], None]
 
 class Mailbox:
     """``put`` never blocks. A failing job is retried after ``retry`` seconds, at most ``attempts`` times; then it is
-    dropped with an error in the log."""
+    dropped with an error in the log. Attempts during which the database was away do not count."""
 
     def __init__(self, name: str, spawn: Spawn, retry: float = 1.0, attempts: int = 60) -> None:
         self._name, self._spawn, self._retry, self._attempts = name, spawn, retry, attempts
@@ -49,13 +55,19 @@ class Mailbox:
             self._do(job)
 
     def _do(self, job: Job) -> None:
-        for _ in range(self._attempts):
+        failures, away = 0, False
+        while failures < self._attempts:
             try:
                 job()
+            except UNAVAILABLE as error:
+                if not away:
+                    LOG.warning("%s: the database is away; a job waits for it: %s", self._name, error)
+                away = True
             except Exception:
                 LOG.exception("%s: a job failed; trying again in %.1f s", self._name, self._retry)
-                if self._stopped.wait(self._retry):
-                    return
+                failures += 1
             else:
+                return
+            if self._stopped.wait(self._retry):
                 return
         LOG.error("%s: a job was given up after %d attempts", self._name, self._attempts)

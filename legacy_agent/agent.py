@@ -149,14 +149,20 @@ class Agent:
         """The worker: probe, then compare and apply on every wake-up, audit and retry. What the host cannot do may
         change: an audit asks all drivers again, and a change asks those that hear of changes of their own (Open
         vSwitch may be started after the agent)."""
-        self._probe(self.drivers)
-        pause = self.step()
+        pause = self._turn(self.drivers)
         while not self.stopped.is_set():
             woken = self._wake.wait(pause)
-            self._probe(self._limited() if woken else self.drivers)
-            self.stopped.wait(_SETTLE)
-            if not self.stopped.is_set():
-                pause = self.step()
+            pause = self._turn(self._limited() if woken else self.drivers, _SETTLE)
+
+    def _turn(self, probed: Iterable[str], settle: float = 0.0) -> float:
+        """Probe some drivers and step, after ``settle`` seconds; the seconds until the next turn. Whatever goes wrong,
+        there is one: reports go on without the worker, and nobody would see that nothing is done any more."""
+        try:
+            self._probe(probed)
+            return 0.0 if settle and self.stopped.wait(settle) else self.step()
+        except Exception:
+            LOG.exception("internal error; the whole host is compared again soon")
+            return self._retry.next()
 
     def _limited(self) -> list[str]:
         """Drivers that could not do something and have heard of changes since."""
@@ -204,6 +210,9 @@ class Agent:
                 self._say.wait(self._timing.report)
             except ControllerGone as error:
                 LOG.debug("%s", error)
+                self.stopped.wait(backoff.next())
+            except Exception:
+                LOG.exception("internal error; the report is tried again")
                 self.stopped.wait(backoff.next())
 
     def current_report(self) -> HostReport:

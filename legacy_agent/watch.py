@@ -161,7 +161,12 @@ class PlanWatch:
     def run(self) -> None:
         """Ask again and again."""
         while not self._stopped.is_set():
-            self._stopped.wait(self.step())
+            try:
+                pause = self.step()
+            except Exception:
+                LOG.exception("internal error; the plan is asked for again")
+                self._revision, pause = 0, self._backoff.next()
+            self._stopped.wait(pause)
 
     def step(self) -> float:
         """Ask once; seconds to wait before the next time."""

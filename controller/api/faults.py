@@ -7,17 +7,13 @@ import logging
 
 from neutron_lib import exceptions
 from neutron_lib.api import faults
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from webob import Response, exc
 
+from controller.db.engine import UNAVAILABLE
 from controller.errors import IsthmusError, ReportError, UnknownNode
 from controller.plugin.faults import RevisionNumberConstraintFailed
 
 LOG = logging.getLogger(__name__)
-
-UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
-"""The database is away, or writers met more often than the store tries again."""
 
 RETRY_AFTER = 2
 """Seconds after which a client may try again when the database was away; the store looks for it at every request."""
@@ -49,8 +45,12 @@ def fault_response(error: Exception, request_id: str) -> Response:
     status = status_of(error)
     kind, message = type(error).__name__, _message(error)
     if status >= 500:
-        LOG.error("request %s failed", request_id, exc_info=error)
-        if isinstance(error, UNAVAILABLE):
+        away = isinstance(error, UNAVAILABLE)
+        if away:  # clients and agents try again all the time: a traceback each would bury everything else
+            LOG.warning("request %s failed: the database does not answer: %s", request_id, str(error).split("\n")[0])
+        else:
+            LOG.error("request %s failed", request_id, exc_info=error)
+        if away:
             kind, message = "ServiceUnavailable", "The database does not answer or is too busy just now; try again."
         elif not isinstance(error, (exceptions.NeutronException, IsthmusError, exc.HTTPException)):
             kind = "HTTPInternalServerError"

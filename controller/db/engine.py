@@ -9,9 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from controller.errors import ConfigurationError
+
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
+"""What is raised while the database is away, or when writers met more often than the store tries again: nothing is
+wrong with what it was asked."""
 
 BUSY_TIMEOUT = 30.0
 """Seconds a writer of SQLite waits for the writer of another process."""

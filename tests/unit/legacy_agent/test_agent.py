@@ -236,3 +236,41 @@ def test_type_is_limited_when_every_driver_says_so() -> None:
     assert facts.combine(offers) == Capabilities({"a": ("gre", "vxlan"), "b": ("gre",)}, {})
     offers["b"] = (("gre",), {"gre": "no switch"})
     assert facts.combine(offers).limits == {"gre": "no gretap; no switch"}
+
+
+def test_the_worker_outlives_errors_that_nobody_thought_of() -> None:
+    """Else the agent would report for ever, and never do anything again."""
+    surprises = [KeyError("tap"), OSError(24, "too many open files")]
+
+    def read_facts() -> HostFacts:
+        if surprises:
+            raise surprises.pop()
+        return HostFacts(INTERFACES, frozenset({"192.0.2.1"}))
+
+    agent = make(FakeDriver(), read_facts=read_facts)
+    agent.accept(HostPlan("rack7", 5, (network(1),)))
+    worker = threading.Thread(target=agent.work, daemon=True)
+    worker.start()
+    end = time.monotonic() + 10
+    while agent.current_report().applied_revision != 5 and time.monotonic() < end:
+        time.sleep(0.01)
+    agent.stop()
+    worker.join(5)
+    assert agent.current_report().applied_revision == 5
+    assert not surprises
+
+
+def test_the_reporter_outlives_errors_that_nobody_thought_of() -> None:
+    surprises, reported = [ValueError("no such thing")], threading.Event()
+
+    class Target:
+        def report(self, report: HostReport) -> None:
+            if surprises:
+                raise surprises.pop()
+            reported.set()
+
+    agent = make(FakeDriver())
+    agent.in_touch()
+    threading.Thread(target=agent.report_loop, args=(Target(),), daemon=True).start()
+    assert reported.wait(10)
+    agent.stop()
