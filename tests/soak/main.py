@@ -52,9 +52,8 @@ class Soak:
         drops = self._drops()
         if lost:
             expected = any(item.lossy for item in chosen)
-            world.note(
-                f"{'(expected)' if expected else 'LOSS'}: {'; '.join(text for text, _ in lost.values())}; switches dropped {drops}"
-            )
+            words = "; ".join(text for text, _ in lost.values())
+            world.note(f"{'(expected)' if expected else 'LOSS'}: {words}; switches dropped {drops}")
             problems += (
                 [] if expected else [text for name, (text, count) in lost.items() if not _forgiven(name, count)]
             )
