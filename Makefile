@@ -64,7 +64,7 @@ matrix: apt venv  ## the main job on real traffic: controller, agents, switches 
 
 .PHONY: fabric
 fabric: apt-test venv  ## OpenFlow switches cabled to each other: rings, clouds, hosts, Mininet
-	$(SUDO) $(PYTEST) tests/fabric
+	$(SUDO) $(PYTEST) -n 2 --dist loadfile tests/fabric
 
 .PHONY: soak
 soak: apt venv  ## random changes and disturbances on the real bed (SECONDS=120 SEED=n DATABASE=postgresql); not in test
