@@ -33,7 +33,7 @@ def migrate(engine: Engine, tables: Sequence[Table] = ()) -> None:
     """Upgrade to the newest version, and create ``tables`` that no version of ours knows: those of third parties' type
     drivers. Raises ConfigurationError when the database cannot be reached or is newer."""
     try:
-        with engine.execution_options(isthmus_write=True).begin() as connection:
+        with engine.execution_options(isthmus_write=True, isthmus_patient=True).begin() as connection:
             if not is_sqlite(engine):
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             upgrade(connection)

@@ -6,6 +6,7 @@ outside the session. Nothing here knows what is written.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 import threading
@@ -20,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
-from controller.db.engine import create, is_sqlite
+from controller.db.engine import BUSY_TIMEOUT, SHORT_BUSY_TIMEOUT, create, is_sqlite
 from controller.db.listener import Listener
 from controller.db.models import FeedState
 from controller.db.transaction import Transaction
@@ -60,13 +61,16 @@ class Store:
         clock: Callable[[], datetime] = utc_now,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.engine: Engine = create(url)
+        native = has_native_threads()
+        self.engine: Engine = create(url, BUSY_TIMEOUT if native else SHORT_BUSY_TIMEOUT)
+        self._patience = 0.0 if native else BUSY_TIMEOUT
+        """Seconds that a locked SQLite is tried again, whatever ``max_retries`` is; native threads wait inside it."""
         self.clock = clock
         self._writer = self.engine.execution_options(isthmus_write=True)
         self._single = self.engine.execution_options(isthmus_single=True)
         self._max_retries = max_retries
         self._pause = pause
-        self.writers = WRITERS if has_native_threads() and not is_sqlite(self.engine) else 1
+        self.writers = WRITERS if native and not is_sqlite(self.engine) else 1
         self._turns = threading.BoundedSemaphore(self.writers)
         self._listeners: list[Callable[[int], None]] = []
         self._told = 0
@@ -119,11 +123,13 @@ class Store:
         lost while committing, only if the database did not commit. Raises what ``work`` raises, and the database's
         error when the conflict does not go away.
         """
-        for attempt in range(self._max_retries + 1):
+        deadline = time.monotonic() + self._patience
+        for attempt in itertools.count():
             try:
                 result, revision = self._once(work)
             except (DBAPIError, StaleDataError) as error:
-                if attempt == self._max_retries or not is_conflict(error):
+                waits = is_locked(error) and time.monotonic() < deadline
+                if not waits and (attempt >= self._max_retries or not is_conflict(error)):
                     raise
                 LOG.debug("transaction is tried again (%d) after %s", attempt + 1, error)
                 self._pause(backoff(attempt))
@@ -180,4 +186,9 @@ def is_conflict(error: Exception) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     state = getattr(error.orig, "pgcode", None)
-    return error.connection_invalidated or state in RETRIED_STATES or "database is locked" in str(error.orig)
+    return error.connection_invalidated or state in RETRIED_STATES or is_locked(error)
+
+
+def is_locked(error: Exception) -> bool:
+    """Whether another process writes into SQLite just now."""
+    return isinstance(error, DBAPIError) and "database is locked" in str(error.orig)
