@@ -105,8 +105,8 @@ def test_nobody_in_the_cloud_takes_the_address_of_a_port(bed: FabricBed) -> None
 def test_every_cable_and_uplink_is_pulled_and_put_back(bed: FabricBed) -> None:
     for name in (*(device(*cable) for cable in CABLES), *(uplink(number) for number in UPLINKS)):
         for place, up in enumerate((False, True)):
-            streams = [Stream(bed.strangers[0], vm.ip, 2.3) for vm in bed.vms[:4]]
-            time.sleep(0.3)
+            streams = [Stream(bed.strangers[0], vm.ip, 3.0) for vm in bed.vms[:4]]
+            time.sleep(1.0)
             netns.set_link(None, name, up=up)
             lost = [stream.lost() for stream in streams]
             print(f"{name} {'put back' if place else 'pulled'}: {lost} ms lost", flush=True)
