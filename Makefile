@@ -40,7 +40,7 @@ unit: venv  ## unit tests: seconds, Python only
 
 .PHONY: sim
 sim: venv  ## whole traffic matrices through the in-memory switch, and the driver conformance suites
-	$(PYTEST) -n 2 tests/sim tests/conformance
+	$(PYTEST) -n auto tests/sim tests/conformance
 
 .PHONY: api
 api: apt venv  ## the store on SQLite and PostgreSQL, the API with a real client

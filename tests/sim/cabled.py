@@ -80,6 +80,8 @@ class Cabled:
         self.bed.connect()
         self._announce()
         self.bed.run(0.6)
+        while self.bed.topology.awaited:  # new links come into use in waves
+            self.bed.run(0.1)
         self.install()
 
     def _announce(self) -> None:
