@@ -103,7 +103,8 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         pace = Pace(conf.openflow.retry_max, conf.openflow.audit_interval, conf.agent.agent_down_time)
         feed = StoreFeed(self._store, conf.arp_responder)
         self._reconciler = Reconciler(feed, plugin, mechanisms, self._southbound, pace, hub.spawn,
-                                      fabric=self._fabric, measures=self._measures)  # fmt: skip
+                                      fabric=self._fabric, measures=self._measures,
+                                      overlay_ip_version=conf.ml2.overlay_ip_version)  # fmt: skip
         relay.target = self._reconciler
         overview = Overview(self._reconciler, Hosts(self._reconciler, plugin), self._southbound, mechanisms,
                             self._fabric)  # fmt: skip

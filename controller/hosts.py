@@ -86,9 +86,10 @@ def _key(report: HostReport) -> bytes:
 
 
 def _facts(report: HostReport) -> NodeFacts:
+    tunnel_ip = None
     if report.tunnel_ip is not None:
         try:
-            ipaddress.ip_address(report.tunnel_ip)
+            tunnel_ip = str(ipaddress.ip_address(report.tunnel_ip))
         except ValueError:
             raise ReportError(f"field 'tunnel_ip' must be an IP address, not {report.tunnel_ip!r}") from None
     unknown = sorted(set(report.tunnel_types) - TUNNEL_TYPES)
@@ -101,7 +102,7 @@ def _facts(report: HostReport) -> NodeFacts:
         kind=NodeKind.HOST,
         host=report.host,
         mechanisms=tuple(report.drivers),
-        tunnel_ip=report.tunnel_ip,
+        tunnel_ip=tunnel_ip,
         tunnel_types=frozenset(report.tunnel_types),
         physical_networks=dict(report.physical_networks),
         limits=dict(report.limits),

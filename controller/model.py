@@ -114,6 +114,11 @@ class Port:
         return self.device_owner.startswith("network:")
 
 
+def ip_version(address: str) -> int:
+    """4 or 6."""
+    return 6 if ":" in address else 4
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """Where ports live. ``key`` is its number in destination keys (1..2^16-1), stable for the node's life.
@@ -147,6 +152,12 @@ class Node:
     def datapath_id(self) -> int | None:
         """The OpenFlow datapath id of a switch, None for a host."""
         return int(self.id.removeprefix("switch:"), 16) if self.kind is NodeKind.SWITCH else None
+
+    def reaches(self, peer: Node) -> bool:
+        """Whether tunnels lead from here to the peer: both have an endpoint, of the same IP version."""
+        if not self.tunnel_ip or not peer.tunnel_ip:
+            return False
+        return ip_version(self.tunnel_ip) == ip_version(peer.tunnel_ip)
 
     def facts(self) -> NodeFacts:
         """What the node said of itself."""

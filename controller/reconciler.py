@@ -40,6 +40,7 @@ class Reconciler:
         self, feed: Feed, nodes: Nodes, compiler: Compiler, switches: Switches, pace: Pace,
         spawn: Spawn, clock: Callable[[], float] = time.monotonic, fabric: FabricControl | None = None,
         measures: Measures | None = None, wall_clock: Callable[[], float] = time.time,
+        overlay_ip_version: int = 4,
     ) -> None:  # fmt: skip
         self._measures, self._wall_clock = measures or Measures(), wall_clock
         self.board = Board(clock)
@@ -51,7 +52,8 @@ class Reconciler:
         self._statuses = StatusWriter(self.board, nodes, spawn, pace.agent_down_time)
         self._host_plans = HostPlans(self.board, compiler, self._statuses.node_changed)
         self._follower = FeedFollower(self.board, feed, self._take_over, spawn)
-        self._sightings = Sightings(self.board, nodes, self._statuses, fabric, self._follower.catch_up)
+        self._sightings = Sightings(self.board, nodes, self._statuses, fabric, self._follower.catch_up,
+                                    overlay_ip_version)  # fmt: skip
         self._loops = SwitchLoops(self.board, compiler, switches, pace, spawn, fabric, self._measures,
                                   self._statuses.node_changed)  # fmt: skip
         self._stopped = threading.Event()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from controller.declared import described
+from controller.endpoints import within_overlay
 from controller.fabric import FabricControl
 from controller.local_links import linked
 from controller.model import NodeFacts, NodeKind, Observation, Port
@@ -23,10 +24,10 @@ class Sightings:
 
     def __init__(
         self, board: Board, nodes: Nodes, statuses: StatusWriter, fabric: FabricControl | None,
-        catch_up: Callable[[], None],
+        catch_up: Callable[[], None], overlay_ip_version: int = 4,
     ) -> None:  # fmt: skip
         self._board, self._nodes, self._statuses, self._fabric = board, nodes, statuses, fabric
-        self._catch_up = catch_up
+        self._catch_up, self._overlay = catch_up, overlay_ip_version
         self._told: dict[str, tuple[NodeFacts, Observation]] = {}
 
     def told_by(self, node_id: str) -> tuple[NodeFacts, Observation] | None:
@@ -39,6 +40,7 @@ class Sightings:
             self._told[facts.id] = facts, observation
             earlier, said = self._board.state(facts.id).told, self._board.intent.switches.get(facts.id)
             facts, observation = described(facts, observation, said, earlier.uplinks if earlier else {})
+        facts = within_overlay(facts, self._overlay)
         state = self._board.state(facts.id)
         known = self._says_nothing_new(facts)
         news = not known and self._nodes.node_seen(facts) != self._board.intent.nodes.get(facts.id)

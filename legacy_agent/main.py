@@ -4,6 +4,7 @@ dataplane as it is."""
 from __future__ import annotations
 
 import importlib.metadata
+import ipaddress
 import logging
 import secrets
 import signal
@@ -76,7 +77,7 @@ def host_settings(conf: cfg.ConfigOpts) -> HostSettings:
     return HostSettings(
         host=conf.agent.host or socket.gethostname(),
         physical_interfaces=parse_mappings(conf.linux_bridge.physical_interface_mappings),
-        local_ip=str(local_ip) if local_ip and conf.vxlan.enable_vxlan else None,
+        local_ip=str(ipaddress.ip_address(local_ip)) if local_ip and conf.vxlan.enable_vxlan else None,
         vxlan_port=conf.vxlan.udp_dstport,
         open_vswitch=_open_vswitch_settings(conf),
     )

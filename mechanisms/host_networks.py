@@ -43,16 +43,23 @@ def _network(view: SegmentView, node: Node, mechanism: str, ports: list[Port]) -
         segmentation_id=view.segment.segmentation_id,
         mtu=view.network.mtu,
         ports=tuple(_port(port, port.id in live) for port in ports),
-        peers=tuple(sorted({peer.tunnel_ip for peer in view.peers(node.id) if peer.tunnel_ip})) if reach else (),
+        peers=tuple(sorted({endpoint for endpoint, _ in _reached(view, node)})) if reach else (),
         remotes=tuple(sorted(_remotes(view, node))) if reach else (),
     )
 
 
 def _remotes(view: SegmentView, node: Node) -> Iterator[RemoteAddress]:
-    for peer in view.peers(node.id):
+    for endpoint, peer in _reached(view, node):
         for port in view.live[peer.id]:
-            if peer.tunnel_ip and port.mac_address in view.unique_macs:
-                yield RemoteAddress(port.mac_address, peer.tunnel_ip)
+            if port.mac_address in view.unique_macs:
+                yield RemoteAddress(port.mac_address, endpoint)
+
+
+def _reached(view: SegmentView, node: Node) -> Iterator[tuple[str, Node]]:
+    """The other carriers that tunnels reach, with their endpoints."""
+    for peer in view.peers(node.id):
+        if peer.tunnel_ip and node.reaches(peer):
+            yield peer.tunnel_ip, peer
 
 
 def _port(port: Port, live: bool) -> HostPort:

@@ -249,6 +249,8 @@ _DECLARED = (
     _basic("tunnel_id", 38, 64, maskable=True),
     Field("tun_ipv4_src", NICIRA, 31, 32, maskable=True, kind=Kind.IPV4),
     Field("tun_ipv4_dst", NICIRA, 32, 32, maskable=True, kind=Kind.IPV4),
+    Field("tun_ipv6_src", NICIRA, 109, 128, maskable=True, kind=Kind.IPV6),
+    Field("tun_ipv6_dst", NICIRA, 110, 128, maskable=True, kind=Kind.IPV6),
 )
 
 FIELDS: Mapping[str, Field] = {field.name: field for field in _DECLARED}

@@ -1,7 +1,7 @@
 """Packets as the interpreter sees them: header fields by name, a stack of VLAN tags, a mark for the payload.
 
 A packet has exactly the fields that its types call for: an ARP packet has ``arp_op`` and no ``ipv4_src``. Tunnel
-fields (``tunnel_id``, ``tun_ipv4_src``, ``tun_ipv4_dst``) tell of the tunnel that a packet came by or goes by.
+fields (:data:`TUNNEL_FIELDS`) tell of the tunnel that a packet came by or goes by.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from controller.dataplane import fields
 from controller.dataplane.values import MatchField
 from controller.errors import CompileError
 
-TUNNEL_FIELDS = ("tun_ipv4_dst", "tun_ipv4_src", "tunnel_id")
+TUNNEL_FIELDS = ("tun_ipv4_dst", "tun_ipv4_src", "tun_ipv6_dst", "tun_ipv6_src", "tunnel_id")
 _NOT_HEADERS = frozenset({"in_port", "metadata", "vlan_vid", "vlan_pcp"})
 BROADCAST = 0xFFFFFFFFFFFF
 EXPERIMENTAL = 0x88B5

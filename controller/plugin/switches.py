@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from controller.db.models import NodeRow, SwitchRow
 from controller.db.transaction import Transaction
 from controller.declared import NICIRA
+from controller.endpoints import endpoint
 from controller.local_links import switch_number
 from controller.model import TUNNEL_TYPES, switch_node_id
 from controller.plugin.api import Body, Query
@@ -147,15 +148,15 @@ def _tunnel(value: Any) -> tuple[str | None, dict[str, str]]:
     if not isinstance(value, dict) or set(value) != {"ip", "ports"} or not isinstance(value["ports"], dict):
         raise invalid(shape)
     try:
-        address = ipaddress.IPv4Address(value["ip"] if isinstance(value["ip"], str) else "")
-    except ValueError:
-        raise invalid(f"tunnel: ip must be an IPv4 address. {shape}") from None
-    if address.is_multicast or address.is_unspecified or address.is_loopback:
+        address = endpoint(value["ip"] if isinstance(value["ip"], str) else "")
+    except ValueError as error:
+        raise invalid(f"tunnel: ip: {error}. {shape}") from None
+    if ipaddress.ip_address(address).is_loopback:
         raise invalid(f"tunnel: {address} cannot be a tunnel's endpoint")
     unknown = sorted(set(value["ports"]) - TUNNEL_TYPES)
     if unknown or not value["ports"]:
         raise invalid(f"tunnel: ports must name one or more of {', '.join(sorted(TUNNEL_TYPES))}. {shape}")
-    return str(address), {kind: port_of(port, f"tunnel port of {kind}") for kind, port in value["ports"].items()}
+    return address, {kind: port_of(port, f"tunnel port of {kind}") for kind, port in value["ports"].items()}
 
 
 def port_of(value: Any, where: str) -> str:

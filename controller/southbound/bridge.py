@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.declared import NO_UPLINKS, elected
+from controller.endpoints import endpoint
 from controller.model import (
     PHYSICAL_TYPES,
     TUNNEL_TYPES,
@@ -14,6 +15,7 @@ from controller.model import (
     NodeKind,
     Observation,
     PortView,
+    ip_version,
     switch_node_id,
 )
 from mechanisms.openflow.features import BASE
@@ -57,8 +59,23 @@ class Bridge:
 
     @property
     def tunnel_ip(self) -> str | None:
-        """The node's tunnel address."""
-        return self.host_ids.get("isthmus-tunnel-ip", "").strip() or None
+        """The node's tunnel address; None without one that can be used."""
+        try:
+            return endpoint(self.host_ids.get("isthmus-tunnel-ip", ""))
+        except ValueError:
+            return None
+
+    @property
+    def no_tunnel_ip(self) -> str:
+        """Why there is no tunnel address; empty if there is one."""
+        said = self.host_ids.get("isthmus-tunnel-ip", "").strip()
+        if not said:
+            return "no tunnel address; set Open_vSwitch external_ids:isthmus-tunnel-ip"
+        try:
+            endpoint(said)
+        except ValueError as error:
+            return f"no tunnel address; Open_vSwitch external_ids:isthmus-tunnel-ip: {error}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +123,15 @@ def wanted_tunnels(bridge: Bridge) -> dict[str, TunnelPort]:
     """Name -> tunnel port; none without a tunnel address. A name that another bridge has taken is left out."""
     if bridge.tunnel_ip is None:
         return {}
-    ports = (
-        TunnelPort(f"isthmus-{kind}", kind, {"key": "flow", "remote_ip": "flow", "local_ip": bridge.tunnel_ip})
-        for kind in sorted(TUNNEL_TYPES)
-    )
+    ports = (TunnelPort(f"isthmus-{kind}", kind, _options(kind, bridge.tunnel_ip)) for kind in sorted(TUNNEL_TYPES))
     return {port.name: port for port in ports if port.name not in bridge.elsewhere}
+
+
+def _options(kind: str, tunnel_ip: str) -> dict[str, str]:
+    options = {"key": "flow", "remote_ip": "flow", "local_ip": tunnel_ip}
+    if kind != "gre" and ip_version(tunnel_ip) == 6:
+        options["csum"] = "true"  # Linux drops UDP over IPv6 without a checksum (RFC 8200, section 8.1)
+    return options
 
 
 def bridge_change(bridge: Bridge) -> BridgeChange:
@@ -233,7 +254,7 @@ def _tunnel_limits(bridge: Bridge | None, capabilities: frozenset[str], ovsdb_pr
     elif bridge is None:
         reason = f"no tunnel ports can be made: {ovsdb_problem or 'OVSDB is not used'}"
     elif bridge.tunnel_ip is None:
-        reason = "no tunnel address; set Open_vSwitch external_ids:isthmus-tunnel-ip"
+        reason = bridge.no_tunnel_ip
     else:
         return {kind: reason for kind in sorted(TUNNEL_TYPES) if (reason := _port_limit(bridge, kind))}
     return dict.fromkeys(sorted(TUNNEL_TYPES), reason)

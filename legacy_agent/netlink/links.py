@@ -29,6 +29,7 @@ agent was killed in between) is still known to be ours."""
 _GRE_KEY = 0x2000
 _IFF_UP = 1
 _DEFAULT_TTL = 64
+_IGNORE_ENCAPSULATION_LIMIT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,8 @@ def _attributes(spec: BridgeSpec | VxlanSpec | GretapSpec) -> dict[str, Any]:
     prefix = "ip6gre" if ":" in spec.local else "gre"
     values = {"local": spec.local, "remote": spec.remote, "ikey": spec.key, "okey": spec.key, "iflags": _GRE_KEY,
               "oflags": _GRE_KEY, "ttl": _DEFAULT_TTL}  # fmt: skip
+    if prefix == "ip6gre":  # else an IPv6 destination option goes before the GRE header, which Open vSwitch rejects
+        values["flags"] = _IGNORE_ENCAPSULATION_LIMIT
     return {f"{prefix}_{name}": value for name, value in values.items()}
 
 

@@ -81,6 +81,4 @@ def _no_endpoint_fields(segment: Segment, node: Node) -> str | None:
         return None
     if NICIRA not in node.capabilities:
         return f"node '{node.host}' cannot choose the remote end of a tunnel by flow (it lacks Open vSwitch's fields)"
-    if node.tunnel_ip is not None and ":" in node.tunnel_ip:
-        return f"node '{node.host}' has the IPv6 tunnel address {node.tunnel_ip}; OpenFlow nodes need an IPv4 one"
     return None

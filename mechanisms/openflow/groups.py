@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 from controller.dataplane.values import Action, Bucket, Group, GroupType, Output, SetField
+from mechanisms.openflow.endpoints import Endpoint
 from mechanisms.openflow.registers import Source, Transport
 
 _FLOOD, _NEXT_HOP, _UPLINK, _LINK, _EXIT = 1 << 28, 2 << 28, 3 << 28, 4 << 28, 5 << 28
@@ -61,8 +62,8 @@ def all_of(group_id: int, buckets: Iterable[tuple[Action, ...]], why: str) -> Gr
     return Group(group_id, GroupType.ALL, tuple(map(Bucket, buckets)), why)
 
 
-def tunnel_next_hop(group_id: int, tunnel_port: int, endpoint: int, why: str) -> Group:
-    """To another node's endpoint (IPv4 address as a number)."""
+def tunnel_next_hop(group_id: int, tunnel_port: int, endpoint: Endpoint, why: str) -> Group:
+    """To another node's endpoint."""
     return Group(group_id, GroupType.INDIRECT, (Bucket(to_endpoint(tunnel_port, endpoint)),), why)
 
 
@@ -79,6 +80,6 @@ def by_ports(group_id: int, ofports: Sequence[int], why: str) -> Group:
     return Group(group_id, GroupType.FAST_FAILOVER, buckets, why)
 
 
-def to_endpoint(tunnel_port: int, endpoint: int) -> tuple[Action, ...]:
+def to_endpoint(tunnel_port: int, endpoint: Endpoint) -> tuple[Action, ...]:
     """The actions that send the packet, whose tunnel id is set, to an endpoint."""
-    return (SetField("tun_ipv4_dst", endpoint), Output(tunnel_port))
+    return (SetField(endpoint.field, endpoint.value), Output(tunnel_port))

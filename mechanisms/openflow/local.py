@@ -103,7 +103,7 @@ def _surroundings(view: SegmentView, here: Here, ofports: tuple[int, ...]) -> Su
     if fabric.carries(here, view.segment):
         return Surroundings(*fabric.surroundings(view, here, ofports))
     network, entrance = view.network, _entrance(view, here)
-    peers = [peer for peer in view.peers(here.node.id) if endpoint_of(peer) is not None]
+    peers = [peer for peer in view.peers(here.node.id) if here.node.reaches(peer)]
     inside = list(flood.to_ports(ofports))
     ways_out = list(_ways_out(view, here, entrance, peers))
     broadcast = [flood.group(network, Source.LOCAL, [*inside, *ways_out])]

@@ -70,8 +70,9 @@ class ProgramCompiler:
     def _of_peers(self, reached: Mapping[tuple[str, str], Node], here: Here) -> Iterator[Fragment]:
         for network_type, peer_id in sorted(reached):
             tunnel = here.tunnels.get(network_type)
-            if peer_id != here.node.id and tunnel is not None:
-                yield self._of_peer(reached[network_type, peer_id], network_type, tunnel)
+            peer = reached[network_type, peer_id]
+            if peer_id != here.node.id and tunnel is not None and here.node.reaches(peer):
+                yield self._of_peer(peer, network_type, tunnel)
 
     def _of_peer(self, peer: Node, network_type: str, tunnel: int) -> Fragment:
         """The same object on every switch whose tunnels have the same OpenFlow port."""

@@ -35,6 +35,7 @@ TAGGED = MatchField("vlan_vid", 0x1000, 0x1000)
 SOLICIT = (IPV6, MatchField("ip_proto", 58), MatchField("icmpv6_type", 135))
 ADVERT = (IPV6, MatchField("ip_proto", 58), MatchField("icmpv6_type", 136))
 TUNNEL = (SetField("tunnel_id", 77), SetField("tun_ipv4_dst", fields.ipv4("192.0.2.9")), Output(9))
+TUNNEL6 = (SetField("tunnel_id", 77), SetField("tun_ipv6_dst", fields.ipv6("2001:db8::9")), Output(9))
 
 GROUPS = (
     Group(0x20000001, GroupType.INDIRECT, (Bucket(TUNNEL),)),
@@ -45,6 +46,7 @@ GROUPS = (
             Bucket((Output(1),)),
             Bucket((PushVlan(), SetField("vlan_vid", 0x1064), Output(2))),
             Bucket(TUNNEL),
+            Bucket(TUNNEL6),
             Bucket((ToGroup(0x20000001),)),
         ),
     ),

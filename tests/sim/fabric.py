@@ -17,7 +17,7 @@ from controller.dataplane import fields
 from controller.dataplane.interpreter import Switch
 from controller.dataplane.packet import Packet, Vlan
 from controller.dataplane.values import Program
-from controller.model import Node, Observation
+from controller.model import Node, Observation, ip_version
 from legacy_agent.host_plan import HostNetwork, HostPlan, HostPort
 from mechanisms.api import Plan
 
@@ -76,7 +76,9 @@ class SwitchMachine:
         return self._run(packet, self._uplinks[physical_network])
 
     def from_tunnel(self, tunnel: tuple[str, int], source: str, packet: Packet) -> Iterator[Sent]:
-        known = {"tunnel_id": tunnel[1], "tun_ipv4_src": fields.ipv4(source), "tun_ipv4_dst": 0}
+        outer = f"tun_ipv{ip_version(source)}"
+        came = fields.named(f"{outer}_src").parse(source)
+        known = {"tunnel_id": tunnel[1], f"{outer}_src": came, f"{outer}_dst": 0}
         return self._run(packet.changed(**known), self._tunnels[tunnel[0]])
 
     def _run(self, packet: Packet, in_port: int) -> Iterator[Sent]:
@@ -89,7 +91,9 @@ class SwitchMachine:
             elif port in uplinks:
                 yield Wire(self._node.id, plain, physical_network=uplinks[port])
             else:
-                endpoint = fields.named("tun_ipv4_dst").format(leaving["tun_ipv4_dst"])
+                told = [name for name in ("tun_ipv4_dst", "tun_ipv6_dst") if leaving.get(name)]
+                assert len(told) == 1, f"a packet for one endpoint names {told}"
+                endpoint = fields.named(told[0]).format(leaving[told[0]])
                 yield Wire(self._node.id, plain, tunnel=(tunnels[port], leaving["tunnel_id"]), endpoint=endpoint)
 
 

@@ -1,6 +1,9 @@
-"""The main matrix, in memory: every network type between every pair of node kinds, with numbers shared on purpose."""
+"""The main matrix, in memory: every network type between every pair of node kinds, with numbers shared on purpose,
+with tunnels over either version of IP."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
@@ -21,9 +24,10 @@ PORTS = tuple(
 STATE = State(*({item.id: item for item in items} for items in (NETWORKS, NODES, PORTS)))  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def fabric() -> Fabric:
-    return fabric_of(STATE)
+@pytest.fixture(scope="module", params=["192.0.2.{}", "2001:db8::{}"], ids=["IPv4", "IPv6"])
+def fabric(request: pytest.FixtureRequest) -> Fabric:
+    nodes = {node.id: replace(node, tunnel_ip=request.param.format(node.key)) for node in NODES}
+    return fabric_of(replace(STATE, nodes=nodes))
 
 
 def same_network(port: Port) -> list[str]:

@@ -13,7 +13,7 @@ PACKAGES = ("controller", "typedrivers", "mechanisms", "legacy_agent", "topology
 
 LAYERS: list[tuple[str, ...]] = [
     ("controller.config", "controller.model", "controller.errors", "controller.delta", "controller.local_links",
-     "controller.declared",
+     "controller.declared", "controller.endpoints",
      "controller.turns", "controller.pace", "controller.garbage", "controller.measures", "controller.identity",
      "legacy_agent.host_plan"),
     ("typedrivers", "topology", "controller.dataplane", "controller.intent", "controller.db",

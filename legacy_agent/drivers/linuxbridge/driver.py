@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from controller.delta import Delta
+from controller.model import ip_version
 from legacy_agent.drivers.api import Desired, HostSettings, Item, ItemKey, Snapshot
 from legacy_agent.drivers.linuxbridge import desired, firewall
 from legacy_agent.drivers.linuxbridge.apply import Applier
@@ -20,12 +21,19 @@ from legacy_agent.netlink.nft import NftSocket
 
 LOG = logging.getLogger(__name__)
 
-_PROBES: Mapping[str, tuple[DeviceSpec, str]] = {
+Probes = Mapping[str, tuple[DeviceSpec, str]]
+"""Network type -> a device to try, and what to tell an operator when the kernel has none."""
+
+_PROBES: Probes = {
     "vlan": (VlanSpec("probe", 100), "802.1Q sub-interfaces (module 8021q)"),
     "gre": (GretapSpec(1, "192.0.2.1", "192.0.2.2"), "gretap (module ip_gre)"),
     "vxlan": (VxlanSpec(1, "192.0.2.1", 4789), "vxlan (module vxlan)"),
 }
-"""Network type -> a device to try, and what to tell an operator when the kernel has none."""
+_IPV6_PROBES: Probes = {
+    **_PROBES,
+    "gre": (GretapSpec(1, "2001:db8::1", "2001:db8::2"), "ip6gretap (module ip6_gre)"),
+    "vxlan": (VxlanSpec(1, "2001:db8::1", 4789), "vxlan over IPv6 (modules vxlan, ipv6)"),
+}
 
 
 class LinuxBridgeAgentDriver:
@@ -46,7 +54,8 @@ class LinuxBridgeAgentDriver:
     def probe(self) -> Mapping[str, str]:
         """Make one device of each kind in a throw-away namespace."""
         try:
-            return in_new_namespace(_probe)
+            ipv6 = ip_version(self._settings.local_ip or "") == 6
+            return in_new_namespace(lambda: _probe(_IPV6_PROBES if ipv6 else _PROBES))
         except (OSError, KernelError) as error:
             LOG.warning("cannot find out what this kernel can do: %s", error)
             return {}
@@ -98,7 +107,7 @@ class LinuxBridgeAgentDriver:
             return {}
 
 
-def _probe() -> dict[str, str]:
+def _probe(probes: Probes) -> dict[str, str]:
     links = KernelLinks()
     limits: dict[str, str] = {}
     try:
@@ -106,7 +115,7 @@ def _probe() -> dict[str, str]:
     except KernelError as error:
         links.close()
         return dict.fromkeys(LinuxBridgeAgentDriver.network_types, f"this kernel has no bridge ({error})")
-    for network_type, (spec, words) in _PROBES.items():
+    for network_type, (spec, words) in probes.items():
         try:
             links.create(f"probe-{network_type}", spec, "", 1400)
         except KernelError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from controller.errors import IsthmusError
-from controller.model import TUNNEL_TYPES
+from controller.model import TUNNEL_TYPES, ip_version
 from legacy_agent.drivers.api import Desired, HostSettings
 from legacy_agent.drivers.openvswitch.flows import CONTROL_FRAMES, Outside, network_flows
 from legacy_agent.drivers.openvswitch.installed import HostState, Interface, installed
@@ -172,6 +172,8 @@ def _tunnel(network: HostNetwork, settings: HostSettings) -> tuple[Sequence[Wire
     if local is None:
         raise Unrealisable(f"{kind} needs a tunnel address: set [vxlan] local_ip on this host")
     options = {"key": "flow", "remote_ip": "flow", "local_ip": local}
+    if kind == "vxlan" and ip_version(local) == 6:
+        options["csum"] = "true"  # Linux drops UDP over IPv6 without a checksum (RFC 8200, section 8.1)
     if kind == "vxlan" and settings.vxlan_port != 4789:
         options["dst_port"] = str(settings.vxlan_port)
     name = f"agent-{kind}"

@@ -67,6 +67,13 @@ def test_peers_on_another_segment_or_without_an_endpoint_are_none() -> None:
     assert (network.peers, network.remotes) == ((), ())
 
 
+def test_a_peer_with_an_endpoint_of_the_other_ip_version_is_none() -> None:
+    six = replace(PEER, tunnel_ip="2001:db8::2")
+    ports = (make_port(VXLAN, 1, ME), make_port(VXLAN, 2, six), make_port(VXLAN, 3, SWITCH))
+    network = only(*ports, nodes=(ME, six, SWITCH))
+    assert (network.peers, network.remotes) == (("192.0.2.3",), (RemoteAddress("fa:16:3e:00:00:03", "192.0.2.3"),))
+
+
 def test_a_port_that_is_down_is_planned_but_not_reached() -> None:
     down = make_port(VXLAN, 1, ME, admin_state_up=False)
     far = make_port(VXLAN, 2, PEER, admin_state_up=False)

@@ -72,13 +72,6 @@ def test_a_switch_without_tunnel_fields_is_refused(manager: MechanismManager) ->
     assert "lacks Open vSwitch's fields" in refusal
 
 
-def test_a_switch_with_an_ipv6_endpoint_is_refused(manager: MechanismManager) -> None:
-    assert (
-        "IPv6 tunnel address 2001:db8::1"
-        in manager.bind(PORT, VLAN_THEN_GRE, switch_node(1, tunnel_ip="2001:db8::1")).refusal
-    )
-
-
 def test_nobody_serves_the_node(manager: MechanismManager) -> None:
     refusal = manager.bind(PORT, VLAN_THEN_GRE, host_node(2, mechanisms=("openvswitch",))).refusal
     assert "no mechanism driver for node 'lb2'" in refusal

@@ -26,9 +26,10 @@ VLAN = make_network(8, ("vlan", "physnet1", 100))
 FLAT = make_network(9, ("flat", "physnet1", None))
 
 
-def program(*ports: Port, networks=(VXLAN, VLAN, FLAT), node: Node = ME, seen: Observation | None = None) -> Program:  # type: ignore[no-untyped-def]
-    nodes = {item.id: item for item in (ME, PEER, HOST)} | {node.id: node}
-    state = State({net.id: net for net in networks}, nodes, {port.id: port for port in ports})
+def program(*ports: Port, networks=(VXLAN, VLAN, FLAT), node: Node = ME, seen: Observation | None = None,
+            nodes: tuple[Node, ...] = (ME, PEER, HOST)) -> Program:  # type: ignore[no-untyped-def]  # fmt: skip
+    known = {item.id: item for item in nodes} | {node.id: node}
+    state = State({net.id: net for net in networks}, known, {port.id: port for port in ports})
     return OpenFlowMechanismDriver().compile(intent_of(state), node, seen or observe(node, state.ports))
 
 
@@ -98,6 +99,21 @@ def test_a_peer_that_claims_our_own_endpoint_gets_no_broadcast() -> None:
     (mine,) = (line for line in group_lines(plan) if f"0x{groups.flood_id(7, Source.LOCAL):x}" in line)
     assert mine.count("tun_ipv4_dst") == 1
     assert "192.0.2.3" in mine
+
+
+def test_an_ipv6_endpoint_is_reached_by_the_field_for_it() -> None:
+    here, there = replace(ME, tunnel_ip="2001:db8::1"), replace(PEER, tunnel_ip="2001:db8::2")
+    plan = program(make_port(VXLAN, 1, here), make_port(VXLAN, 2, there), node=here, nodes=(here, there))
+    assert "group 0x20050002 indirect [tun_ipv6_dst=2001:db8::2, output:22]" in group_lines(plan)
+    assert not any("tun_ipv4" in line for line in group_lines(plan))
+
+
+@pytest.mark.parametrize("mine", ["192.0.2.1", "2001:db8::1"])
+def test_an_endpoint_of_the_other_ip_version_is_not_sent_to(mine: str) -> None:
+    here, there = replace(ME, tunnel_ip=mine), replace(PEER, tunnel_ip="2001:db8::2" if "." in mine else "192.0.2.2")
+    plan = program(make_port(VXLAN, 1, here), make_port(VXLAN, 2, there), node=here, nodes=(here, there))
+    assert not any("tun_ip" in line for line in group_lines(plan))
+    assert ("peer", "vxlan", PEER.id) not in plan.fragments
 
 
 def test_peers_go_away_with_the_last_network_they_share() -> None:

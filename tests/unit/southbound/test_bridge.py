@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from controller.model import TUNNEL_TYPES, Attachment
 from controller.southbound.bridge import (
     Bridge,
@@ -47,6 +49,24 @@ def test_a_new_address_updates_and_no_address_removes() -> None:
     assert {port.options["local_ip"] for port in bridge_change(moved).update} == {"192.0.2.9"}
     change = bridge_change(replace(bridge, host_ids={}))
     assert (set(change.remove), change.make, change.update) == ({f"isthmus-{kind}" for kind in TUNNEL_TYPES}, (), ())
+
+
+def test_ipv6_tunnels_have_the_address_as_it_is_always_written_and_checksums() -> None:
+    bridge = with_tunnels(replace(BARE, host_ids={"isthmus-tunnel-ip": " 2001:DB8:0::1 "}))
+    expected = {"key": "flow", "remote_ip": "flow", "local_ip": "2001:db8::1"}
+    assert {item.type: item.options for item in bridge.interfaces} == {
+        "gre": expected, "vxlan": {**expected, "csum": "true"}, "geneve": {**expected, "csum": "true"},
+    }  # fmt: skip
+    assert node_facts(1, bridge, MAKE, "").tunnel_ip == "2001:db8::1"
+    assert node_facts(1, bridge, MAKE, "").limits == {}
+
+
+@pytest.mark.parametrize("said", ["10.0.0.300", "rack1", "fe80::1", "ff02::1", "0.0.0.0"])
+def test_what_cannot_be_an_endpoint_is_none_and_the_reason_is_told(said: str) -> None:
+    bridge = replace(BARE, host_ids={"isthmus-tunnel-ip": said})
+    assert not wanted_tunnels(bridge)
+    assert node_facts(1, bridge, MAKE, "").tunnel_ip is None
+    assert said in node_facts(1, bridge, MAKE, "").limits["vxlan"]
 
 
 def test_ports_of_others_are_never_touched() -> None:
