@@ -236,6 +236,7 @@ def _attributes(spec: BridgeSpec | VxlanSpec | GretapSpec) -> dict[str, Any]:
               "oflags": _GRE_KEY, "ttl": _DEFAULT_TTL}  # fmt: skip
     if prefix == "ip6gre":  # else an IPv6 destination option goes before the GRE header, which Open vSwitch rejects
         values["flags"] = _IGNORE_ENCAPSULATION_LIMIT
+        values["iflags"] = values["oflags"] = socket.htons(_GRE_KEY)  # pyroute2 swaps the bytes for gretap only
     return {f"{prefix}_{name}": value for name, value in values.items()}
 
 
@@ -275,6 +276,8 @@ def _spec(kind: str, data: Any, message: Any, names: Mapping[int, str]) -> Devic
     if kind in ("gretap", "ip6gretap"):
         prefix = "IFLA_GRE_" if kind == "gretap" else "IFLA_IP6GRE_"
         key, local, remote = (data.get_attr(prefix + name) for name in ("IKEY", "LOCAL", "REMOTE"))
+        if kind == "ip6gretap" and not (data.get_attr("IFLA_IP6GRE_IFLAGS") or 0) & socket.htons(_GRE_KEY):
+            key = 0  # it has a number and does not use it
         return GretapSpec(key or 0, local or "", remote or "")
     return None
 

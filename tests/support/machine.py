@@ -17,7 +17,7 @@ from tests.support.ovs import run
 from tests.support.process import Program
 from tests.support.rpc import serve
 from tests.support.site import Site
-from tests.support.underlay import CONTROLLER_IP, MANAGEMENT_NIC, PHYSICAL_NETWORKS, TUNNEL_NIC, Wiring
+from tests.support.underlay import CONTROLLER_IP, MANAGEMENT_NIC, PHYSICAL_NETWORKS, TUNNEL_NIC, Wiring, tunnel_cidr
 
 PORT = 7000
 """TCP port on which a guest serves its machine."""
@@ -58,7 +58,7 @@ class Machine(Site):
             netns.set_link(self._namespace, nic, up=True)
         if self._namespace:
             netns.checksum_offload_off(self._namespace, TUNNEL_NIC)
-        netns.add_address(self._namespace, TUNNEL_NIC, f"{self._tunnel_ip}/24")
+        netns.add_address(self._namespace, TUNNEL_NIC, tunnel_cidr(self._tunnel_ip))
 
     # The agent
 
@@ -83,9 +83,9 @@ class Machine(Site):
 
     def change_tunnel_address(self, address: str) -> None:
         """What an administrator does to renumber the machine: kernel, configuration, restart of the agent."""
-        netns.remove_address(self._namespace, TUNNEL_NIC, f"{self._tunnel_ip}/24")
+        netns.remove_address(self._namespace, TUNNEL_NIC, tunnel_cidr(self._tunnel_ip))
         self._tunnel_ip = address
-        netns.add_address(self._namespace, TUNNEL_NIC, f"{address}/24")
+        netns.add_address(self._namespace, TUNNEL_NIC, tunnel_cidr(address))
         if self._agent.running:
             self._agent.stop()
             self.agent_start()

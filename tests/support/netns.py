@@ -133,8 +133,11 @@ def delete_link(namespace: str | None, interface: str) -> None:
 
 
 def add_address(namespace: str | None, interface: str, cidr: str) -> None:
-    """Give an interface an address, e.g. ``10.0.0.1/24``."""
+    """Give an interface an address, e.g. ``10.0.0.1/24``. IPv6 is switched on for that."""
     address, _, length = cidr.partition("/")
+    if ":" in address:
+        for key in ("accept_ra", "accept_dad", "disable_ipv6"):
+            sysctl(namespace, f"ipv6/conf/{interface}/{key}", "0")
     with route(namespace) as handle:
         handle.addr("add", index=index(handle, interface), address=address, prefixlen=int(length))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.support import netns
 from tests.support.sandbox import BED_DIRECTORY
-from tests.support.underlay import CONTROLLER_IP, PHYSICAL_NETWORKS, TUNNEL_NIC, Wiring, attach_namespace
+from tests.support.underlay import CONTROLLER_IP, PHYSICAL_NETWORKS, TUNNEL_NIC, Wiring, attach_namespace, tunnel_cidr
 
 INTEGRATION_BRIDGE = "br-int"
 _TUNNEL_BRIDGE = "br-ul"
@@ -50,7 +50,7 @@ class Daemons:
 
     def give_tunnel_address(self, bridge: str, address: str) -> None:
         """Native tunnels leave by the bridge that owns the address, so it sits on the bridge, not on the NIC."""
-        netns.add_address(self.namespace, bridge, f"{address}/24")
+        netns.add_address(self.namespace, bridge, tunnel_cidr(address))
         netns.set_link(self.namespace, bridge, up=True)
         netns.checksum_offload_off(self.namespace, bridge)
 
@@ -153,8 +153,8 @@ class OpenVSwitch(Daemons):
     def change_tunnel_address(self, address: str) -> None:
         """Move the node to another tunnel address, in the kernel and in what the switch says of itself."""
         current = self.vsctl("get", "Open_vSwitch", ".", "external_ids:isthmus-tunnel-ip").strip().strip('"')
-        netns.remove_address(self.wiring.name, _TUNNEL_BRIDGE, f"{current}/24")
-        netns.add_address(self.wiring.name, _TUNNEL_BRIDGE, f"{address}/24")
+        netns.remove_address(self.wiring.name, _TUNNEL_BRIDGE, tunnel_cidr(current))
+        netns.add_address(self.wiring.name, _TUNNEL_BRIDGE, tunnel_cidr(address))
         self.vsctl("set", "Open_vSwitch", ".", f"external_ids:isthmus-tunnel-ip={address}")
 
     def add_port(self, device: str, port_id: str, mac: str) -> None:

@@ -21,15 +21,16 @@ CONTROLLER_IP = "192.168.77.1"
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """How a node hangs on the underlay. ``number`` (1..89) gives its addresses; NIC ``eth0`` of node ``x`` is the
-    interface ``x-eth0`` on the underlay's side."""
+    interface ``x-eth0`` on the underlay's side. ``ipv6``: its tunnel address is an IPv6 one."""
 
     name: str
     number: int
+    ipv6: bool = False
 
     @property
     def tunnel_ip(self) -> str:
         """Its address on the tunnel network."""
-        return f"10.200.0.{self.number}"
+        return f"fd00:200::{self.number:x}" if self.ipv6 else f"10.200.0.{self.number}"
 
     @property
     def management_ip(self) -> str:
@@ -43,6 +44,11 @@ class Wiring:
     def mac(self, nic: str) -> str:
         """The MAC address of a NIC."""
         return f"02:1f:00:00:{self.number:02x}:{int(nic.removeprefix('eth')):02x}"
+
+
+def tunnel_cidr(address: str) -> str:
+    """A tunnel address with the length of the tunnel network's prefix."""
+    return f"{address}/{64 if ':' in address else 24}"
 
 
 BRIDGES = {
