@@ -17,8 +17,8 @@ from tests.support.ovs_host import OvsHostNode
 from tests.support.underlay import Wiring
 
 NETWORKS = (
-    NetworkSpec("gre6", "gre", None, 606, "10.61.0.0/24"),
-    NetworkSpec("vxlan6", "vxlan", None, 606, "10.62.0.0/24"),
+    NetworkSpec("gre6", "gre", None, 906, "10.61.0.0/24"),
+    NetworkSpec("vxlan6", "vxlan", None, 906, "10.62.0.0/24"),
 )
 AGENT = "host7"
 _VERSION = "overlay_ip_version = 6\n"
