@@ -104,6 +104,14 @@ class Measures:
         """Time an apply; errors are counted by kind and raised again."""
         return self._timed(self._syncs, work, outcome)
 
+    def adopted(self, work: Callable[[], T | None]) -> T | None:
+        """Time a look whether a switch holds its program; None (it may not) is not counted: an apply follows."""
+        began = self._clock()
+        result = work()
+        if result is not None:
+            self._syncs.labels(ADOPTED).observe(self._clock() - began)
+        return result
+
     def audited(self, work: Callable[[], T], outcome: Callable[[T], str]) -> T:
         """Time an audit, likewise."""
         return self._timed(self._audits, work, outcome)

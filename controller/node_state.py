@@ -46,6 +46,8 @@ class NodeState:
     """When the oldest change was asked that is not in force yet; None: all is."""
     newer_since: float | None = None
     """When the oldest change was asked that nobody has begun to bring into force."""
+    wake: Callable[[], None] | None = field(default=None, repr=False)
+    """Sees to it that somebody works for this node."""
 
     @property
     def pending(self) -> bool:
@@ -58,9 +60,11 @@ class NodeState:
         return self.node_id.startswith("switch:")
 
     def tell(self) -> None:
-        """Wake those who wait for this node."""
+        """Wake those who wait for this node, and who works for it."""
         with self.news:
             self.news.notify_all()
+        if self.wake is not None:
+            self.wake()
 
     def covers(self, tick: int) -> bool:
         """Whether what was asked at ``tick`` is in force."""
@@ -150,11 +154,17 @@ class Board:
             state = self.state(node_id)
             state.error = error
             state.attempts += 1
+            self.put_back(node_id, work)
+            self.changed.notify_all()
+
+    def put_back(self, node_id: str, work: Work) -> None:
+        """The work was not done: its networks are stale again."""
+        with self.changed:
+            state = self.state(node_id)
             if work.networks is None:
                 state.stale_networks = None
             elif state.stale_networks is not None:
                 state.stale_networks |= work.networks
-            self.changed.notify_all()
 
     def acknowledge(self, node_id: str, tick: int, revision: int) -> None:
         """The node has in force what was asked up to ``tick``, by a plan of ``revision``."""

@@ -1,8 +1,8 @@
 """Makes nodes follow the intent: takes changes over, tells the nodes that they touch, and joins the parts that do so.
 
 One thread follows the change feed (:mod:`controller.feed_follower`), one takes what switches and agents tell
-(:mod:`controller.sightings`), one writes port statuses (:mod:`controller.status_writer`), and one per connected switch
-applies its plan (:mod:`controller.switch_loops`). Handlers only enqueue.
+(:mod:`controller.sightings`), one writes port statuses (:mod:`controller.status_writer`), and switches with something
+to do have one each that applies their plan (:mod:`controller.switch_loops`). Handlers only enqueue.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Reconciler:
         self._host_plans.compile()
         self._follower.start()
         self._spawn(self._watch_liveness)
+        self._loops.start()
         self._events.start()
         self._statuses.start(self._nodes.port_statuses())
 
@@ -164,7 +165,7 @@ class Reconciler:
         """Record facts and endpoints of a node and ask it to follow. Runs in the caller's thread."""
         self._sightings.observed(facts, observation)
         if facts.kind is NodeKind.SWITCH:
-            self._loops.start(facts.id)
+            self._loops.follow(facts.id)
 
     def node_lost(self, node_id: str) -> None:
         """The node is not connected any more. Runs in the caller's thread."""

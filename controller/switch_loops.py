@@ -1,6 +1,8 @@
-"""One loop per connected switch: wait for work, compile, apply, acknowledge; retry with back-off, audit.
+"""Connected switches: adopt, or compile, apply, acknowledge; retry with back-off, audit.
 
-A switch's failure stays its own: its loop waits and tries again while all others go on.
+A switch that came back and shows that it has its program is adopted on the spot. Any other work has a thread of the
+switch's own, which ends when nothing is left to do; so a switch's failure stays its own: its thread waits and tries
+again while all others go on. A switch that was not asked anything for long is audited.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from zlib import crc32
 
 from controller.compiler import Compiler
@@ -19,12 +22,15 @@ from controller.measures import Measures
 from controller.model import Observation
 from controller.node_state import Board, NodeState, Work
 from controller.pace import Pace
-from controller.switches import Spawn, Switches
+from controller.switches import Applied, Spawn, Switches
 
 LOG = logging.getLogger(__name__)
 
 FIRST_RETRY = 0.2
 """Seconds before the first retry after a failed apply; doubled each time."""
+
+LOOK = 1.0
+"""Seconds between looks for switches that are to be audited, at most."""
 
 
 class SwitchLoops:
@@ -37,18 +43,33 @@ class SwitchLoops:
         self._board, self._compiler, self._switches, self._pace = board, compiler, switches, pace
         self._spawn, self._fabric, self._measures, self._tell = spawn, fabric, measures, tell
         self._running: set[str] = set()
+        """Switches that somebody works for at the moment."""
+        self._idle_since: dict[str, float] = {}
         self._stopped = threading.Event()
 
-    def start(self, node_id: str) -> None:
-        """Start the loop of a connected switch unless it runs; it ends when the switch is not connected any more."""
-        with self._board.changed:
-            if node_id in self._running:
-                return
-            self._running.add(node_id)
-        self._spawn(lambda: self._run(node_id))
+    def start(self) -> None:
+        """Begin to audit switches, if they are to be."""
+        if self._pace.audit_interval:
+            self._spawn(self._audit_idle)
+
+    def follow(self, node_id: str) -> None:
+        """A switch connected or told something: see to it that it follows from now on, as long as it is connected."""
+        state = self._board.state(node_id)
+        state.wake = partial(self._begin, state)
+        if not self._switches.may_hold(node_id):
+            self._begin(state)
+        elif self._take_on(state):
+            adopted = False
+            try:
+                adopted = self._adopt(state)
+            finally:
+                if adopted:
+                    self._leave(state)
+                else:
+                    self._spawn(partial(self._run, state))
 
     def stop(self) -> None:
-        """End all loops."""
+        """End all threads."""
         self._stopped.set()
         for state in self._board.states():
             state.tell()
@@ -60,30 +81,51 @@ class SwitchLoops:
         view = self._fabric.view(state.node_id)
         return None if view is None else replace(state.observation, fabric=view)
 
-    def _run(self, node_id: str) -> None:
-        state = self._board.state(node_id)
-        try:
-            while self._goes_on(state):
-                if self._wait_for_work(state):
-                    self._sync(state)
-                elif self._goes_on(state):
-                    self._audit(state)
-        finally:
-            with self._board.changed:
-                self._running.discard(node_id)
-                restart = self._goes_on(state)
-            if restart:
-                self.start(node_id)
+    def _begin(self, state: NodeState) -> None:
+        """Have a thread do what is to be done, unless one does."""
+        if self._take_on(state):
+            self._spawn(partial(self._run, state))
+
+    def _take_on(self, state: NodeState) -> bool:
+        with self._board.changed:
+            if state.node_id in self._running or not self._has_work(state):
+                return False
+            self._running.add(state.node_id)
+            return True
+
+    def _leave(self, state: NodeState) -> None:
+        """The opposite of taking on, for somebody who found nothing more to do; there may be something by now."""
+        with self._board.changed:
+            self._running.discard(state.node_id)
+            self._idle_since[state.node_id] = self._board.clock()
+        self._begin(state)
+
+    def _has_work(self, state: NodeState) -> bool:
+        return state.pending and self._goes_on(state)
 
     def _goes_on(self, state: NodeState) -> bool:
         return state.connected and not self._stopped.is_set()
 
-    def _wait_for_work(self, state: NodeState) -> bool:
-        """Wait until something is asked of a connected switch; False when it is time for an audit, or to end."""
-        period = self._pace.audit_interval * _spread(state.node_id) or None
-        with state.news:
-            state.news.wait_for(lambda: state.pending or not self._goes_on(state), timeout=period)
-            return state.pending and self._goes_on(state)
+    def _run(self, state: NodeState) -> None:
+        try:
+            while self._has_work(state):
+                self._sync(state)
+        finally:
+            self._leave(state)
+
+    def _adopt(self, state: NodeState) -> bool:
+        """Whether the switch holds its program already, as far as that can be told without asking it anything."""
+        work, applied = self._board.take(state.node_id), None
+        try:
+            program = self._program(state, work)
+            applied = None if program is None else self._switches.adopt(state.node_id, program)
+        except Exception:
+            LOG.debug("%s cannot be adopted", state.node_id, exc_info=True)  # its own thread will say why
+        if applied is None:
+            self._board.put_back(state.node_id, work)
+            return False
+        self._applied(state, work, applied)
+        return True
 
     def _sync(self, state: NodeState) -> None:
         work = self._board.take(state.node_id)
@@ -97,13 +139,16 @@ class SwitchLoops:
         except Exception as error:
             self._failed(state, work, error)
             return
+        self._applied(state, work, applied)
+
+    def _applied(self, state: NodeState, work: Work, applied: Applied) -> None:
         LOG.info(
             "%s: revision %d in force (%s)",
             state.node_id,
-            program.revision,
+            applied.revision,
             "adopted" if applied.adopted else f"+{applied.flows_added} -{applied.flows_removed} flows",
         )
-        self._board.acknowledge(state.node_id, work.tick, program.revision)
+        self._board.acknowledge(state.node_id, work.tick, applied.revision)
         self._tell(state.node_id)
 
     def _program(self, state: NodeState, work: Work) -> Program | None:
@@ -128,14 +173,36 @@ class SwitchLoops:
         with state.news:
             state.news.wait_for(lambda: not self._goes_on(state), timeout=delay)
 
-    def _audit(self, state: NodeState) -> None:
-        program = self._program(state, Work(state.asked, frozenset()))
-        if program is None:
-            return
+    def _audit_idle(self) -> None:
+        period = self._pace.audit_interval
+        while not self._stopped.wait(min(LOOK, period / 4)):
+            now = self._board.clock()
+            for node_id, since in list(self._idle_since.items()):
+                if now >= since + period * _spread(node_id):
+                    self._idle_since[node_id] = now
+                    self._begin_audit(self._board.state(node_id))
+
+    def _begin_audit(self, state: NodeState) -> None:
+        with self._board.changed:
+            if state.node_id in self._running or not self._goes_on(state):
+                return
+            self._running.add(state.node_id)
+        self._spawn(partial(self._audit_and_run, state))
+
+    def _audit_and_run(self, state: NodeState) -> None:
         try:
+            self._audit(state)
+        finally:
+            self._run(state)
+
+    def _audit(self, state: NodeState) -> None:
+        try:
+            program = self._program(state, Work(state.asked, frozenset()))
+            if program is None:
+                return
             applied = self._switches.audit(state.node_id, program)
-        except IsthmusError as error:
-            LOG.warning("audit of %s: %s", state.node_id, error)
+        except Exception as error:
+            LOG.warning("audit of %s: %s", state.node_id, error, exc_info=not isinstance(error, IsthmusError))
             return
         if applied.flows_added or applied.flows_removed or applied.groups_changed:
             LOG.warning(

@@ -85,6 +85,13 @@ class Switches(Protocol):
         """Make the switch hold exactly ``program`` (of ours). The first apply of a session reads the stamp: equal
         means adopted; else dump, delta, ordered apply, stamp. Raises :class:`controller.errors.SwitchError`."""
 
+    def may_hold(self, node_id: str) -> bool:
+        """Whether the switch has just shown a stamp, so that :meth:`adopt` may find it to be right."""
+
+    def adopt(self, node_id: str, program: Program) -> Applied | None:
+        """The first part of :meth:`apply`, as far as it never blocks: None if the switch has shown another stamp than
+        the program's, or none of late. Raises :class:`controller.errors.SwitchError`."""
+
     def audit(self, node_id: str, program: Program) -> Applied:
         """Read everything back, repair what differs, whatever the stamp says."""
 

@@ -81,22 +81,35 @@ class Applier:
         """What is in the stamp's table just now, to save the question to a switch that is programmed soon."""
         self._seen = (self._clock(), self._stamp_among(entries))
 
+    @property
+    def shown(self) -> int | None:
+        """The stamp that the switch has shown, if that was of late and nothing was done since."""
+        read_at, stamped = self._seen
+        return stamped if self.installed is None and self._clock() <= read_at + FRESH else None
+
+    def adopt(self, program: Program) -> Applied | None:
+        """See :meth:`controller.switches.Switches.adopt`. Never blocks."""
+        return self._adopted(program, self.shown)
+
     def apply(self, program: Program) -> Applied:
         """See :meth:`controller.switches.Switches.apply`. Raises :class:`SwitchError`."""
         if self.installed is None:
-            read_at, stamped = self._seen
-            if stamped is None or self._clock() > read_at + FRESH:
+            stamped = self.shown
+            if stamped is None:
                 stamped = self._read_stamp()
             self._seen = NOT_SEEN
-            if stamped is not None and stamped == program.stamp:
-                self.installed = program
-                return Applied(program.revision, adopted=True)
-            return self.audit(program)
+            return self._adopted(program, stamped) or self.audit(program)
         if self.installed.stamp == program.stamp:
             self.installed = program
             return Applied(program.revision)
         old = self.installed
         return self._bring_about(program, lambda target: work(between(old, target), self._version))
+
+    def _adopted(self, program: Program, stamped: int | None) -> Applied | None:
+        if stamped is None or stamped != program.stamp:
+            return None
+        self._seen, self.installed = NOT_SEEN, program
+        return Applied(program.revision, adopted=True)
 
     def audit(self, program: Program) -> Applied:
         """See :meth:`controller.switches.Switches.audit`. Raises :class:`SwitchError`."""

@@ -82,6 +82,15 @@ class Southbound:
         """Make the switch hold exactly ``program``; see :class:`controller.switches.Switches`."""
         return self._measures.synced(lambda: self._session(node_id).apply(program), _outcome)
 
+    def may_hold(self, node_id: str) -> bool:
+        """Whether the switch has just shown a stamp; see :class:`controller.switches.Switches`."""
+        session = self._sessions.get(node_id)
+        return session is not None and session.may_hold
+
+    def adopt(self, node_id: str, program: Program) -> Applied | None:
+        """Whether the switch holds ``program``; see :class:`controller.switches.Switches`."""
+        return self._measures.adopted(lambda: self._session(node_id).adopt(program))
+
     def audit(self, node_id: str, program: Program) -> Applied:
         """Read everything back, repair what differs; see :class:`controller.switches.Switches`."""
         return self._measures.audited(lambda: self._session(node_id).audit(program), _outcome)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from os_ken.lib import hub
 
@@ -33,6 +33,8 @@ from controller.switches import Applied, Rejection, SwitchEvents, SwitchState
 from mechanisms.openflow import stamp
 
 LOG = logging.getLogger(__name__)
+
+Outcome = TypeVar("Outcome", Applied, Applied | None)
 
 HANDSHAKE, WAITING, READY, IN_SYNC, FAILED, GONE = "handshake", "waiting", "ready", "in-sync", "failed", "gone"
 
@@ -151,11 +153,20 @@ class Session:
         """Make the switch hold exactly ``program``. Raises :class:`SwitchError`."""
         return self._work(lambda applier: applier.apply(program))
 
+    @property
+    def may_hold(self) -> bool:
+        """Whether the switch has just shown a stamp."""
+        return self._applier is not None and self._applier.shown is not None
+
+    def adopt(self, program: Program) -> Applied | None:
+        """Whether the switch holds ``program``, by what it has shown. Raises :class:`SwitchError`."""
+        return self._work(lambda applier: applier.adopt(program))
+
     def audit(self, program: Program) -> Applied:
         """Read everything back and repair it. Raises :class:`SwitchError`."""
         return self._work(lambda applier: applier.audit(program))
 
-    def _work(self, work: Callable[[Applier], Applied]) -> Applied:
+    def _work(self, work: Callable[[Applier], Outcome]) -> Outcome:
         with self._applying:
             if self._applier is None or self._state == GONE:
                 raise SwitchGone(f"{self.node_id} is not ready (state {self._state})")
@@ -167,6 +178,8 @@ class Session:
             except IsthmusError as problem:
                 self._failed(str(problem), ())
                 raise
+            if applied is None:
+                return applied
             if self._state != GONE:
                 self._state, self._last_error, self._rejections = IN_SYNC, "", ()
             if not applied.adopted:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from controller.dataplane.values import Program
 from controller.hosts import Hosts
 from controller.model import Attachment, Observation
 from controller.pace import Pace
 from legacy_agent.host_plan import HostReport
-from tests.unit.controller.world import HOST, NET, SWITCH_A, SWITCH_B, World, eventually, facts, port
+from tests.unit.controller.world import HOST, NET, SWITCH_A, SWITCH_B, PortsCompiler, World, eventually, facts, port
 
 P1, P2 = "port-one-111", "port-two-222"
 
@@ -99,6 +100,33 @@ def test_a_store_that_was_away_loses_nothing() -> None:
         eventually(lambda: SWITCH_A in world.switches.programs)
         world.store.failures = 1
         world.store.commit(ports={P1: port(P1, SWITCH_A)})
+        eventually(lambda: world.status(P1) == "ACTIVE")
+
+
+def shown(world: World, observation: Observation) -> int:
+    """The stamp that the switch would have now."""
+    intent = world.reconciler.board.intent
+    program = PortsCompiler().compile(intent, intent.nodes[observation.node_id], observation)
+    assert isinstance(program, Program)
+    return program.stamp
+
+
+def test_a_switch_that_shows_its_stamp_is_adopted_and_follows() -> None:
+    with World() as world:
+        world.store.commit(ports={P1: port(P1, SWITCH_A)})
+        world.store.node_seen(facts(SWITCH_A))
+        eventually(lambda: SWITCH_A in world.reconciler.board.intent.nodes)
+        world.switches.holding[SWITCH_A] = shown(world, seen(SWITCH_A, P1))
+        world.reconciler.switch_ready(facts(SWITCH_A), seen(SWITCH_A, P1))
+        eventually(lambda: world.status(P1) == "ACTIVE")
+        assert SWITCH_A not in world.switches.programs
+        world.store.commit(ports={P2: port(P2, SWITCH_A, revision=9)})
+        eventually(lambda: len(world.switches.programs.get(SWITCH_A, ())) == 1)
+        world.reconciler.switch_lost(SWITCH_A)
+        eventually(lambda: world.status(P1) == "DOWN")
+        world.switches.holding[SWITCH_A] = 1
+        world.reconciler.switch_ready(facts(SWITCH_A), seen(SWITCH_A, P1))
+        eventually(lambda: len(world.switches.programs[SWITCH_A]) == 2)
         eventually(lambda: world.status(P1) == "ACTIVE")
 
 

@@ -111,6 +111,8 @@ class NotingSwitches:
         self.programs: dict[str, list[Program]] = {}
         self.broken: set[str] = set()
         self.blocked: set[str] = set()
+        self.holding: dict[str, int] = {}
+        """The stamps that switches show."""
         self.audits = 0
 
     def apply(self, node_id: str, program: Program) -> Applied:
@@ -120,6 +122,14 @@ class NotingSwitches:
             raise SwitchError("table 4 is full")
         self.programs.setdefault(node_id, []).append(program)
         return Applied(program.revision, flows_added=1)
+
+    def may_hold(self, node_id: str) -> bool:
+        return node_id in self.holding
+
+    def adopt(self, node_id: str, program: Program) -> Applied | None:
+        if self.holding.pop(node_id, None) != program.stamp:
+            return None
+        return Applied(program.revision, adopted=True)
 
     def audit(self, node_id: str, program: Program) -> Applied:
         self.audits += 1
