@@ -34,6 +34,7 @@ LOG = logging.getLogger(__name__)
 
 DRIVER_NAMESPACE = "isthmus.agent_drivers"
 NETWORK_TYPES = frozenset({"local", *PHYSICAL_TYPES, *TUNNEL_TYPES})
+_ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 _GOODBYE = 1.0
 """Seconds that a change in progress may take at the end."""
 
@@ -59,13 +60,11 @@ def run(conf: cfg.ConfigOpts) -> None:
     agent = Agent(settings, drivers, _FactsReader(), timing, importlib.metadata.version("isthmus"))
     agent.announcement_key = secrets.token_hex(32)
     credentials = from_configuration(conf)
-    finished = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: finished.set())
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # in all threads: a handler could need a lock that is held
     worker = _start(agent, conf, settings, credentials)
     LOG.info("agent of host %s started, controller %s, drivers %s", settings.host, conf.agent.controller_url,
              ", ".join(drivers))  # fmt: skip
-    finished.wait()
+    signal.sigwait(_ENDING)
     agent.stop()
     worker.join(_GOODBYE)
     LOG.info("agent ends; the host keeps forwarding as it is")
