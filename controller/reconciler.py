@@ -50,7 +50,7 @@ class Reconciler:
             fabric.names = self._switch_names
         self._events = Mailbox("node events", spawn)
         self._statuses = StatusWriter(self.board, nodes, spawn, pace.agent_down_time)
-        self._host_plans = HostPlans(self.board, compiler, self._statuses.node_changed)
+        self._host_plans = HostPlans(self.board, compiler, self._statuses.node_changed, pace.retry_max)
         self._follower = FeedFollower(self.board, feed, self._take_over, spawn)
         self._sightings = Sightings(self.board, nodes, self._statuses, fabric, self._follower.catch_up,
                                     overlay_ip_version)  # fmt: skip
@@ -187,9 +187,11 @@ class Reconciler:
     # -- who is alive --------------------------------------------------------------------------------------------
 
     def _watch_liveness(self) -> None:
-        """Notice hosts whose agents fell silent; record that connected switches are alive."""
+        """Notice hosts whose agents fell silent; record that connected switches are alive; try plans again that could
+        not be compiled."""
         down_time = self._pace.agent_down_time
         while not self._stopped.wait(min(1.0, down_time / 3)):
+            self._host_plans.retry()
             now = self.board.clock()
             alive = []
             for state in self.board.states():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
 from typing import Any
 
@@ -74,12 +74,12 @@ class HostPlan:
     @property
     def digest(self) -> str:
         """Hash of the content without the revision: equal digests need no work on the host."""
-        content = json.dumps([asdict(network) for network in self.networks], sort_keys=True)
-        return blake2b(content.encode(), digest_size=8).hexdigest()
+        return _digest([_network_dict(network) for network in self.networks])
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; :meth:`from_dict` is its inverse."""
-        return {**asdict(self), "digest": self.digest}
+        networks = [_network_dict(network) for network in self.networks]
+        return {"host": self.host, "revision": self.revision, "networks": networks, "digest": _digest(networks)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> HostPlan:
@@ -151,6 +151,17 @@ def device_name(port_id: str) -> str:
 def bridge_name(network_id: str) -> str:
     """The Linux bridge of a network, by Neutron's convention."""
     return "brq" + network_id[:11]
+
+
+def _digest(networks: list[dict[str, Any]]) -> str:
+    return blake2b(json.dumps(networks, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _network_dict(network: HostNetwork) -> dict[str, Any]:
+    """What ``asdict`` makes of it, in a fraction of the time: a plan may name thousands of remotes."""
+    own = {item.name: getattr(network, item.name) for item in fields(network)}
+    remotes = [{"mac": remote.mac, "endpoint": remote.endpoint} for remote in network.remotes]
+    return {**own, "ports": [asdict(port) for port in network.ports], "remotes": remotes}
 
 
 def _network(item: Mapping[str, Any]) -> HostNetwork:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from controller.dataplane.values import Program
 from controller.errors import IsthmusError
 from controller.intent import Intent
 from controller.model import Network, Node, NodeKind, Observation, Port, Segment
-from legacy_agent.host_plan import HostPlan
 from mechanisms.api import Answer, Bound, Continue, Plan, Refused
-from mechanisms.host_networks import host_networks
-from mechanisms.view import PerNetwork, SegmentView, network_views
+from mechanisms.host_networks import HostNetworks
 
 
 class FakeFailure(IsthmusError):
@@ -39,7 +37,9 @@ class FakeMechanismDriver:
     fail_compile: str = ""
     partial: int | None = None
     sleep: Callable[[float], None] = time.sleep
-    _views: PerNetwork[dict[str, SegmentView]] = field(default_factory=network_views, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._networks = HostNetworks(self.name)
 
     def bind(self, port: Port, network: Network, segment: Segment, node: Node) -> Answer:  # noqa: ARG002
         """As configured."""
@@ -59,8 +59,8 @@ class FakeMechanismDriver:
         self._trouble(self.fail_compile)
         if node.kind is NodeKind.SWITCH:
             return Program(intent.revision, {})
-        networks = tuple(host_networks(intent, node, self.name, self._views))
-        return HostPlan(node.host, intent.revision, networks[: self.partial])
+        plan = self._networks.plan(intent, node)
+        return replace(plan, networks=plan.networks[: self.partial])
 
     def _trouble(self, text: str) -> None:
         if self.delay:

@@ -10,8 +10,7 @@ from controller.intent import Intent
 from controller.model import Network, Node, NodeKind, Observation, Port, Segment
 from legacy_agent.host_plan import HostPlan
 from mechanisms.api import Answer, Bound, Continue, Refused
-from mechanisms.host_networks import host_networks
-from mechanisms.view import network_views
+from mechanisms.host_networks import HostNetworks
 from typedrivers.base import ETHERNET_HEADER, NewId, new_id
 from typedrivers.intervals import Interval
 from typedrivers.tunnel import TunnelTypeDriver, tunnel_table
@@ -44,7 +43,7 @@ class PatchbayMechanismDriver:
     vif_type = "tap"
 
     def __init__(self) -> None:
-        self._views = network_views()
+        self._networks = HostNetworks(self.name)
 
     def bind(self, port: Port, network: Network, segment: Segment, node: Node) -> Answer:
         """Bound on any host with a tunnel address."""
@@ -58,4 +57,4 @@ class PatchbayMechanismDriver:
         self, intent: Intent, node: Node, observation: Observation, changed_networks: Collection[str] | None = None
     ) -> HostPlan:
         """The networks with ports of this mechanism on the host."""
-        return HostPlan(node.host, intent.revision, tuple(host_networks(intent, node, self.name, self._views)))
+        return self._networks.plan(intent, node)

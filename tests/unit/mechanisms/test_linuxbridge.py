@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from controller.intent import Change
 from controller.model import AddressPair, Binding, Network, Node, Observation, Port
 from legacy_agent.host_plan import AllowedAddress, HostNetwork, HostPlan, RemoteAddress
 from mechanisms.api import Bound, Refused
@@ -125,3 +126,26 @@ def test_a_moved_endpoint_is_followed(node: Node) -> None:
     moved = replace(node, tunnel_ip="198.51.100.9")
     nodes = tuple(moved if item is node else item for item in (ME, PEER, SWITCH))
     assert only(make_port(VXLAN, 1, ME), make_port(VXLAN, 2, node), nodes=nodes).peers == ("198.51.100.9",)
+
+
+def test_what_did_not_change_is_the_same_object_on_all_hosts() -> None:
+    """So that thousands of addresses are compared by a look at each, whenever one of them changes."""
+    third, other = host_node(4), make_network(3, ("gre", None, 5))
+    ports = [make_port(VXLAN, node.key, node) for node in (ME, PEER, third)] + [make_port(other, 9, ME)]
+    state = State({net.id: net for net in (VXLAN, other)}, {node.id: node for node in (ME, PEER, third)},
+                  {port.id: port for port in ports})  # fmt: skip
+    intent, driver = intent_of(state), LinuxBridgeMechanismDriver()
+
+    def plans() -> list[dict[str, HostNetwork]]:
+        compiled = [driver.compile(intent, node, Observation(node.id)) for node in (ME, PEER)]
+        return [{network.network_id: network for network in plan.networks} for plan in compiled]
+
+    mine, theirs = plans()
+    far = mine[VXLAN.id].remotes[1]
+    assert far == RemoteAddress(ports[2].mac_address, "192.0.2.4")
+    assert far is theirs[VXLAN.id].remotes[1]
+    intent.apply(Change.of(2, ports={ports[1].id: replace(ports[1], mac_address="fa:16:3e:00:00:99")}))
+    later, _ = plans()
+    assert later[other.id] is mine[other.id]
+    assert [remote.mac for remote in later[VXLAN.id].remotes] == [ports[2].mac_address, "fa:16:3e:00:00:99"]
+    assert later[VXLAN.id].remotes[0] is far
