@@ -25,6 +25,9 @@ LOG = logging.getLogger(__name__)
 _SETTLE = 0.02
 """Seconds in which the events of one cause are gathered."""
 
+_CALM = 1.0
+"""Longest pause in seconds where the same is to be done again and again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -104,6 +107,7 @@ class Agent:
         self._version = version
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._plan_came = threading.Event()
         self._say = threading.Event()
         self._may_report = threading.Event()
         self._plan: HostPlan | None = None
@@ -114,7 +118,7 @@ class Agent:
         self._applied = 0
         self._changed: Mapping[ItemKey, Item] = {}
         self._retry = Backoff(largest=timing.retry_max)
-        self._churn = Backoff(first=_SETTLE, largest=5.0, uniform=lambda _, most: most)
+        self._churn = Backoff(first=_SETTLE, largest=_CALM, uniform=lambda _, most: most)
         self.stopped = threading.Event()
         self.announcement_key = ""
         """Key of the digest in LLDP frames, as hexadecimal digits; told to the controller with every report."""
@@ -123,6 +127,7 @@ class Agent:
         """A plan has come."""
         with self._lock:
             self._plan = plan
+        self._plan_came.set()
         self._wake.set()
 
     def unknown(self) -> None:
@@ -141,6 +146,7 @@ class Agent:
     def stop(self) -> None:
         """End the loops; the host stays as it is."""
         self.stopped.set()
+        self._plan_came.set()
         self._wake.set()
         self._say.set()
         self._may_report.set()
@@ -180,6 +186,7 @@ class Agent:
     def step(self) -> float:
         """Compare and apply once; seconds until the next time if nothing happens."""
         self._wake.clear()
+        self._plan_came.clear()
         with self._lock:
             plan = self._plan
         try:
@@ -238,14 +245,15 @@ class Agent:
     def _log_errors(self, errors: Mapping[str, str]) -> None:
         for network_id, reason in sorted(errors.items()):
             if self._errors.get(network_id) != reason:
-                LOG.error("network %s: %s", network_id, reason)
+                LOG.error("network %s: %s", network_id or "-", reason)
         self._errors = errors
 
     def _calm(self, changed: Mapping[ItemKey, Item]) -> None:
         """Our own changes wake us again, to find nothing to do. Where the same is to do again at once (somebody else
-        undoes our work), slow down instead of spinning; other work (a plan after a plan) is not made to wait."""
+        undoes our work, or it fails and leaves events behind), slow down instead of spinning. A plan is not made to
+        wait by it, and what else happens on the host not for long."""
         before, self._changed = self._changed, changed
         if not any(key in before and before[key] == item for key, item in changed.items()):
             self._churn.reset()
             return
-        self.stopped.wait(self._churn.next())
+        self._plan_came.wait(self._churn.next())

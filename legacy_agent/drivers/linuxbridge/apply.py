@@ -7,6 +7,7 @@ its network: the later steps of that network are left out, the others go on.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -14,7 +15,7 @@ from typing import TypeVar
 from controller.delta import Delta
 from controller.errors import IsthmusError
 from legacy_agent.drivers.linuxbridge import firewall
-from legacy_agent.drivers.linuxbridge.installed import KernelState
+from legacy_agent.drivers.linuxbridge.installed import KernelState, forwarding
 from legacy_agent.drivers.linuxbridge.items import (
     AnyItem,
     Device,
@@ -24,10 +25,11 @@ from legacy_agent.drivers.linuxbridge.items import (
     Member,
     Uplink,
     is_ours,
+    key,
 )
 from legacy_agent.netlink.errors import KernelError
 from legacy_agent.netlink.fdb import FdbEntry
-from legacy_agent.netlink.links import BridgeSpec, Link, Links, VlanSpec
+from legacy_agent.netlink.links import BridgeSpec, DeviceSpec, Link, Links, VlanSpec, VxlanSpec
 
 LOG = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class Applier:
         self._nft = nft
         self._state = state
         self._adopted: set[str] = set()
+        self._rebuilt: set[str] = set()
         self.errors: dict[str, str] = {}
 
     def apply(self, delta: Delta[Key, AnyItem]) -> Mapping[str, str]:
@@ -59,14 +62,14 @@ class Applier:
         self._each(_ports_first(_of(removed, Device)), lambda item: self._links.delete(item.name))
         self._each(_of(wanted, Uplink), lambda item: self._links.set(item.interface, up=True))
         self._each(_bridges_first(_of(wanted, Device)), self._ensure_device)
-        self._forward(_of(wanted, Forwarding), self._links.add_fdb)
+        self._forward([*_of(wanted, Forwarding), *self._lost(delta)], self._links.add_fdb)
         self._each(_of(wanted, Member), self._enslave)
         self._remove_guards(_of(removed, Guard))
         return self.errors
 
     def _each(self, items: list[K], action: Callable[[K], None]) -> None:
         for item in items:
-            if item.network_id in self.errors:
+            if item.network_id and item.network_id in self.errors:
                 continue
             try:
                 action(item)
@@ -75,7 +78,7 @@ class Applier:
 
     def _fail(self, network_id: str, error: Exception) -> None:
         self.errors.setdefault(network_id, str(error))
-        LOG.warning("network %s: %s", network_id or "-", error)
+        LOG.debug("network %s: %s", network_id or "-", error)
 
     def _forward(self, items: list[Forwarding], action: Callable[[Sequence[FdbEntry]], Failures]) -> None:
         """There may be thousands: all in one go."""
@@ -86,6 +89,14 @@ class Applier:
         except KernelError as error:
             for network_id in sorted(set(networks.values())):
                 self._fail(network_id, error)
+
+    def _lost(self, delta: Delta[Key, AnyItem]) -> list[Forwarding]:
+        """Entries that stay as they are, but went with a device that was made anew."""
+        if not self._rebuilt:
+            return []
+        touched = delta.change.keys() | delta.remove.keys()
+        return [item for item in forwarding(self._state)
+                if item.entry.device in self._rebuilt and key(item) not in touched]  # fmt: skip
 
     def _install_guards(self, guards: list[Guard]) -> None:
         """All at once; when that fails network by network, so that the fault stays where it is."""
@@ -134,6 +145,7 @@ class Applier:
         rebuilt = present is not None and present.spec != item.spec and not isinstance(item.spec, BridgeSpec)
         if rebuilt:
             self._links.delete(item.name)
+            self._rebuilt.add(item.name)
         if present is None or rebuilt:
             self._create(item)
             return
@@ -155,13 +167,29 @@ class Applier:
     def _create(self, item: Device) -> None:
         """Up comes last: a tunnel port must be isolated before its first frame."""
         self._refuse_wide(item)
-        self._links.create(item.name, item.spec, item.alias, item.mtu)
+        try:
+            self._links.create(item.name, item.spec, item.alias, item.mtu)
+        except KernelError as error:
+            rival = self._rival(item.spec) if error.code == errno.EEXIST else ""
+            raise Foreign(f"{error}; interface {rival} is that already: remove it") if rival else error from error
         self._links.quiet_ipv6(item.name)
         if item.master:
             self._links.enslave(item.name, item.master)
             if item.isolated:
                 self._links.isolate(item.name, True)
         self._links.set(item.name, up=True)
+
+    def _rival(self, spec: DeviceSpec) -> str:
+        """The interface of somebody else's that is the VLAN or tunnel which we need, and of which there is only one;
+        empty if there is none."""
+        return next(
+            (
+                link.name
+                for link in self._state.links.values()
+                if link.spec is not None and not is_ours(link) and _exclusive(link.spec) == _exclusive(spec)
+            ),
+            "",
+        )
 
     def _adjust(self, item: Device, present: Device) -> None:
         """Set only what differs: an adopted device sees no frame lost."""
@@ -198,8 +226,14 @@ class Applier:
             )
         if not item.uplink:
             self._links.quiet_ipv6(item.interface)
-        self._links.enslave(item.interface, item.bridge)
+        if link.master != item.bridge:
+            self._links.enslave(item.interface, item.bridge)
         self._links.set(item.interface, up=True)
+
+
+def _exclusive(spec: DeviceSpec) -> object:
+    """What only one interface can be: of VXLAN devices the address does not matter."""
+    return (spec.vni, spec.port) if isinstance(spec, VxlanSpec) else spec
 
 
 def _of(items: list[AnyItem], kind: type[K]) -> list[K]:

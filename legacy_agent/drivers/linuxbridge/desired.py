@@ -105,7 +105,7 @@ def _flat(network: HostNetwork, bridge: str, view: HostView) -> Iterator[AnyItem
             f"move the address or map physical network {network.physical_network!r} to another interface"
         )
     yield _guard(interface, guard.uplink_rules(), network)
-    yield Member(interface, bridge, True, network.network_id)
+    yield Member(interface, bridge, uplink=True, network_id=network.network_id)
 
 
 def _vlan(network: HostNetwork, bridge: str, view: HostView) -> Iterator[AnyItem]:
@@ -144,7 +144,7 @@ def _port(port: HostPort, network: HostNetwork, bridge: str, view: HostView) -> 
     tap = device_name(port.port_id)
     yield _guard(tap, guard.rules(port), network)
     if tap in view.interfaces:
-        yield Member(tap, bridge, False, network.network_id)
+        yield Member(tap, bridge, network_id=network.network_id)
 
 
 def _guard(interface: str, rules: Sequence[Rule], network: HostNetwork) -> Guard:

@@ -69,7 +69,7 @@ def is_tap(name: str) -> bool:
 
 def installed(state: KernelState, uplinks: Iterable[str]) -> dict[Key, AnyItem]:
     """The driver's items on this host. ``uplinks`` are the interfaces of the physical network mapping."""
-    items = (*_devices(state), *_members(state, frozenset(uplinks)), *_forwarding(state),
+    items = (*_devices(state), *_members(state, frozenset(uplinks)), *forwarding(state),
              *_uplinks(state, uplinks), *state.guards.values())  # fmt: skip
     return {key(item): item for item in items}
 
@@ -84,12 +84,13 @@ def _members(state: KernelState, uplinks: frozenset[str]) -> Iterator[AnyItem]:
     """Taps and mapped interfaces in our bridges; whatever else an operator put there is not ours to remove."""
     bridges = state.bridges
     for link in state.links.values():
-        if link.master in bridges and not is_ours(link) and (link.name.startswith(TAP_PREFIX) or link.name in uplinks):
+        if link.master in bridges and not is_ours(link) and (is_tap(link.name) or link.name in uplinks):
             network_id = network_of(state.links[link.master].alias)
-            yield Member(link.name, link.master, link.name in uplinks, network_id)
+            yield Member(link.name, link.master, link.up, link.name in uplinks, network_id)
 
 
-def _forwarding(state: KernelState) -> Iterator[AnyItem]:
+def forwarding(state: KernelState) -> Iterator[Forwarding]:
+    """The static entries of our tunnels."""
     for entry in state.fdb:
         link = state.links.get(entry.device)
         if link is not None and is_ours(link) and isinstance(link.spec, (VxlanSpec, GretapSpec)):

@@ -33,10 +33,11 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An interface that is not ours (a tap, a physical interface) as a port of one of our bridges."""
+    """An interface that is not ours (a tap, a physical interface) as a port of one of our bridges, and up."""
 
     interface: str
     bridge: str
+    up: bool = True
     uplink: bool = field(default=False, compare=False)
     network_id: str = field(default="", compare=False)
 

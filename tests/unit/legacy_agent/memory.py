@@ -19,6 +19,13 @@ class Killed(BaseException):
     """SIGKILL in the middle of something."""
 
 
+def _same(one: DeviceSpec | None, other: DeviceSpec) -> bool:
+    """Whether the kernel has only one of them."""
+    if isinstance(one, VxlanSpec) and isinstance(other, VxlanSpec):
+        return (one.vni, one.port) == (other.vni, other.port)
+    return one == other
+
+
 def _each(entries: Sequence[FdbEntry], action: Callable[[FdbEntry], None]) -> dict[FdbEntry, KernelError]:
     failed = {}
     for entry in entries:
@@ -75,7 +82,7 @@ class MemoryLinks:
             raise KernelError(f"{name} exists", errno.EEXIST)
         if isinstance(spec, VlanSpec):
             self._need(spec.parent)
-        if not isinstance(spec, BridgeSpec) and any(link.spec == spec for link in self._links.values()):
+        if not isinstance(spec, BridgeSpec) and any(_same(link.spec, spec) for link in self._links.values()):
             raise KernelError(f"{name}: there is such a tunnel", errno.EEXIST)
         self._links[name] = Link(next(self._numbers), name, KINDS[type(spec)], 1500, False, "", OUR_GROUP, spec=spec)
         self.set(name, alias=alias)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -183,11 +183,37 @@ def test_fight_with_somebody_else_slows_down() -> None:
     agent = make(driver)
     agent.accept(HostPlan("rack7", 5, (network(1),)))
     pauses: list[float] = []
-    agent.stopped.wait = pauses.append  # type: ignore[assignment,method-assign]
+    agent._plan_came.wait = pauses.append  # type: ignore[assignment,method-assign]
     for _ in range(12):
         agent.step()
     assert pauses == sorted(pauses)
-    assert pauses[-1] == 5.0
+    assert pauses[-1] == 1.0
+
+
+def test_one_network_that_cannot_be_realised_does_not_hold_up_plans() -> None:
+    """However often it has been tried in vain."""
+    driver = FakeDriver()
+    driver.sick = {network(1).network_id: "no"}
+    agent = make(driver)
+    worker = threading.Thread(target=agent.work, daemon=True)
+    worker.start()
+    agent.accept(HostPlan("rack7", 5, (network(1),)))
+    until(lambda: agent.current_report().applied_revision == 5)
+    for _ in range(12):
+        agent._churn.next()
+    agent.wake()
+    time.sleep(0.2)
+    agent.accept(HostPlan("rack7", 6, (network(1), network(2))))
+    until(lambda: network(2).network_id in driver.items, 0.5)
+    agent.stop()
+    worker.join(5)
+
+
+def until(condition: Callable[[], bool], timeout: float = 5.0) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.01)
 
 
 class Target:

@@ -14,7 +14,7 @@ from legacy_agent.agent import realise
 from legacy_agent.drivers.linuxbridge import LinuxBridgeAgentDriver, desired
 from legacy_agent.host_plan import HostNetwork, HostPlan, bridge_name
 from legacy_agent.netlink.fdb import FLOOD_MAC, FdbEntry
-from legacy_agent.netlink.links import BridgeSpec, GretapSpec, VlanSpec, VxlanSpec
+from legacy_agent.netlink.links import BridgeSpec, DeviceSpec, GretapSpec, VlanSpec, VxlanSpec
 from tests.unit.legacy_agent.memory import Killed, MemoryLinks, MemoryNft
 from tests.unit.legacy_agent.plans import PEERS, SETTINGS, TAPS, network, plans, port
 
@@ -26,10 +26,11 @@ class World:
 
     def __init__(self, *taps: str) -> None:
         self.links, self.nft = MemoryLinks(*NICS, *taps), MemoryNft()
+        self.settings = SETTINGS
 
     def realise(self, *networks: HostNetwork) -> dict[str, str]:
         """With a driver that remembers nothing."""
-        driver = LinuxBridgeAgentDriver(SETTINGS, self.links, self.nft)
+        driver = LinuxBridgeAgentDriver(self.settings, self.links, self.nft)
         return dict(realise(HostPlan("rack7", 1, networks), {"linuxbridge": driver}).errors)
 
     def quiet(self, *networks: HostNetwork) -> bool:
@@ -135,6 +136,60 @@ def test_what_each_type_needs() -> None:
         FdbEntry("vxlan-77", "fa:16:3e:00:01:01", PEERS[0]),
         FdbEntry("vxlan-77", "fa:16:3e:00:01:01"),
     }
+
+
+def test_device_that_is_made_anew_gets_its_entries_at_once() -> None:
+    """The host was given another tunnel address: what goes with the old devices is not in force until it is back."""
+    world = World(*TAPS)
+    plan = (network(1, "vxlan", None, 77, port(0)), network(2, "gre", None, 77, port(1)))
+    world.realise(*plan)
+    moved = World(*TAPS)
+    world.settings = moved.settings = replace(SETTINGS, local_ip="192.0.2.9")
+    moved.realise(*plan)
+    assert world.realise(*plan) == {}
+    assert world.state() == moved.state()
+
+
+def test_uplink_that_cannot_be_used_stays_alone() -> None:
+    world = World(*TAPS)
+    world.links.broken = {"eth0"}
+    errors = world.realise(network(1, "flat", "physnet2", None), network(2, "vxlan", None, 77, port(0)))
+    assert errors == {"": "eth0 is broken"}
+    assert world.links.links()["eth2"].up
+    assert world.masters()["eth2"] == bridge_name(network(1).network_id)
+
+
+def test_tap_that_somebody_takes_down_comes_up_again() -> None:
+    """It is reported as plugged in, so frames must get through."""
+    world = World(*TAPS)
+    plan = network(1, "vxlan", None, 77, port(0))
+    world.realise(plan)
+    world.links.set(TAPS[0], up=False)
+    assert world.realise(plan) == {}
+    assert world.links.links()[TAPS[0]].up
+    assert world.quiet(plan)
+
+
+def test_tap_of_an_operator_is_no_port() -> None:
+    world = World(*TAPS, "tap0")
+    plan = network(1, "vxlan", None, 77, port(0))
+    world.realise(plan)
+    world.links.enslave("tap0", bridge_name(plan.network_id))
+    assert world.realise(plan) == {}
+    assert world.masters()["tap0"] == bridge_name(plan.network_id)
+
+
+@pytest.mark.parametrize(("plan", "spec"), [
+    (network(1, "vlan", "physnet1", 100), VlanSpec("eth0", 100)),
+    (network(1, "vxlan", None, 77), VxlanSpec(77, "192.0.2.200", 4789)),
+    (network(1, "gre", None, 77), GretapSpec(77, "192.0.2.1", PEERS[0])),
+])  # fmt: skip
+def test_interface_of_an_operator_that_is_what_we_need_is_named(plan: HostNetwork, spec: DeviceSpec) -> None:
+    world = World(*TAPS)
+    world.links.plug("theirs", spec)
+    [reason] = world.realise(plan).values()
+    assert "interface theirs is that already" in reason
+    assert "theirs" in world.links.links()
 
 
 def test_broken_network_stays_alone() -> None:
