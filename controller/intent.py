@@ -55,8 +55,14 @@ class Touched:
 class Carriers:
     """Who carries one network: node id -> segment, and segment id -> nodes ordered by key."""
 
-    segments: Mapping[str, Segment]
-    nodes: Mapping[str, list[Node]]
+    segments: Mapping[str, Segment] = field(default_factory=dict)
+    nodes: Mapping[str, list[Node]] = field(default_factory=dict)
+
+
+NOBODY = Carriers()
+
+Place = tuple[str, str, str]
+"""Where a port is bound: network, node and segment."""
 
 
 class Intent:
@@ -72,9 +78,11 @@ class Intent:
         self._bound: dict[str, dict[str, Port]] = defaultdict(dict)
         self._carriers: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
         self._carried: dict[str, dict[str, int]] = defaultdict(dict)
+        self._bindings: dict[str, dict[str, dict[str, int]]] = {}
+        """Network -> node -> segment -> how many ports are bound there by it."""
         self._wishes: dict[str, set[str]] = defaultdict(set)
         self._versions: dict[str, object] = {}
-        self._segments: dict[str, Carriers] = {}
+        self._known_carriers: dict[str, Carriers] = {}
 
     def version_of(self, network_id: str) -> object:
         """A token that is another object whenever anything that concerns the network changed: the network itself, its
@@ -120,19 +128,21 @@ class Intent:
         return self._carriers_of(network_id).nodes.get(segment_id, ())
 
     def _carriers_of(self, network_id: str) -> Carriers:
-        """Who carries the network by which segment; worked out once after every change that concerns the network."""
-        known = self._segments.get(network_id)
+        """Who carries the network by which segment; found out anew when a node begins or ceases to carry it by one, or
+        when the network or such a node is another. Other changes of ports cost nothing."""
+        known = self._known_carriers.get(network_id)
         if known is None:
-            known = self._segments[network_id] = self._find_carriers(network_id)
+            network, places = self.networks.get(network_id), self._bindings.get(network_id)
+            if network is None or places is None:
+                return NOBODY
+            known = self._known_carriers[network_id] = self._find_carriers(network, places)
         return known
 
-    def _find_carriers(self, network_id: str) -> Carriers:
-        network = self.networks.get(network_id)
+    def _find_carriers(self, network: Network, places: Mapping[str, Mapping[str, int]]) -> Carriers:
         segments: dict[str, Segment] = {}
         nodes: dict[str, list[Node]] = defaultdict(list)
-        for node_id, ports in self._carriers.get(network_id, {}).items() if network is not None else ():
-            bound = {port.binding.segment_id for port in ports.values() if port.binding is not None}
-            segment = next((item for item in network.segments if item.id in bound), None) if network else None
+        for node_id, bound in places.items():
+            segment = next((item for item in network.segments if item.id in bound), None)
             if segment is not None:
                 segments[node_id] = segment
                 nodes[segment.id] += [self.nodes[node_id]] if node_id in self.nodes else []
@@ -160,7 +170,7 @@ class Intent:
             self.networks.pop(network_id, None)
         else:
             self.networks[network_id] = network
-        self._outdate(network_id)
+        self._outdate(network_id, carriers=True)
         for node_id in self.nodes_of(network_id):
             touched[node_id].add(network_id)
 
@@ -173,7 +183,7 @@ class Intent:
             self.nodes[node_id] = node
         touched[node_id] |= set(self.networks_of(node_id))
         for network_id in self.networks_of(node_id):
-            self._outdate(network_id)
+            self._outdate(network_id, carriers=True)
             for other in self.nodes_of(network_id):
                 touched[other].add(network_id)
 
@@ -195,8 +205,13 @@ class Intent:
             self._unindex(old)
         if port is not None:
             self._index(port)
+        if _place(old) != _place(port):
+            self._count(_place(port), 1)
+            self._count(_place(old), -1)
         for name in _wishes(old):
             self._wishes[name].discard(port_id)
+            if not self._wishes[name]:
+                del self._wishes[name]
         if port is None:
             self.ports.pop(port_id, None)
         else:
@@ -204,9 +219,29 @@ class Intent:
             for name in _wishes(port):
                 self._wishes[name].add(port_id)
 
-    def _outdate(self, network_id: str) -> None:
+    def _outdate(self, network_id: str, carriers: bool = False) -> None:
         self._versions.pop(network_id, None)
-        self._segments.pop(network_id, None)
+        if carriers:
+            self._known_carriers.pop(network_id, None)
+
+    def _count(self, place: Place | None, difference: int) -> None:
+        """Count a port that came or went. The first and the last one change who carries the network."""
+        if place is None:
+            return
+        network_id, node_id, segment_id = place
+        nodes = self._bindings.setdefault(network_id, {})
+        segments = nodes.setdefault(node_id, {})
+        before = segments.get(segment_id, 0)
+        segments[segment_id] = before + difference
+        if before and segments[segment_id]:
+            return
+        self._known_carriers.pop(network_id, None)
+        if not segments[segment_id]:
+            del segments[segment_id]
+        if not segments:
+            del nodes[node_id]
+        if not nodes:
+            del self._bindings[network_id]
 
     def _index(self, port: Port) -> None:
         if port.binding is None:
@@ -230,6 +265,12 @@ class Intent:
         for index, key in ((self._bound, network_id), (self._carriers, network_id), (self._carried, node_id)):
             if not index[key]:
                 del index[key]
+
+
+def _place(port: Port | None) -> Place | None:
+    if port is None or port.binding is None:
+        return None
+    return port.network_id, port.binding.node_id, port.binding.segment_id
 
 
 def _wishes(port: Port | None) -> tuple[str, ...]:

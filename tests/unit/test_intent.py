@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -208,3 +209,83 @@ def test_a_change_split_into_single_objects_ends_the_same(states: list[State], s
     for part in parts:
         intent.apply(part)
     assert view(intent) == view(intent_of(states[-1]))
+
+
+TWO_WAYS = make_network(3, ("vlan", "physnet1", 7), ("gre", None, 7), ("vxlan", None, 7))
+STAYS = make_network(4, ("gre", None, 8))
+PLACES = (ONE, TWO, switch_node(3))
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("port"), st.integers(1, 5), st.sampled_from(PLACES), st.integers(0, 2)),
+        st.tuples(st.just("unbound"), st.integers(1, 5)),
+        st.tuples(st.just("no port"), st.integers(1, 5)),
+        st.tuples(st.just("node"), st.sampled_from(PLACES), st.sampled_from(("192.0.2.1", "192.0.2.9"))),
+        st.tuples(st.just("no node"), st.sampled_from(PLACES)),
+        st.tuples(st.just("network"), st.sampled_from((TWO_WAYS, replace(TWO_WAYS, segments=TWO_WAYS.segments[1:])))),
+        st.tuples(st.just("no network")),
+    ),
+    max_size=12,
+)
+
+
+def changed_by(step: Sequence[Any], revision: int) -> Change:
+    """One step as the change that it is."""
+    match step:
+        case ("port", number, node, segment):
+            network = TWO_WAYS if number < 5 else STAYS
+            chosen = network.segments[segment % len(network.segments)]
+            binding = Binding(node.id, chosen.id, node.mechanisms[0], number)
+            return Change.of(
+                revision, ports={str(number): make_port(network, number, id=str(number), binding=binding)}
+            )
+        case ("unbound", number):
+            return Change.of(revision, ports={str(number): make_port(TWO_WAYS, number, id=str(number))})
+        case ("no port", number):
+            return Change.of(revision, ports={str(number): None})
+        case ("node", node, address):
+            return Change.of(revision, nodes={node.id: replace(node, tunnel_ip=address)})
+        case ("no node", node):
+            return Change.of(revision, nodes={node.id: None})
+        case ("network", network):
+            return Change.of(revision, networks={network.id: network})
+        case _:
+            return Change.of(revision, networks={TWO_WAYS.id: None})
+
+
+def carriers(intent: Intent) -> dict[str, object]:
+    """Who carries what, by whatever question."""
+    networks = {key: intent.networks[key].segments for key in intent.networks}
+    return {
+        "segments": {(node.id, key): intent.segment_on(node.id, key) for node in PLACES for key in networks},
+        "peers": {(node.id, key): intent.peers_of(node.id, key) for node in PLACES for key in networks},
+        "by": {(key, item.id): list(intent.carriers_by(key, item.id)) for key in networks for item in networks[key]},
+    }
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps=steps)
+def test_who_carries_a_network_follows_every_change(steps: list[Sequence[Any]]) -> None:
+    intent = Intent()
+    intent.apply(Change.of(1, {net.id: net for net in (TWO_WAYS, STAYS)}, nodes={node.id: node for node in PLACES}))
+    for revision, step in enumerate(steps, start=2):
+        intent.apply(changed_by(step, revision))
+        anew = Intent()
+        anew.apply(Change.of(revision, dict(intent.networks), dict(intent.ports), dict(intent.nodes)))
+        assert carriers(intent) == carriers(anew), step
+
+
+def test_a_port_that_joins_others_on_its_node_costs_no_look_at_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    intent = built(make_port(NET, 1, ONE), make_port(NET, 2, TWO))
+    assert intent.peers_of(ONE.id, NET.id) == [TWO]
+    looks: list[object] = []
+    found = Intent._find_carriers
+    monkeypatch.setattr(Intent, "_find_carriers", lambda *args: looks.append(args) or found(*args))
+    joined = make_port(NET, 3, ONE)
+    for port in (joined, replace(joined, fixed_ips=("10.0.0.9",)), None):
+        intent.apply(Change.of(2, ports={joined.id: port}))
+        assert intent.peers_of(ONE.id, NET.id) == [TWO]
+    assert not looks
+    intent.apply(Change.of(3, ports={make_port(NET, 2).id: None}))
+    assert intent.peers_of(ONE.id, NET.id) == []
+    assert len(looks) == 1
