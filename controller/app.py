@@ -25,6 +25,7 @@ from prometheus_client import ProcessCollector
 from controller import config, garbage
 from controller.api.standalone import settle
 from controller.api.wsgi import make_application
+from controller.db.fabric_memory import FabricMemory
 from controller.db.feed import StoreFeed
 from controller.errors import ConfigurationError, IsthmusError
 from controller.fabric import FabricControl
@@ -125,6 +126,8 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         _on_sigterm(self._close_parts)
         settle()
         self._reconciler.start()
+        if self._fabric is not None:
+            self._fabric.recall(FabricMemory(self._store))
         self._southbound.start()
         if self._fabric is not None:
             self._fabric.owner = Owners(lambda: self._reconciler.board.intent)
@@ -163,12 +166,25 @@ def _log_event(event: Event) -> None:
     LOG.info("fabric: %s: %s", event.kind, event.text)
 
 
+class _Line(logging.Formatter):
+    """Works out date and time once per second."""
+
+    _second: tuple[int, str] = (-1, "")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        second = int(record.created)
+        if self._second[0] != second:
+            self._second = (second, time.strftime(datefmt or self.default_time_format, self.converter(second)))
+        return f"{self._second[1]},{int(record.msecs):03d}"
+
+
 def _plain_log() -> None:
     """Give os-ken's handlers a line that says when, how bad and where; which of thousands of green threads wrote it is
     not said, for finding that out costs more than all the rest of the line."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # nor is the place in the source; see logging's own words
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(_Line("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 

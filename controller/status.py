@@ -97,12 +97,15 @@ class Look:
 
     def waits(self, port: Port, asked: Asked) -> tuple[WaitKey, ...]:
         """What a bound port waits for: its own node first, then all."""
-        if port.binding is None:
+        binding = port.binding
+        if binding is None:
             return ()
-        here = WaitKey(port.network_id, port.binding.node_id, True, asked.here)
-        if self.missing(here):
-            return (here,)
-        everywhere = WaitKey(port.network_id, port.binding.segment_id, False, asked.everywhere)
+        own = self._state_of(binding.node_id)
+        if own is not None and (own.network_errors or not own.covers(asked.here)):
+            here = WaitKey(port.network_id, binding.node_id, True, asked.here)
+            if self.missing(here):
+                return (here,)
+        everywhere = WaitKey(port.network_id, binding.segment_id, False, asked.everywhere)
         return (everywhere,) if self.missing(everywhere) else ()
 
     def missing(self, key: WaitKey) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ follows from the same inputs is recognised without compiling anything. See docs/
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Callable, Hashable
 from functools import cached_property
 from hashlib import blake2b
@@ -21,6 +22,9 @@ class Content(NamedTuple):
     groups: tuple[Group, ...] = ()
     kept: Any = None
 
+
+PLAIN = 2
+"""The version of marshal's format in which equal values are equal bytes: later ones note which objects are the same."""
 
 Make = Callable[[Any], Content]
 """Makes the content from immutable values it holds. Its argument is what the predecessor kept, None if there is none;
@@ -75,4 +79,8 @@ class LazyFragment(Fragment):
 
 def mark_of(inputs: Hashable, size: int = 8) -> int:
     """A hash of ``size`` bytes of such inputs as :class:`LazyFragment` has; the same in every process."""
-    return int.from_bytes(blake2b(repr(inputs).encode(), digest_size=size).digest(), "big")
+    try:
+        text = marshal.dumps(inputs, PLAIN)
+    except ValueError:  # there is a dataclass in it
+        text = repr(inputs).encode()
+    return int.from_bytes(blake2b(text, digest_size=size).digest(), "big")
