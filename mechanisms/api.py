@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from controller.dataplane.values import Program
 from controller.intent import Intent
@@ -63,3 +63,11 @@ class MechanismDriver(Protocol):
         same with or without it. Nodes of kind HOST may be served by several drivers at once: each returns a HostPlan
         with its own networks only, and the caller joins them.
         """
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A driver that works something out when the intent has been loaded, and keeps it. Plans do not depend on it."""
+
+    def prepare(self, intent: Intent) -> None:
+        """Called once, before any node asks for its plan."""

@@ -12,7 +12,7 @@ from controller.errors import CompileError, DriverLoadError
 from controller.intent import Intent
 from controller.model import Network, Node, NodeKind, Observation, Port, Segment
 from legacy_agent.host_plan import HostPlan
-from mechanisms.api import Answer, Bound, Continue, MechanismDriver, Plan, Refused
+from mechanisms.api import Answer, Bound, Continue, MechanismDriver, Plan, Preparing, Refused
 from mechanisms.reasons import listing
 
 LOG = logging.getLogger(__name__)
@@ -81,6 +81,12 @@ class MechanismManager:
         networks = [network for plan in plans if isinstance(plan, HostPlan) for network in plan.networks]
         ordered = sorted(networks, key=lambda network: (network.network_id, network.driver))
         return HostPlan(node.host, intent.revision, tuple(ordered))
+
+    def prepare(self, intent: Intent) -> None:
+        """Have the drivers work out, before any node asks for its plan, what plans have in common."""
+        for driver in self.drivers:
+            if isinstance(driver, Preparing):
+                driver.prepare(intent)
 
     def _of(self, node: Node, network_type: str | None = None) -> list[MechanismDriver]:
         """The drivers of the node; with a network type only those that serve it there."""

@@ -13,7 +13,7 @@ from mechanisms.openflow.adapt import Adapter, Shortcomings
 from mechanisms.openflow.features import PORT_SECURITY
 from mechanisms.openflow.here import locate
 from mechanisms.openflow.logical import LogicalNetworks
-from mechanisms.openflow.program import Fragments, ProgramCompiler
+from mechanisms.openflow.program import Compiled, ProgramCompiler
 from mechanisms.openflow.registers import NICIRA, Transport
 from mechanisms.reasons import listing, obstacle
 from mechanisms.view import network_views
@@ -31,7 +31,7 @@ class OpenFlowMechanismDriver:
     def __init__(self) -> None:
         views = network_views()
         self._compiler = ProgramCompiler(views, LogicalNetworks(views))
-        self._last: WeakKeyDictionary[Intent, dict[str, Fragments]] = WeakKeyDictionary()
+        self._last: WeakKeyDictionary[Intent, dict[str, Compiled]] = WeakKeyDictionary()
         self._adapters: WeakKeyDictionary[Intent, dict[str, Adapter]] = WeakKeyDictionary()
 
     def bind(self, port: Port, network: Network, segment: Segment, node: Node) -> Answer:  # noqa: ARG002
@@ -55,8 +55,8 @@ class OpenFlowMechanismDriver:
         """The switch's program. Unchanged fragments are the objects of its last one; what changed is known by the
         versions of networks, so the hint is not needed."""
         last = self._last.setdefault(intent, {})
-        program = self._compiler.compile(intent, locate(node, observation), last.get(node.id, {}))
-        last[node.id] = program.fragments
+        compiled = self._compiler.compile(intent, locate(node, observation), last.get(node.id))
+        last[node.id], program = compiled, compiled.program
         lacking = Shortcomings.of(node)
         if lacking:
             adapters = self._adapters.setdefault(intent, {})
@@ -65,6 +65,10 @@ class OpenFlowMechanismDriver:
             for gone in last.keys() - intent.nodes.keys():
                 del last[gone]
         return program
+
+    def prepare(self, intent: Intent) -> None:
+        """Work out what programs have in common."""
+        self._compiler.prepare(intent)
 
 
 def _no_port_security(port: Port, node: Node) -> str | None:

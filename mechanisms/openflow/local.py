@@ -55,7 +55,7 @@ class Switch:
         segment = logical.view.segment
         tree = self._trees.get(segment.physical_network or "") if self.carries(segment) else None
         tunnel = self.here.tunnels.get(segment.network_type)
-        others = logical.carriers if tree is not None or tunnel is not None else None
+        others = logical.reach.mark if tree is not None or tunnel is not None else None
         ports = tuple([(logical.marks[port.id][1], ofport) for port, ofport in plugged])
         return (self._own, logical.named, ports, tunnel, tree, others)
 

@@ -57,6 +57,25 @@ class Making:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """The nodes that carry a network by one segment, and what follows from them alone. The same object as long as they
+    are the same, whatever ports do."""
+
+    network_type: str
+    nodes: tuple[Node, ...]
+
+    @cached_property
+    def mark(self) -> int:
+        """A hash of what matters of the nodes."""
+        return mark_of(tuple([inputs.node(node) for node in self.nodes]))
+
+    @cached_property
+    def endpoints(self) -> Mapping[tuple[str, str], Node]:
+        """The nodes that tunnels reach, by network type and node id."""
+        return {(self.network_type, node.id): node for node in self.nodes if endpoint_of(node) is not None}
+
+
+@dataclass(frozen=True)
 class Logical:
     """A network by one segment: ``lookup`` for every switch, ``answers`` for those that can rewrite ARP.
 
@@ -64,6 +83,7 @@ class Logical:
     """
 
     view: SegmentView
+    reach: Reach
     marks: Marks
     making: Making
     lookup: LazyFragment
@@ -75,21 +95,14 @@ class Logical:
         if rewrites_arp and self.view.network.arp_responder:
             yield self.answers
 
+    def prepare(self) -> tuple[int, ...]:
+        """Work out the hashes that programs are recognised by."""
+        return self.named, self.carriers, self.lookup.mark, self.answers.mark
+
     @cached_property
     def named(self) -> int:
         """A hash of what every switch's own part of the network depends on."""
         return mark_of((inputs.network(self.view.network), inputs.segment(self.view.segment)), 16)
-
-    @cached_property
-    def carriers(self) -> int:
-        """A hash of the nodes that carry the network."""
-        return mark_of(tuple([inputs.node(node) for node in self.view.carriers]))
-
-    @cached_property
-    def endpoints(self) -> Mapping[tuple[str, str], Node]:
-        """The nodes that tunnels reach, by network type and node id."""
-        kind = self.view.segment.network_type
-        return {(kind, node.id): node for node in self.view.carriers if endpoint_of(node) is not None}
 
 
 class LogicalNetworks:
@@ -110,16 +123,19 @@ class LogicalNetworks:
 
 def logical(view: SegmentView, earlier: Logical | None = None) -> Logical:
     """The logical part of a network; the fragments of ``earlier`` if they depend on the same."""
+    reach = Reach(view.segment.network_type, view.carriers)
+    if earlier is not None and earlier.reach == reach:
+        reach = earlier.reach
     marks = _marks(view, earlier.marks if earlier is not None else {})
     keys = tuple([(node.id, node.key) for node in view.carriers])
     every = b"".join([mark.to_bytes(16, "big") for _, mark in marks.values()])
     of = (inputs.network(view.network), inputs.segment(view.segment), keys, mark_of(every, 16))
     if earlier is not None and earlier.lookup.inputs == of:
-        return Logical(view, marks, earlier.making, earlier.lookup, earlier.answers)
+        return Logical(view, reach, marks, earlier.making, earlier.lookup, earlier.answers)
     making, network_id = Making(view, earlier.making if earlier is not None else None), view.network.id
     lookup = LazyFragment(("lookup", network_id), of, lambda _: Content(making.parts().lookup))
     answers = LazyFragment(("answers", network_id), of, lambda _: Content(making.parts().answers))
-    return Logical(view, marks, making, lookup, answers)
+    return Logical(view, reach, marks, making, lookup, answers)
 
 
 def _marks(view: SegmentView, earlier: Marks) -> Marks:

@@ -8,18 +8,20 @@ when they are needed.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from controller.dataplane.builder import misses
 from controller.dataplane.lazy import Content, LazyFragment
 from controller.dataplane.values import Flow, Fragment, Group, Program
 from controller.intent import Intent
-from controller.model import TUNNEL_TYPES, Node
+from controller.model import TUNNEL_TYPES, Node, NodeKind
 from controller.turns import in_turns
 from mechanisms.openflow import deliver, fabric, groups, inputs, local, port_security, punt
 from mechanisms.openflow.endpoints import endpoint_of
 from mechanisms.openflow.here import Here
-from mechanisms.openflow.logical import LogicalNetworks
+from mechanisms.openflow.logical import LogicalNetworks, Reach
 from mechanisms.openflow.pipeline import PIPELINE
 from mechanisms.openflow.registers import Transport
 from mechanisms.openflow.version import VERSION
@@ -33,6 +35,26 @@ STATIC = LazyFragment(
 Fragments = Mapping[Hashable, Fragment]
 
 
+class Carried(NamedTuple):
+    """A switch's part of one network, and the nodes that its tunnels lead to (None: it has none). Good as long as the
+    network's ``version`` is the same and nothing else on the switch changed; never, where that is None."""
+
+    version: object | None
+    fragments: tuple[Fragment, ...] = ()
+    reach: Reach | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A switch's program, and what of it the next one may take over."""
+
+    here: Here
+    program: Program
+    networks: Mapping[str, Carried]
+    reached: tuple[Reach, ...]
+    peers: tuple[Fragment, ...]
+
+
 class ProgramCompiler:
     """Compiles programs from network views and location-free fragments that all switches share."""
 
@@ -40,37 +62,56 @@ class ProgramCompiler:
         self._views, self._logical = views, logical
         self._peers: WeakValueDictionary[Hashable, LazyFragment] = WeakValueDictionary()
 
-    def compile(self, intent: Intent, here: Here, last: Fragments) -> Program:
-        """The program of one switch; fragments that depend on the same as in its ``last`` program are its very
-        objects."""
-        return Program.of(intent.revision, self._fragments(intent, here, last))
+    def compile(self, intent: Intent, here: Here, last: Compiled | None) -> Compiled:
+        """The program of one switch. Networks of which nothing changed are not looked into, and fragments that depend
+        on the same as in its ``last`` program are its very objects."""
+        before = last.program.fragments if last is not None else {}
+        same_place = last if last is not None and last.here == here else None
+        networks = self._networks(intent, here, same_place.networks if same_place is not None else {}, before)
+        reached = tuple({id(each.reach): each.reach for each in networks.values() if each.reach is not None}.values())
+        if same_place is not None and list(map(id, same_place.reached)) == list(map(id, reached)):
+            peers = same_place.peers
+        else:
+            peers = tuple(self._of_peers(reached, here))
+        of_switch = (_kept(fragment, before) for fragment in (_own(here), *fabric.fragments(intent, here)))
+        of_networks = (fragment for each in networks.values() for fragment in each.fragments)
+        program = Program.of(intent.revision, (STATIC, *of_switch, *of_networks, *peers))
+        return Compiled(here, program, networks, reached, peers)
 
-    def _fragments(self, intent: Intent, here: Here, last: Fragments) -> Iterator[Fragment]:
-        yield STATIC
-        yield _kept(_own(here), last)
-        for fragment in fabric.fragments(intent, here):
-            yield _kept(fragment, last)
-        switch, reached = local.Switch(here), dict[tuple[str, str], Node]()
+    def _networks(
+        self, intent: Intent, here: Here, known: Mapping[str, Carried], before: Fragments
+    ) -> dict[str, Carried]:
+        switch, networks = local.Switch(here), {}
         for network_id in in_turns(sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)})):
-            views = self._views(intent, network_id)
-            view = views.get(here.node.id) or fabric.passing(intent.networks.get(network_id), views, here)
-            if view is None:
-                continue
-            plugged, linked = local.plugged_in(view, here), switch.carries(view.segment)
-            if plugged or linked:
-                logical = self._logical.of(intent, view)
-                yield from logical.fragments(here.node.id in views and inputs.rewrites_arp(here.node))
-                yield local.own_fragment(logical, switch, plugged, last.get(("network", network_id)))
-                for fragment in fabric.of_network(intent, view, here):
-                    yield _kept(fragment, last)
-                if view.segment.network_type in TUNNEL_TYPES:
-                    reached |= logical.endpoints
-        yield from self._of_peers(reached, here)
+            carried, version = known.get(network_id), intent.version_of(network_id)
+            if carried is None or carried.version is not version:
+                carried = self._network(intent, network_id, switch, before)
+            networks[network_id] = carried
+        return networks
 
-    def _of_peers(self, reached: Mapping[tuple[str, str], Node], here: Here) -> Iterator[Fragment]:
-        for network_type, peer_id in sorted(reached):
+    def _network(self, intent: Intent, network_id: str, switch: local.Switch, before: Fragments) -> Carried:
+        here, version, views = switch.here, intent.version_of(network_id), self._views(intent, network_id)
+        view = views.get(here.node.id) or fabric.passing(intent.networks.get(network_id), views, here)
+        if view is None:
+            return Carried(version)
+        plugged, linked = local.plugged_in(view, here), switch.carries(view.segment)
+        if not plugged and not linked:
+            return Carried(version)
+        logical = self._logical.of(intent, view)
+        own = local.own_fragment(logical, switch, plugged, before.get(("network", network_id)))
+        of_links = (_kept(fragment, before) for fragment in fabric.of_network(intent, view, here))
+        everywhere = logical.fragments(here.node.id in views and inputs.rewrites_arp(here.node))
+        return Carried(
+            version=None if linked else version,  # where strangers are is no matter of the network's version
+            fragments=(*everywhere, own, *of_links),
+            reach=logical.reach if view.segment.network_type in TUNNEL_TYPES else None,
+        )
+
+    def _of_peers(self, reached: tuple[Reach, ...], here: Here) -> Iterator[Fragment]:
+        endpoints = {key: node for reach in reached for key, node in reach.endpoints.items()}
+        for network_type, peer_id in sorted(endpoints):
             tunnel = here.tunnels.get(network_type)
-            peer = reached[network_type, peer_id]
+            peer = endpoints[network_type, peer_id]
             if peer_id != here.node.id and tunnel is not None and here.node.reaches(peer):
                 yield self._of_peer(peer, network_type, tunnel)
 

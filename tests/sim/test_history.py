@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from controller.intent import Intent
 from controller.model import Binding
 from mechanisms.api import Plan
 from mechanisms.manager import MechanismManager
+from mechanisms.openflow.program import ProgramCompiler
 from tests.sim.test_traffic import datagram, reached
 from tests.sim.world import bound, fabric_of, hearers
 from tests.support.scenarios import (
@@ -187,3 +189,24 @@ def test_an_endpoint_that_moves_changes_groups_only() -> None:
     delta = between(before, after)
     assert (delta.flows_add, delta.flows_remove, delta.groups_add, delta.groups_remove) == ((), (), (), ())
     assert len(delta.groups_modify) == 4
+
+
+def test_a_change_looks_into_its_own_network_only_and_into_no_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = scattered(48)
+    intent, manager = intent_of(state), MechanismManager.load(DRIVERS)
+    node = state.nodes[switch_node(1).id]
+    manager.compile(intent, node, observe(node, state.ports))
+    looks: list[str] = []
+
+    def noting(owner: Any, name: str) -> None:
+        known = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args, **more: looks.append(name) or known(*args, **more))
+
+    noting(ProgramCompiler, "_network")
+    noting(ProgramCompiler, "_of_peers")
+    port = next(p for p in state.ports.values() if p.network_id.startswith("00000004"))
+    later = replace(state, ports={**state.ports, port.id: replace(port, fixed_ips=("10.7.7.7",))})
+    intent.apply(change_between(state, later, 2))
+    after = manager.compile(intent, node, observe(node, later.ports))
+    assert looks == ["_network"]
+    assert after == MechanismManager.load(DRIVERS).compile(intent_of(later, 2), node, observe(node, later.ports))
