@@ -16,3 +16,6 @@ class Compiler(Protocol):
     def compile(
         self, intent: Intent, node: Node, observation: Observation, changed_networks: frozenset[str] | None = None
     ) -> Program | HostPlan: ...
+
+    def prepare(self, intent: Intent) -> None:
+        """Work out what plans have in common; plans do not depend on it."""

@@ -50,6 +50,7 @@ class Reconciler:
             fabric.names = self._switch_names
         self._events = Mailbox("node events", spawn)
         self._statuses = StatusWriter(self.board, nodes, spawn, pace.agent_down_time)
+        self._compiler = compiler
         self._host_plans = HostPlans(self.board, compiler, self._statuses.node_changed, pace.retry_max)
         self._follower = FeedFollower(self.board, feed, self._take_over, spawn)
         self._sightings = Sightings(self.board, nodes, self._statuses, fabric, self._follower.catch_up,
@@ -69,6 +70,7 @@ class Reconciler:
             len(intent.ports),
             len(intent.nodes),
         )
+        self._compiler.prepare(intent)  # before a thousand switches come at once
         self.board.touch({node.id: None for node in intent.nodes.values()})
         if self._fabric is not None:
             away = self._nodes.long_away()

@@ -24,7 +24,7 @@ class Content(NamedTuple):
 
 
 PLAIN = 2
-"""The version of marshal's format in which equal values are equal bytes: later ones note which objects are the same."""
+"""The version of marshal's format in which equal values are equal bytes; later ones note which are one object."""
 
 Make = Callable[[Any], Content]
 """Makes the content from immutable values it holds. Its argument is what the predecessor kept, None if there is none;
@@ -80,7 +80,7 @@ class LazyFragment(Fragment):
 def mark_of(inputs: Hashable, size: int = 8) -> int:
     """A hash of ``size`` bytes of such inputs as :class:`LazyFragment` has; the same in every process."""
     try:
-        text = marshal.dumps(inputs, PLAIN)
+        text = marshal.dumps(inputs, PLAIN)  # type: ignore[arg-type]
     except ValueError:  # there is a dataclass in it
         text = repr(inputs).encode()
     return int.from_bytes(blake2b(text, digest_size=size).digest(), "big")

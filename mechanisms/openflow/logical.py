@@ -97,7 +97,7 @@ class Logical:
 
     def prepare(self) -> tuple[int, ...]:
         """Work out the hashes that programs are recognised by."""
-        return self.named, self.carriers, self.lookup.mark, self.answers.mark
+        return self.named, self.reach.mark, self.lookup.mark, self.answers.mark
 
     @cached_property
     def named(self) -> int:

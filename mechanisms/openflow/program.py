@@ -78,6 +78,13 @@ class ProgramCompiler:
         program = Program.of(intent.revision, (STATIC, *of_switch, *of_networks, *peers))
         return Compiled(here, program, networks, reached, peers)
 
+    def prepare(self, intent: Intent) -> None:
+        """Work out what the networks' location-free fragments depend on."""
+        for network_id in in_turns(list(intent.networks)):
+            for view in {view.segment.id: view for view in self._views(intent, network_id).values()}.values():
+                if any(node.kind is NodeKind.SWITCH for node in view.carriers):
+                    self._logical.of(intent, view).prepare()
+
     def _networks(
         self, intent: Intent, here: Here, known: Mapping[str, Carried], before: Fragments
     ) -> dict[str, Carried]:

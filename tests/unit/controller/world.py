@@ -145,6 +145,9 @@ class NotingSwitches:
 class PortsCompiler:
     """A plan is the list of bound ports: enough to see what a node was told."""
 
+    def prepare(self, intent: Intent) -> None:
+        pass
+
     def compile(
         self, intent: Intent, node: Node, observation: Observation, changed_networks: frozenset[str] | None = None
     ) -> Program | HostPlan:
