@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from controller.intent import Intent
 from controller.model import PHYSICAL_TYPES, Cable, Fabric, Observation, Plug, PortView
 from controller.switches import Spawn
-from topology import cables
+from topology import cables, memory
 from topology.events import EventLog
 from topology.fabric import Topology
 from topology.links import End, Link, PortState, Role
@@ -26,7 +26,11 @@ TURN = 0.05
 """Seconds between two looks at what is due."""
 
 YOUNG = 1.0
-"""Seconds that a switch that was never seen waits for its first program: its links are found meanwhile."""
+"""Seconds that a switch that was never seen waits for its first program: its links are found meanwhile. So long also a
+port that was never seen is left alone, unless it is known what it is for: what tenants plug in is no cable."""
+
+REMEMBERED = 1.0
+"""Seconds between two looks at what must be remembered over a restart."""
 
 COMPARED = 1.0
 """Seconds between two comparisons of the links with the cable plan."""
@@ -48,6 +52,16 @@ class Touch(Protocol):
     def __call__(self, nodes: Mapping[str, Collection[str] | None]) -> int: ...
 
 
+class Keeper(Protocol):
+    """Keeps a value of JSON over a restart."""
+
+    def load(self) -> Any:
+        """What was saved; None if nothing was."""
+
+    def save(self, content: Any) -> None:
+        """May block, and may raise what the database raises."""
+
+
 class FabricControl:
     """Guards a :class:`Topology`; a :class:`controller.switches.SwitchPorts`. ``hold``: see :meth:`expect`.
     ``planned``: the cable plan that counts while none is stored."""
@@ -64,6 +78,9 @@ class FabricControl:
         self._observations: dict[str, Observation] = {}
         self._since: dict[str, float] = {}
         self._missing: set[str] = set()
+        self._appeared: dict[End, float] = {}
+        """Ports that are left alone yet, with the time when they were first seen."""
+        self._saved: memory.Memory | None = None
         self._stopped = threading.Event()
         self._planned = self._cables = planned
         self._plan_watch = PlanWatch(events)
@@ -79,6 +96,12 @@ class FabricControl:
         self._ticks: dict[str, int] = {}
         """When each switch was last asked to follow the fabric."""
 
+    def recall(self, keeper: Keeper) -> None:
+        """Begin with what was remembered, and have it remembered from now on. Call before :meth:`start`."""
+        self._saved = memory.from_json(keeper.load())
+        self._topology.recall(self._saved)
+        self._spawn(partial(self._remember, keeper))
+
     def start(self, send: Send, touch: Touch, follows: Follows) -> None:
         """Start; ``send(node id, port, frame)`` and ``follows(node id, tick)`` must not block. The latter is whether a
         switch has in force what it was asked at that tick, or cannot be asked."""
@@ -90,6 +113,10 @@ class FabricControl:
         self._stopped.set()
 
     # -- what switches tell --------------------------------------------------------------------------------------
+
+    def switch_introduced(self, node_id: str, ports: Mapping[int, PortView]) -> None:
+        """A session with a switch began."""
+        self._jobs.put(partial(self._take_introduction, node_id, dict(ports)))
 
     def ports_seen(self, node_id: str, ports: Mapping[int, PortView]) -> None:
         """The OpenFlow ports of a switch; a link that went down counts at once."""
@@ -142,7 +169,7 @@ class FabricControl:
             return True
         if now < self._open_at:
             self._missing = {each for each in self._missing if now < self._since.get(each, now) + YOUNG}
-        return now < self._open_at and bool(self._missing)
+        return now < self._open_at and (bool(self._missing) or self._topology.awaits_links())
 
     def passing(
         self, intent: Intent, touched: Mapping[str, Collection[str]], networks: Collection[str] = ()
@@ -240,7 +267,9 @@ class FabricControl:
 
     def _turn(self, now: float) -> set[str]:
         self._learn(now)
-        probes, changed = self._topology.turn(now, self._behind(now))
+        changed = self._grow_up(now) if self._appeared else set()
+        probes, by_time = self._topology.turn(now, self._behind(now))
+        changed |= by_time
         for probe in probes:
             self._send(probe.end.node_id, probe.end.port, probe.frame)
         if now >= self._compare_at:
@@ -258,7 +287,10 @@ class FabricControl:
         }
 
     def _take_ports(self, node_id: str, ports: Mapping[int, PortView], now: float) -> set[str]:
+        before = self._ports.get(node_id, {})
         self._ports[node_id] = ports
+        if node_id in self._observations:
+            self._appeared |= {End(node_id, number): now for number in ports.keys() - before.keys()}
         return self._take(node_id, now)
 
     def _take_observation(self, observation: Observation, now: float) -> set[str]:
@@ -266,13 +298,46 @@ class FabricControl:
         self._since.setdefault(observation.node_id, now)
         return self._take(observation.node_id, now)
 
+    def _take_introduction(self, node_id: str, ports: Mapping[int, PortView], now: float) -> set[str]:
+        """Ports may be for something else than in the session before, whatever their numbers: nothing is taken before
+        the switch has said what they are for."""
+        self._observations.pop(node_id, None)
+        self._ports[node_id] = ports
+        return self._topology.switch_lost(node_id, now)
+
     def _take(self, node_id: str, now: float) -> set[str]:
         ports, seen = self._ports.get(node_id), self._observations.get(node_id)
         if ports is None or seen is None:
             return set()
         states = {number: PortState(view.link_up, _role(number, seen), view.name)
                   for number, view in ports.items() if number < FIRST_RESERVED}  # fmt: skip
+        for number in [number for number, state in states.items() if state.role is Role.FREE]:
+            if now < self._appeared.get(End(node_id, number), now - YOUNG) + YOUNG:
+                del states[number]
         return self._topology.switch(node_id, states, seen.uplinks, now)
+
+    def _grow_up(self, now: float) -> set[str]:
+        """Take ports that were new for long enough, or that are gone."""
+        grown = [end for end, since in self._appeared.items() if now >= since + YOUNG]
+        for end in grown:
+            del self._appeared[end]
+        return set().union(*(self._take(node_id, now) for node_id in {end.node_id for end in grown}))
+
+    def _remember(self, keeper: Keeper) -> None:
+        """Save what must be remembered when it is new; where that fails the next look tries again."""
+        failed = False
+        while not self._stopped.wait(REMEMBERED):
+            with self._lock:
+                newest = self._topology.memory
+            if newest is None or newest == self._saved:
+                continue
+            try:
+                keeper.save(memory.to_json(newest))
+                self._saved, failed = newest, False
+            except Exception as error:
+                if not failed:
+                    LOG.warning("fabric: what is in use cannot be remembered over a restart just now: %s", error)
+                failed = True
 
     def _carried(self, intent: Intent, network_id: str) -> bool:
         network = intent.networks.get(network_id)

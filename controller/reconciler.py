@@ -76,6 +76,9 @@ class Reconciler:
             away = self._nodes.long_away()
             nodes = intent.nodes.values()
             self._fabric.expect(node.id for node in nodes if node.kind is NodeKind.SWITCH and node.id not in away)
+            for node in nodes:
+                if node.kind is NodeKind.HOST:
+                    self._fabric.host_seen(node.id, node.host, node.physical_networks, b"")
             self._fabric.plan(intent.cables)
         self._host_plans.compile()
         self._follower.start()

@@ -68,6 +68,9 @@ class SwitchEvents(Protocol):
 class SwitchPorts(Protocol):
     """Told by the southbound at once, for the discovery of links; every method only enqueues."""
 
+    def switch_introduced(self, node_id: str, ports: Mapping[int, PortView]) -> None:
+        """A session begins: a switch has exactly these OpenFlow ports. What they are for may not be as it was."""
+
     def ports_seen(self, node_id: str, ports: Mapping[int, PortView]) -> None:
         """A switch has exactly these OpenFlow ports."""
 

@@ -25,6 +25,9 @@ MISSED = 3.5
 WINDOW = 4
 """How many of a port's latest probes may still arrive: a late one is no forgery, an old one is a replay."""
 
+MOST_NEIGHBOURS = 16
+"""Ordinary neighbours that are shown of one port; a plain switch may pass on what many say."""
+
 FLOOD_LIMIT = 20.0
 """Frames per second and port that are looked at; a burst may be twice that, the rest is ignored."""
 
@@ -77,7 +80,7 @@ class Discovery:
         self._seen: dict[End, int] = {}
         self._sequence = 0
         self._links: frozenset[Link] = frozenset()
-        self._strangers: dict[End, Stranger] = {}
+        self._strangers: dict[End, dict[str, Stranger]] = {}
         self._allowance: dict[End, tuple[float, float]] = {}
         self._damper = Damper()
         self._stale = False
@@ -90,12 +93,8 @@ class Discovery:
     @property
     def strangers(self) -> list[Stranger]:
         """Ordinary neighbours, ordered by the port they are seen at."""
-        return sorted(self._strangers.values(), key=lambda stranger: stranger.end)
-
-    def stranger(self, end: End) -> lldp.Neighbour | None:
-        """The ordinary neighbour at a port."""
-        seen = self._strangers.get(end)
-        return seen.neighbour if seen is not None else None
+        everybody = (stranger for seen in self._strangers.values() for stranger in seen.values())
+        return sorted(everybody, key=lambda stranger: (stranger.end, stranger.neighbour.chassis))
 
     @property
     def away(self) -> Collection[str]:
@@ -105,6 +104,15 @@ class Discovery:
     def state(self, end: End) -> PortState | None:
         """A port as it was told last."""
         return self._ports.get(end.node_id, {}).get(end.port)
+
+    def peer(self, end: End) -> End | None:
+        """From where probes come in by a port."""
+        heard = self._heard.get(end)
+        return heard.sender if heard is not None else None
+
+    def ports(self, node_id: str) -> dict[int, PortState]:
+        """The ports of a switch as they were told last."""
+        return dict(self._ports.get(node_id, {}))
 
     def one_way(self) -> list[tuple[End, End]]:
         """Directions (sender, receiver) in which probes are heard, but not back."""
@@ -116,6 +124,7 @@ class Discovery:
         if node_id in self._away:
             self._away.discard(node_id)
             self._refresh(node_id, now)
+            self.events.add(now, "switch-up", f"{node_id} is connected again")
         for number in known.keys() - ports.keys():
             self._drop(End(node_id, number), now, "was removed")
         self._ports[node_id] = dict(ports)
@@ -141,21 +150,22 @@ class Discovery:
         self._take(end, state, new, now)
         self._settle(now)
 
-    def frame(self, end: End, data: bytes, now: float) -> None:
-        """An LLDP frame came in by a port."""
+    def frame(self, end: End, data: bytes, now: float) -> lldp.Neighbour | None:
+        """An LLDP frame came in by a port; what it says, if it is of an ordinary neighbour that may be there."""
         state = self._ports.get(end.node_id, {}).get(end.port)
         if state is None or not self._may_speak(end, now):
-            return
+            return None
         try:
             said = lldp.decode(data)
         except lldp.LldpError as error:
             self.events.add(now, "malformed", f"LLDP at {end}: {error}", str(end))
-            return
-        if said.probe is None:
-            self._stranger(end, said, state, now)
-        else:
+            return None
+        if said.probe is not None:
             self._probe(end, state, said.probe, now)
-        self._settle(now)
+            self._settle(now)
+            return None
+        self._stranger(end, said, state, now)
+        return said if state.role is not Role.TENANT else None
 
     def due(self, now: float) -> list[Probing]:
         """The probes to be sent now; also ends links that were not heard for too long."""
@@ -214,13 +224,15 @@ class Discovery:
         if state.role is Role.TENANT:
             name = said.system_name or said.chassis
             self.events.add(now, "foreign", f"LLDP of '{name}' at tenant port {end}", str(end))
-        elif said.ttl == 0:
-            self._strangers.pop(end, None)
-        else:
-            if end not in self._strangers:
+            return
+        seen = self._strangers.setdefault(end, {})
+        if said.ttl == 0:
+            seen.pop(said.chassis, None)
+        elif said.chassis in seen or len(seen) < MOST_NEIGHBOURS:
+            if said.chassis not in seen:
                 name = said.system_name or said.chassis
                 self.events.add(now, "neighbour", f"'{name}' port {said.port} at {end}", str(end))
-            self._strangers[end] = Stranger(end, said, now + said.ttl)
+            seen[said.chassis] = Stranger(end, said, now + said.ttl)
 
     def _probe(self, end: End, state: PortState, probe: lldp.Probe, now: float) -> None:
         sender = End(switch_node_id(probe.datapath_id), probe.port)
@@ -275,8 +287,11 @@ class Discovery:
             self.events.add(now, "silent", f"no probe of {self._heard[end].sender} heard at {end} any more")
             del self._heard[end]
             self._stale = True
-        for end in [end for end, stranger in self._strangers.items() if stranger.until < now]:
-            del self._strangers[end]
+        for end, seen in list(self._strangers.items()):
+            for chassis in [chassis for chassis, stranger in seen.items() if stranger.until < now]:
+                del seen[chassis]
+            if not seen:
+                del self._strangers[end]
         for end in self._damper.relieve(now):
             self.events.add(now, "calm", f"{end} is used again")
             state = self._ports.get(end.node_id, {}).get(end.port)

@@ -11,13 +11,16 @@ from functools import partial
 from typing import Any
 
 from controller.model import Fabric
+from topology.attachment import Attachments, Host, clouds
 from topology.discovery import Discovery, Pace, Probing
 from topology.events import EventLog
 from topology.graph import MOST_ALTERNATIVES, Paths, ports_by_switch, spanning_forest
 from topology.learning import Learning, Limits
 from topology.links import End, Link, PortState, Role
-from topology.lldp import Announcement, Neighbour, genuine_announcement
-from topology.view import Tree, fabric_of
+from topology.lldp import Neighbour
+from topology.memory import NOTHING as NOTHING_RECALLED
+from topology.memory import Memory
+from topology.view import Places, Tree, fabric_of
 from topology.waves import PATIENCE, Waves, Ways, centre_of, together
 
 NOTHING = Fabric()
@@ -26,15 +29,6 @@ HANDOVER = 0.3
 """Seconds in which switches take up a change before the next is asked of them. Between taking parts of a tree out of
 use and using others in their place: never both at once, so that there is no loop while switches change one after the
 other. And between a link's coming up and unicast's taking it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A legacy host: node id, its uplink interfaces by physical network, and the key of its announcements."""
-
-    node_id: str
-    interfaces: Mapping[str, str]
-    key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +55,6 @@ class Topology:
         self.paths = Paths(MOST_ALTERNATIVES if options.fast_failover else 1)
         self._tags = dict(physical_networks)
         self._uplinks: dict[str, Mapping[str, int]] = {}
-        self._up: dict[End, bool] = {}
         self._views: dict[str, Fabric] = {}
         self._trees: dict[str, Tree] = dict.fromkeys(self._tags, Tree())
         self._links: frozenset[Link] = frozenset()
@@ -71,13 +64,30 @@ class Topology:
         self._ordered = True
         """Whether switches have programs already, so that an order matters."""
         self._link_ports: dict[str, tuple[int, ...]] = {}
-        self._hosts: dict[str, Host] = {}
-        self._attached: dict[End, tuple[str, str]] = {}
-        self._announced: dict[tuple[str, str], tuple[int, End]] = {}
-        self._placed: dict[str, End] = {}
+        self._attachments = Attachments(events)
+        self._places = Places()
         self._handover_at: float | None = None
         self._replanted: set[str] = set()
+        self._recalled = NOTHING_RECALLED
+        self._unseen: frozenset[Link] = frozenset()
+        """Links from before a restart that have not been found again."""
         self._stale = False
+
+    def recall(self, memory: Memory) -> None:
+        """What was in use before a restart; it is preferred until somebody has a program from here."""
+        self._recalled, self._unseen, self._ordered = memory, memory.links, False
+        self._attachments.place(memory.places)
+
+    @property
+    def memory(self) -> Memory | None:
+        """What must be remembered over a restart; None while nobody has a program from here."""
+        return Memory(self._links, dict(self._trees), self._attachments.places) if self._ordered else None
+
+    def awaits_links(self) -> bool:
+        """Whether a link from before a restart may be found any moment: its ports are up and nobody else is there."""
+        self._unseen -= self._links
+        return any(all(self._is_up(end) and self._is_free(end) and self.discovery.peer(end) in (None, other)
+                       for end, other in (each, (each.b, each.a))) for each in self._unseen)  # fmt: skip
 
     def view(self, node_id: str) -> Fabric:
         """What a switch sees, as far as it may act on it by now."""
@@ -103,14 +113,14 @@ class Topology:
         return self._trees
 
     def switch(self, node_id: str, ports: Mapping[int, PortState], uplinks: Mapping[str, int], now: float) -> set[str]:
-        """A switch as it is now; returns the switches whose view changed."""
+        """A switch as it is now; returns the switches whose view changed. What tenants plug costs nothing here."""
+        before = self.discovery.ports(node_id)
         self.discovery.switch(node_id, ports, now)
         mine = {name: port for name, port in uplinks.items() if name in self._tags}
-        alive = {End(node_id, number): state.up for number, state in ports.items()}
-        before = {end: up for end, up in self._up.items() if end.node_id == node_id}
-        if self._uplinks.get(node_id) != mine or before != alive:
+        for number in [number for number in ports.keys() | before.keys() if before.get(number) != ports.get(number)]:
+            self._port_changed(End(node_id, number), now)
+        if self._uplinks.get(node_id) != mine:
             self._uplinks[node_id] = mine
-            self._up = {end: up for end, up in self._up.items() if end.node_id != node_id} | alive
             self._stale = True
         return self._settle(now)
 
@@ -122,44 +132,41 @@ class Topology:
     def port(self, end: End, up: bool, now: float) -> set[str]:
         """A port's link went up or down."""
         self.discovery.port(end, up, now)
-        if self._up.get(end, up) != up:
-            self._up[end] = up
-            self._stale = True
+        self._port_changed(end, now)
         return self._settle(now)
+
+    def _port_changed(self, end: End, now: float) -> None:
+        """A port is not what it was: that matters where it led out, or where something is known to be behind it."""
+        if self._is_up(end):
+            self._attachments.came_up(end, now)
+        attached = end.port in self._attachments.ports(end.node_id)
+        leads_out = attached or end.port in self._uplinks.get(end.node_id, {}).values()
+        self._stale = self._stale or leads_out or self.learning.is_behind(end)
 
     def host(self, node_id: str, name: str, interfaces: Mapping[str, str], key: bytes, now: float) -> set[str]:
         """A legacy host, by the name that its agent announces with ``key``; ``interfaces`` are its uplinks by physical
         network."""
-        host = Host(node_id, dict(interfaces), key)
-        if self._hosts.get(name) != host:
-            self._hosts[name] = host
+        if self._attachments.host(name, Host(node_id, dict(interfaces), key)):
             self._stale = True
+            for seen in self.discovery.strangers:
+                if seen.neighbour.system_name == name and self._attachments.believes(seen.neighbour):
+                    self._attach(seen.end, seen.neighbour, now)
         return self._settle(now)
 
     def frame(self, end: End, data: bytes, now: float) -> set[str]:
         """An LLDP frame came in."""
-        self.discovery.frame(end, data, now)
-        seen = self.discovery.stranger(end)
-        if seen is not None and seen.announcement is not None:
-            self._attach(end, seen, seen.announcement, now)
+        seen = self.discovery.frame(end, data, now)
+        if seen is not None:
+            self._attach(end, seen, now)
         # New links are no hurry: those of one turn are taken together. What is gone is taken at once.
         return set() if self._links <= self.discovery.links and not self._stale else self._settle(now)
 
-    def _attach(self, end: End, seen: Neighbour, said: Announcement, now: float) -> None:
-        """An agent of ours may have spoken at a port: a frame that can be trusted places its host there."""
-        who = (seen.system_name, seen.port)
-        host, latest = self._hosts.get(seen.system_name), self._announced.get(who, (0, end))
-        if host is None or not host.key or (said.sequence, end) == latest:
+    def _attach(self, end: End, seen: Neighbour, now: float) -> None:
+        """An agent of ours may have spoken at a port. What is heard by an uplink is somewhere in the cloud."""
+        state = self.discovery.state(end)
+        if seen.announcement is None or state is None or state.role is not Role.FREE:
             return
-        if not genuine_announcement(said, host.key) or said.sequence <= latest[0]:
-            self.discovery.events.add(now, "forged", f"announcement of host '{seen.system_name}' at {end}")
-            return
-        self._announced[who] = (said.sequence, end)
-        if self._attached.get(end) != who:
-            self._attached = {other: its for other, its in self._attached.items() if its != who}
-            self._attached[end] = who
-            self._stale = True
-            self.discovery.events.add(now, "attached", f"host '{seen.system_name}' by its {seen.port} at {end}")
+        self._stale = self._attachments.heard(end, seen, seen.announcement, now) or self._stale
 
     def source(self, end: End, network_id: str, mac: str, owner: str | None, now: float) -> None:
         """A frame from ``mac`` came in by a port at which its switch did not know it. ``owner``: the node where there
@@ -194,10 +201,10 @@ class Topology:
     def _may_be_behind(self, owner: str, end: End) -> bool:
         """Whether a legacy host may be heard at a port: at its own, or anywhere as long as its own is not known."""
         state = self.discovery.state(end)
-        if owner == end.node_id or self._placed.get(owner) == end:
+        if owner == end.node_id or self._places.hosts.get(owner) == end:
             return True
         tenant = state is not None and state.role is Role.TENANT
-        return not tenant and owner not in self._placed and owner not in self.paths.switches
+        return not tenant and owner not in self._places.hosts and owner not in self.paths
 
     def _teach(self, switches: Collection[str]) -> set[str]:
         """Put what was learned into the views; returns the switches whose view changed."""
@@ -262,12 +269,13 @@ class Topology:
     def _welcome(self, new: Collection[Link], now: float) -> None:
         """A link whose ends reach each other without it waits until both have taken it up: else the first would send
         what the other does not accept yet, and lose what had a way."""
-        self._fresh |= dict.fromkeys(set(new) - self.paths.joining(new), now + HANDOVER)
+        if self._ordered:
+            self._fresh |= dict.fromkeys(set(new) - self.paths.joining(new), now + HANDOVER)
 
     def _see(self, node_id: str, old: Fabric, measured: Collection[str] | None) -> Fabric:
         links = self._link_ports.get(node_id, ())
         return fabric_of(
-            node_id, self.paths, self._trees, old, measured, self._tags, self._placed, self._replanted, links
+            node_id, self.paths, self._trees, old, measured, self._tags, self._places, self._replanted, links
         )
 
     def _plant(self, now: float) -> None:
@@ -275,9 +283,12 @@ class Topology:
         for name in self._tags:
             uplinks = self._ways_out(name)
             old = self._trees[name]
-            wanted = Tree(*spanning_forest(self._links, uplinks, old.links, old.uplinks))
+            first = old if self._ordered else self._recalled.trees.get(name, old)
+            wanted = Tree(*spanning_forest(self._links, uplinks, first.links, first.uplinks))
             usable = Tree(self._links, frozenset(end for end, _ in uplinks))
-            if old.common(usable).without(wanted) and wanted.without(old):
+            if not self._ordered:
+                self._trees[name] = wanted
+            elif old.common(usable).without(wanted) and wanted.without(old):
                 self._trees[name] = old.common(wanted)
                 self._handover_at = now + HANDOVER
             elif self._handover_at is None or not wanted.without(old):
@@ -288,21 +299,32 @@ class Topology:
         of ours that is cabled to the port itself, as its agent's LLDP tells."""
         declared = {End(node, mine[name]): name for node, mine in self._uplinks.items() if name in mine}
         linked = {end for each in self._links for end in each}
-        found = {}
-        for end, (host_name, interface) in self._attached.items():
-            host = self._hosts.get(host_name)
-            if host is not None and host.interfaces.get(name) == interface and end not in linked:
-                found[end] = host.node_id
-        return sorted((end, cloud) for end, cloud in {**declared, **found}.items() if self._up.get(end, False))
+        hosts = {end: behind for end, behind in self._attachments.behind(name).items()
+                 if end not in linked and self._is_free(end)}  # fmt: skip
+        return sorted((end, cloud) for end, cloud in {**dict(clouds(hosts)), **declared}.items() if self._is_up(end))
+
+    def _is_up(self, end: End) -> bool:
+        state = self.discovery.state(end)
+        return state is not None and state.up
+
+    def _is_free(self, end: End) -> bool:
+        state = self.discovery.state(end)
+        return state is not None and state.role is Role.FREE
 
     def _place(self) -> None:
         """Where legacy hosts are, if they are at one port for all their physical networks."""
         seen: dict[str, set[End]] = {}
+        behind: dict[End, set[str]] = {}
         for name, tree in self._trees.items():
-            for end, cloud in self._ways_out(name):
-                if end in tree.uplinks and cloud not in self._tags:
-                    seen.setdefault(cloud, set()).add(end)
-        self._placed = {node_id: next(iter(ends)) for node_id, ends in seen.items() if len(ends) == 1}
+            for end, hosts in self._attachments.behind(name).items():
+                if end in tree.uplinks and self._is_free(end):
+                    behind.setdefault(end, set()).update(hosts)
+        for end, hosts in behind.items():
+            for node_id in hosts:
+                seen.setdefault(node_id, set()).add(end)
+        hosts_at = {node_id: next(iter(ends)) for node_id, ends in seen.items() if len(ends) == 1}
+        alone = frozenset(end for end, hosts in behind.items() if len(hosts) == 1 and hosts <= hosts_at.keys())
+        self._places = Places(hosts_at, alone)
 
     def rows(self) -> list[dict[str, Any]]:
         """The links as the API shows them: two-way ones, then what is heard one way only."""

@@ -38,6 +38,9 @@ class Paths:
         """All switches, ordered."""
         return sorted(self._graph)
 
+    def __contains__(self, node: str) -> bool:
+        return node in self._graph
+
     def update(self, switches: Iterable[str], links: Iterable[Link]) -> tuple[dict[str, set[str]], set[str]]:
         """Make the graph consist of these switches and links (between different switches).
 

@@ -8,6 +8,7 @@ without a frame it is forgotten. An address is at the port where it was heard la
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ class Learning:
     def __init__(self, events: EventLog, limits: Limits) -> None:
         self._events, self._limits = events, limits
         self._entries: dict[str, dict[_Key, _Entry]] = {}
+        self._behind: Counter[End] = Counter()
         self._allowance: dict[End, tuple[float, float]] = {}
         self._muted: dict[End, float] = {}
         self._scanned = 0.0
@@ -80,15 +82,20 @@ class Learning:
         elif self._may_learn(network_id, end, entry is None and len(entries) >= self._limits.most, now):
             if entry is not None:
                 self._events.add(now, "address-moved", f"{mac} of network {network_id}: from {entry.end} to {end}")
+                self._left(entry.end)
             entries[key] = _Entry(end, now, not owned)
+            self._behind[end] += 1
         else:
             return
         self._changed.add(network_id)
 
+    def is_behind(self, end: End) -> bool:
+        """Whether an address is known at a port."""
+        return end in self._behind
+
     def keep(self, usable: Callable[[End], bool]) -> None:
         """Forget what is behind ports that no longer are ways in."""
-        ends = {entry.end for entries in self._entries.values() for entry in entries.values()}
-        gone = {end for end in ends if not usable(end)}
+        gone = {end for end in self._behind if not usable(end)}
         for network_id, entries in self._entries.items() if gone else ():
             self._forget(network_id, [key for key, entry in entries.items() if entry.end in gone])
 
@@ -176,5 +183,10 @@ class Learning:
 
     def _forget(self, network_id: str, keys: Collection[_Key]) -> None:
         for key in keys:
-            del self._entries[network_id][key]
+            self._left(self._entries[network_id].pop(key).end)
             self._changed.add(network_id)
+
+    def _left(self, end: End) -> None:
+        self._behind[end] -= 1
+        if not self._behind[end]:
+            del self._behind[end]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from controller.model import Fabric, FabricTree
 from topology.graph import Paths, behind
@@ -27,6 +27,15 @@ class Tree:
 
     def __bool__(self) -> bool:
         return bool(self.links or self.uplinks)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The ports that legacy hosts are cabled to, by node id; ``alone`` are those behind which there is one host of
+    ours and nothing else."""
+
+    hosts: Mapping[str, End] = field(default_factory=dict)
+    alone: frozenset[End] = frozenset()
 
 
 def next_hops_of(
@@ -81,21 +90,21 @@ def fabric_of(
     old: Fabric,
     measured: Collection[str] | None,
     tags: Mapping[str, tuple[int, int]],
-    placed: Mapping[str, End],
+    places: Places,
     replanted: Collection[str],
     links: tuple[int, ...],
 ) -> Fabric:
     """The view of one switch, whose ports ``links`` have a link; ``old`` itself if nothing changed.
 
-    ``tags`` are VLAN ids by physical network, ``placed`` the ports that legacy hosts are cabled to by node id,
-    ``measured`` is as in :func:`next_hops_of`; ``replanted`` are the physical networks whose tree links changed.
+    ``tags`` are VLAN ids by physical network, ``measured`` is as in :func:`next_hops_of`; ``replanted`` are the
+    physical networks whose tree links changed.
     """
-    hops, hosted = next_hops_of(node, paths, old.next_hops, measured), frozenset(placed.values())
+    hops = next_hops_of(node, paths, old.next_hops, measured)
     known = {name: tree.links for name, tree in old.trees.items() if name not in replanted}
-    seen = {name: tree_of(node, tree, paths, tags[name], known.get(name), hosted)
+    seen = {name: tree_of(node, tree, paths, tags[name], known.get(name), places.alone)
             for name, tree in sorted(trees.items())}  # fmt: skip
     members = paths.component(node)
     hosts = {host: (end.port,) if end.node_id == node else hops[end.node_id]
-             for host, end in sorted(placed.items()) if end.node_id in members}  # fmt: skip
+             for host, end in sorted(places.hosts.items()) if end.node_id in members}  # fmt: skip
     new = replace(old, links=links, members=members, next_hops=hops, hosts=hosts, trees=seen)
     return old if new == old else new

@@ -307,6 +307,15 @@ PLAN = "plan"
 """The id of the one row of :class:`CablePlanRow`, also in the change feed."""
 
 
+class FabricMemoryRow(Base):
+    """What the fabric remembers over a restart (:mod:`topology.memory`): one row, in no change feed."""
+
+    __tablename__ = "fabric_memory"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 class FeedState(Base):
     """One row: the newest revision, and the newest revision whose entries were pruned.
 

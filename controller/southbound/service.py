@@ -136,7 +136,7 @@ class Southbound:
         if self._fabric is not None:
             self._stop_sending(node_id)
             self._senders[node_id] = frames.FrameSender(datapath.send, node_id)
-            self._fabric.ports_seen(node_id, session.ports)
+            self._fabric.switch_introduced(node_id, session.ports)
         if old is not None and old.is_open:
             LOG.warning("%s connected again from %s; the older session ends", node_id, datapath.address)
             self._measures.session("replaced")

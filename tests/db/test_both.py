@@ -9,6 +9,7 @@ from sqlalchemy import inspect
 
 from controller.db import migrate
 from controller.db.base import Base
+from controller.db.fabric_memory import FabricMemory
 from controller.db.feed import StoreFeed
 from controller.db.session import Store
 from controller.intent import Intent
@@ -57,3 +58,15 @@ def test_lists(url: str) -> None:
     assert len(made.list(ADMIN, "network", Query(filters=filters))) == 2
     assert StoreFeed(made._store).latest() == 1
     assert configuration().ml2.type_drivers
+
+
+def test_what_the_fabric_remembers_is_no_change_of_intent(url: str) -> None:
+    store = Store(url)
+    migrate.migrate(store.engine)
+    memory, before = FabricMemory(store), StoreFeed(store).latest()
+    assert memory.load() is None
+    for content in ({"links": [1]}, {"links": [2]}):
+        memory.save(content)
+        assert FabricMemory(store).load() == content
+    assert StoreFeed(store).latest() == before
+    store.dispose()

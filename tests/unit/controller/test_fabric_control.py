@@ -26,6 +26,7 @@ from topology.discovery import Pace
 from topology.events import EventLog
 from topology.fabric import HANDOVER, Topology
 from topology.links import End
+from topology.memory import from_json
 
 ONE, TWO, THREE = (switch_node_id(number) for number in (1, 2, 3))
 CABLES = {end(1, 1): end(2, 1), end(2, 1): end(1, 1), end(2, 2): end(3, 1), end(3, 1): end(2, 2)}
@@ -187,3 +188,69 @@ def seen(bed: Bed, node_id: str) -> Fabric:
 
 def hops(bed: Bed, node_id: str, target: str) -> tuple[int, ...]:
     return seen(bed, node_id).next_hops.get(target, ())
+
+
+def test_what_tenants_plug_in_is_not_probed_while_it_is_not_known_what_it_is() -> None:
+    """OpenFlow tells of a new port before OVSDB tells whose it is."""
+    with Bed() as bed:
+        bed.tell(ONE, (1,))
+        eventually(lambda: end(1, 1) in bed.sent)
+        for number in (8, 9):
+            bed.control.ports_seen(ONE, {each: PortView(f"p{each}", True) for each in (1, *range(8, number + 1))})
+        time.sleep(0.3)
+        bed.tell(ONE, (1, 8, 9), tenants=(9,))
+        eventually(lambda: end(1, 8) in bed.sent)
+        assert end(1, 9) not in bed.sent
+
+
+def test_ports_of_a_switch_that_comes_back_are_not_what_they_were() -> None:
+    """After a reboot the number of a cable may be a tenant's, and the other way round."""
+    with Bed() as bed:
+        line(bed)
+        eventually(lambda: len(bed.control.links()) == 2)
+        bed.control.switch_introduced(TWO, {number: PortView(f"p{number}", True) for number in (1, 2)})
+        time.sleep(0.1)
+        bed.sent.clear()
+        time.sleep(0.2)
+        assert not [where for where in bed.sent if where.node_id == TWO]
+        assert len(bed.control.links()) == 2
+        bed.control.observed(Observation(TWO, {"port1": Attachment("port1", "p1", 1)}))
+        eventually(lambda: len(bed.control.links()) == 1)
+        eventually(lambda: end(2, 2) in bed.sent)
+        assert end(2, 1) not in bed.sent
+        assert bed.control.members(TWO) == {TWO, THREE}
+
+
+class Kept:
+    """A store that fails at first."""
+
+    def __init__(self, content: object = None) -> None:
+        self.content, self.failures = content, 1
+
+    def load(self) -> object:
+        return self.content
+
+    def save(self, content: object) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("the database is away")
+        self.content = content
+
+
+def test_what_is_in_use_is_remembered_and_links_are_waited_for_after_a_restart() -> None:
+    kept = Kept()
+    with Bed() as bed:
+        bed.control.recall(kept)
+        line(bed)
+        eventually(lambda: from_json(kept.content).links == bed.control._topology.discovery.links != set())
+    with Bed(hold=30.0) as again:
+        again.control.recall(kept)
+        silent = CABLES.pop(end(2, 2))
+        try:
+            line(again)
+            time.sleep(1.5)
+            assert again.control.view(ONE) is None
+        finally:
+            CABLES[end(2, 2)] = silent
+        eventually(lambda: again.control.view(ONE) is not None)
+        assert again.control.members(ONE) == {ONE, TWO, THREE}

@@ -68,6 +68,7 @@ def test_lost_session_keeps_its_links_and_reconnecting_does_too() -> None:
     bed.run(60)
     assert bed.links == bed.cabled
     assert bed.events.totals["link-down"] == 0
+    assert (bed.events.totals["switch-down"], bed.events.totals["switch-up"]) == (1, 1)
 
 
 @pytest.mark.parametrize("role", [Role.TENANT, Role.TUNNEL])

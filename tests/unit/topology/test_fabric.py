@@ -103,6 +103,22 @@ def test_a_port_that_becomes_a_tenants_is_no_link_any_more() -> None:
     assert 1 not in bed.topology.view(end(1, 1).node_id).links
 
 
+def test_what_tenants_plug_in_and_out_costs_no_walk_over_the_fabric(monkeypatch: pytest.MonkeyPatch) -> None:
+    bed = ring(5)
+    bed.connect()
+    bed.run(1)
+    looks: list[object] = []
+    monkeypatch.setattr(bed.topology, "_look", lambda *_: looks.append(1) or {})
+    for state in (PortState(True, Role.TENANT), PortState(False, Role.TENANT), PortState(True, Role.FREE)):
+        bed.ports[end(1, 1).node_id][9] = state
+        assert bed.connect() == set()
+    del bed.ports[end(1, 1).node_id][9]
+    bed.connect()
+    assert looks == []
+    bed.topology.port(end(1, 1), False, bed.now)
+    assert looks == [1]
+
+
 @pytest.mark.parametrize(
     ("entries", "found"),
     [

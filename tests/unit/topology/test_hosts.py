@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from legacy_agent.announce import announcement
 from tests.unit.topology.cabling import Cabling, end, ring
-from topology.links import Role
+from topology.links import PortState, Role
 
 KEY = b"host key"
 NIC = {"physnet1": "eth1"}
@@ -84,3 +84,76 @@ def test_a_bystander_that_claims_the_name_of_a_host_changes_nothing() -> None:
     made.topology.frame(end(2, 7), plain, made.now)
     assert [each.neighbour.system_name for each in made.topology.discovery.strangers] == ["lb1"]
     assert places(made) == {()}
+
+
+def test_an_announcement_that_came_before_the_report_counts_when_the_report_is_there() -> None:
+    """An agent speaks at its start, and its key is known a little later."""
+    made = bed()
+    made.topology.frame(end(1, 7), said(5, key=b"new"), made.now)
+    assert places(made) == {()}
+    assert made.topology.host("host:lb1", "lb1", NIC, b"new", made.now)
+    assert made.topology.view(end(1, 1).node_id).hosts == {"host:lb1": (7,)}
+
+
+def test_a_host_whose_clock_went_back_is_found_when_its_agent_starts_again() -> None:
+    made = bed()
+    made.topology.frame(end(1, 7), said(100), made.now)
+    made.topology.host("host:lb1", "lb1", NIC, b"new", made.now)
+    assert made.events.totals["forged"] == 0
+    made.topology.frame(end(2, 7), said(50, key=b"new"), made.now)
+    assert made.topology.view(end(2, 1).node_id).hosts == {"host:lb1": (7,)}
+
+
+def test_two_hosts_behind_one_port_are_both_there() -> None:
+    """A plain switch between passes LLDP on. Whoever else is behind it may be heard there too."""
+    made = bed()
+    made.topology.host("host:lb2", "lb2", NIC, b"other", made.now)
+    made.topology.frame(end(1, 7), said(5), made.now)
+    assert made.topology.view(end(1, 1).node_id).trees["physnet1"].wild_exits == 0
+    for sequence in (6, 7, 8):
+        made.topology.frame(end(1, 7), said(sequence), made.now)
+        made.topology.frame(end(1, 7), said(sequence, key=b"other", host="lb2"), made.now)
+        assert made.topology.view(end(1, 1).node_id).hosts == {"host:lb1": (7,), "host:lb2": (7,)}
+        made.run(10)
+    assert made.topology.view(end(1, 1).node_id).trees["physnet1"].wild_uplinks == (7,)
+    assert made.events.totals["attached"] == 2
+    assert {each.neighbour.system_name for each in made.topology.discovery.strangers} == {"lb1", "lb2"}
+
+
+def test_a_host_that_took_the_cable_of_another_is_alone_there() -> None:
+    made = bed()
+    made.topology.host("host:lb2", "lb2", NIC, b"other", made.now)
+    made.topology.frame(end(1, 7), said(5), made.now)
+    for up in (False, True):
+        made.topology.port(end(1, 7), up, made.now)
+        made.run(1)
+    assert made.topology.view(end(1, 1).node_id).hosts == {"host:lb1": (7,)}, "put back is as before"
+    made.topology.frame(end(1, 7), said(6, key=b"other", host="lb2"), made.now)
+    assert made.topology.view(end(1, 1).node_id).hosts == {"host:lb2": (7,)}
+    assert made.topology.view(end(1, 1).node_id).trees["physnet1"].wild_exits == 0
+
+
+def test_a_port_that_became_a_tenants_leads_to_no_host() -> None:
+    """Port numbers are used again. What was a trunk to a host must not be one to a tenant."""
+    made = bed()
+    made.topology.frame(end(1, 7), said(5), made.now)
+    made.ports[end(1, 1).node_id][7] = PortState(True, Role.TENANT)
+    made.connect()
+    assert made.topology.view(end(1, 1).node_id).trees["physnet1"].uplinks == ()
+    assert places(made) == {()}
+
+
+def test_an_agent_that_is_heard_by_uplinks_is_in_the_cloud() -> None:
+    """The cloud passes LLDP on: its uplinks still lead into one and the same cloud."""
+    made = bed()
+    for number in (1, 3):
+        made.port(end(number, 9), Role.UPLINK, "physnet1")
+    made.connect()
+    made.run(1)
+    before = made.topology.trees["physnet1"].uplinks
+    assert len(before) == 1
+    for number in (1, 3):
+        made.topology.frame(end(number, 9), said(5), made.now)
+    made.run(2)
+    assert made.topology.trees["physnet1"].uplinks == before
+    assert made.events.totals["forged"] == 0
