@@ -3,22 +3,23 @@ dataplane as it is."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import ipaddress
+import itertools
 import logging
 import secrets
 import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
-from stevedore import ExtensionManager
 
 from controller.config import load
+from controller.entry_points import Drivers
 from controller.errors import ConfigurationError, DriverLoadError, IsthmusError
 from controller.identity import Credentials, from_configuration
 from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES
@@ -28,11 +29,12 @@ from legacy_agent.drivers.api import AgentDriver, HostSettings, OpenVSwitchSetti
 from legacy_agent.facts import HostFacts
 from legacy_agent.netlink import events
 from legacy_agent.netlink.links import KernelLinks
-from legacy_agent.watch import Backoff, ControllerClient, PlanWatch
+from legacy_agent.single import hold
+from legacy_agent.watch import Backoff, ControllerClient, Controllers, PlanWatch
 
 LOG = logging.getLogger(__name__)
 
-DRIVER_NAMESPACE = "isthmus.agent_drivers"
+DRIVERS = Drivers("isthmus.agent_drivers", "agent driver", "[agent] drivers")
 NETWORK_TYPES = frozenset({"local", *PHYSICAL_TYPES, *TUNNEL_TYPES})
 _ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 _GOODBYE = 1.0
@@ -53,20 +55,21 @@ def main() -> int:
 
 
 def run(conf: cfg.ConfigOpts) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT. Raises :class:`legacy_agent.single.AnotherAgent`."""
     settings = host_settings(conf)
     drivers = load_drivers(parse_drivers(conf.agent.drivers), settings)
     timing = Timing(conf.agent.audit_interval, conf.agent.report_interval, conf.agent.retry_max)
     agent = Agent(settings, drivers, _FactsReader(), timing, importlib.metadata.version("isthmus"))
     agent.announcement_key = secrets.token_hex(32)
     credentials = from_configuration(conf)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # in all threads: a handler could need a lock that is held
-    worker = _start(agent, conf, settings, credentials)
-    LOG.info("agent of host %s started, controller %s, drivers %s", settings.host, conf.agent.controller_url,
-             ", ".join(drivers))  # fmt: skip
-    signal.sigwait(_ENDING)
-    agent.stop()
-    worker.join(_GOODBYE)
+    with hold() or contextlib.nullcontext():
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # in all threads: a handler could need a lock that is held
+        worker = _start(agent, conf, settings, credentials)
+        LOG.info("agent of host %s started, controller %s, drivers %s", settings.host, conf.agent.controller_url,
+                 ", ".join(drivers))  # fmt: skip
+        signal.sigwait(_ENDING)
+        agent.stop()
+        worker.join(_GOODBYE)
     LOG.info("agent ends; the host keeps forwarding as it is")
 
 
@@ -134,14 +137,10 @@ def parse_drivers(entries: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def load_drivers(wanted: Mapping[str, Sequence[str]], settings: HostSettings) -> dict[str, AgentDriver]:
     """Drivers by entry point name, in the order given, each with its network types (none: all it can, but for those
     that another driver was given by name); raises :class:`DriverLoadError`."""
-    found = ExtensionManager(DRIVER_NAMESPACE, invoke_on_load=False)
     drivers: dict[str, AgentDriver] = {}
     given = {kind for types in wanted.values() for kind in types}
     for name, types in wanted.items():
-        if name not in found:
-            known = ", ".join(sorted(found.names())) or "none"
-            raise DriverLoadError(f"[agent] drivers: there is no agent driver {name!r}; installed: {known}")
-        driver: AgentDriver = found[name].plugin(settings)
+        driver: AgentDriver = DRIVERS.make(name, settings)
         unknown = sorted(set(types) - set(driver.network_types))
         if unknown:
             able = ", ".join(driver.network_types)
@@ -163,17 +162,18 @@ class _FactsReader:
         if self._links is None:
             self._links = KernelLinks()
         addresses = self._links.addresses().values()
-        return HostFacts(frozenset(self._links.links()), frozenset(text for texts in addresses for text in texts))
+        interfaces = frozenset(self._links.names().values())
+        return HostFacts(interfaces, frozenset(text for texts in addresses for text in texts))
 
 
 def _start(agent: Agent, conf: cfg.ConfigOpts, settings: HostSettings, credentials: Credentials) -> threading.Thread:
     """Start the threads, all daemons: none may hold up the end. Returns the worker."""
-    url = conf.agent.controller_url
-    watch = PlanWatch(ControllerClient(url, settings.host, credentials), agent, agent.stopped, conf.agent.plan_timeout,
-                      Backoff(largest=conf.agent.retry_max))  # fmt: skip
-    reporter = ControllerClient(url, settings.host, credentials)
-    for source in (events.open_route_events, events.open_nftables_events):
-        _watch_events(source, agent)
+    controllers = Controllers(conf.agent.controller_url)
+    source = ControllerClient(controllers, settings.host, credentials)
+    watch = PlanWatch(source, agent, agent.stopped, conf.agent.plan_timeout, Backoff(largest=conf.agent.retry_max))
+    reporter = ControllerClient(controllers, settings.host, credentials)
+    _watch_events(events.open_route_events, events.everything, agent)
+    _watch_events(events.open_nftables_events, events.of_bridges, agent)
     for driver in agent.drivers.values():
         if isinstance(driver, WatchingDriver):
             _watch_driver(driver, agent)
@@ -187,19 +187,19 @@ def _announce(agent: Agent, settings: HostSettings) -> None:
     failed: set[str] = set()
     key = bytes.fromhex(agent.announcement_key)
     interfaces = {*settings.physical_interfaces.values(), *settings.open_vswitch.physical_interfaces.values()}
-    while True:
-        announce(settings.host, sorted(interfaces), time.time_ns(), key, failed)
+    for sequence in itertools.count(1):  # with the key, which is new; a clock may go back
+        announce(settings.host, sorted(interfaces), sequence, key, failed)
         if agent.stopped.wait(INTERVAL):
             return
 
 
-def _watch_events(source: Callable[[], socket.socket], agent: Agent) -> None:
+def _watch_events(source: Callable[[], socket.socket], concerns: Callable[[bytes], bool], agent: Agent) -> None:
     try:
         opened = source()
     except OSError as error:
         LOG.warning("no events from the kernel (%s); changes are found by the audit only", error)
         return
-    _thread("events", lambda: events.watch(opened, agent.wake))
+    _thread("events", lambda: events.watch(opened, agent.wake, concerns))
 
 
 def _watch_driver(driver: WatchingDriver, agent: Agent) -> None:

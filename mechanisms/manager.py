@@ -6,8 +6,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from stevedore import ExtensionManager
-
+from controller.entry_points import Drivers
 from controller.errors import CompileError, DriverLoadError
 from controller.intent import Intent
 from controller.model import Network, Node, NodeKind, Observation, Port, Segment
@@ -17,7 +16,10 @@ from mechanisms.reasons import listing
 
 LOG = logging.getLogger(__name__)
 
-NAMESPACE = "isthmus.mechanism_drivers"
+DRIVERS = Drivers("isthmus.mechanism_drivers", "mechanism driver", "[ml2] mechanism_drivers")
+
+NEEDLESS = {"l2population": "addresses behind tunnels are always told to all nodes"}
+"""Names that an ``ml2_conf.ini`` of Neutron may have, and why nothing needs to be loaded for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +39,15 @@ class MechanismManager:
 
     @classmethod
     def load(cls, names: Sequence[str]) -> MechanismManager:
-        """The drivers of these entry points, in this order.
+        """The drivers of these entry points, in this order, without those that are :data:`NEEDLESS`.
 
         Raises :class:`DriverLoadError` naming the driver that is missing (with those available) or that cannot start.
         """
         if len(set(names)) != len(names):
-            raise DriverLoadError(f"[ml2] mechanism_drivers names a driver twice: {', '.join(names)}")
-        found = ExtensionManager(NAMESPACE, on_load_failure_callback=_note_failure)
-        available = {extension.name: extension.plugin for extension in found}
-        missing = next((name for name in names if name not in available), None)
-        if missing is not None:
-            reason = f"; available are: {listing(available) or 'none'}"
-            raise DriverLoadError(f"[ml2] mechanism_drivers: no mechanism driver '{missing}' can be loaded{reason}")
-        return cls([_make(name, available[name]) for name in names])
+            raise DriverLoadError(f"{DRIVERS.option} names a driver twice: {', '.join(names)}")
+        for name in NEEDLESS.keys() & set(names):
+            LOG.info("%s: '%s' is not needed: %s", DRIVERS.option, name, NEEDLESS[name])
+        return cls([DRIVERS.make(name) for name in names if name not in NEEDLESS])
 
     def bind(self, port: Port, network: Network, node: Node) -> BindDecision:
         """Where a port can be realised on its node: the first segment that a driver binds."""
@@ -121,14 +119,3 @@ def _ask(driver: MechanismDriver, port: Port, network: Network, segment: Segment
     if isinstance(answer, Bound | Refused | Continue):
         return answer
     return Refused(f"mechanism driver '{driver.name}' answered {answer!r}, which is no answer to a binding")
-
-
-def _make(name: str, plugin: type[MechanismDriver]) -> MechanismDriver:
-    try:
-        return plugin()
-    except Exception as error:
-        raise DriverLoadError(f"[ml2] mechanism_drivers: '{name}' cannot be started: {error}") from error
-
-
-def _note_failure(_manager: object, entry_point: object, error: Exception) -> None:
-    LOG.warning("mechanism driver %s cannot be imported: %s", entry_point, error)

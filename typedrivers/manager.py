@@ -9,8 +9,8 @@ from neutron_lib.exceptions import InvalidInput, NoNetworkAvailable
 from oslo_config import cfg
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
-from stevedore.named import NamedExtensionManager
 
+from controller.entry_points import Drivers
 from controller.errors import ConfigurationError, DriverLoadError
 from controller.model import Segment
 from typedrivers import ranges
@@ -18,7 +18,7 @@ from typedrivers.api import RangedTypeDriver, TypeDriver
 from typedrivers.base import new_id
 from typedrivers.errors import NoSegmentAvailable
 
-NAMESPACE = "isthmus.type_drivers"
+DRIVERS = Drivers("isthmus.type_drivers", "type driver", "[ml2] type_drivers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,15 @@ class TypeManager:
 
     @classmethod
     def load(cls, conf: cfg.ConfigOpts) -> TypeManager:
-        """Load the drivers of ``[ml2] type_drivers`` by their entry points."""
+        """Load the drivers of ``[ml2] type_drivers`` by their entry points. Raises ConfigurationError."""
         names = [name.strip() for name in conf.ml2.type_drivers if name.strip()]
-        drivers = {name: _load(name, conf) for name in names}
-        wrong = {name: driver.network_type for name, driver in drivers.items() if driver.network_type != name}
-        if wrong:
-            raise DriverLoadError(f"[ml2] type_drivers: entry points and network types differ: {wrong}")
+        drivers: dict[str, TypeDriver] = {name: DRIVERS.make(name, conf) for name in names}
+        for name, driver in drivers.items():
+            if driver.network_type != name:
+                raise DriverLoadError(
+                    f"{DRIVERS.option}: the entry point '{name}' is a driver of network type '{driver.network_type}'; "
+                    "both must have one name"
+                )
         return cls(drivers, tuple(name.strip() for name in conf.ml2.project_network_types if name.strip()))
 
     @property
@@ -132,22 +135,3 @@ class TypeManager:
         known = [self._drivers[item.network_type].mtu(item.physical_network) for item in segments
                  if item.network_type in self._drivers]  # fmt: skip
         return min((mtu for mtu in known if mtu > 0), default=0)
-
-
-def _load(name: str, conf: cfg.ConfigOpts) -> TypeDriver:
-    try:
-        found = NamedExtensionManager(NAMESPACE, [name], on_load_failure_callback=_raise)
-    except ConfigurationError:
-        raise
-    except Exception as error:
-        raise DriverLoadError(f"[ml2] type_drivers: type driver '{name}' cannot be loaded: {error}") from error
-    if name not in found.names():
-        raise DriverLoadError(
-            f"[ml2] type_drivers: no type driver '{name}' is installed (entry point group {NAMESPACE})"
-        )
-    driver: TypeDriver = found[name].plugin(conf)
-    return driver
-
-
-def _raise(_manager: object, _entry_point: object, error: Exception) -> None:
-    raise error
