@@ -119,7 +119,8 @@ OVSDB = [
 
 AGENT = [
     cfg.StrOpt("host", help="Name of this host as binding:host_id has it (default: the host name)."),
-    cfg.StrOpt("controller_url", default="http://127.0.0.1:9696", help="Base URL of the northbound API."),
+    cfg.StrOpt("controller_url", default="http://127.0.0.1:9696",
+               help="Base URL of the northbound API; of several, by commas, the next is asked when one fails."),
     cfg.ListOpt("drivers", default=["linuxbridge"],
                 help="Agent drivers (isthmus.agent_drivers), each with the network types that it shall serve or "
                      "without, for all it can: linuxbridge:flat,vxlan openvswitch:vlan,gre."),

@@ -33,7 +33,7 @@ _LOCAL, _INTERFACE_NAME = 7, 5
 def announcement(host: str, interface: str, mac: bytes, sequence: int, key: bytes) -> bytes:
     """The frame: chassis and system name are the host's name as the controller knows it, the port is the interface.
 
-    ``key`` is what the agent's report tells the controller; ``sequence`` only ever grows.
+    ``key`` is what the agent's report tells the controller; ``sequence`` only ever grows while it is used.
     """
     name, port = host.encode()[:255], interface.encode()[:255]
     said = struct.pack("!Q", sequence) + name + b"\0" + port

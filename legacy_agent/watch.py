@@ -31,25 +31,48 @@ class ControllerGone(IsthmusError):
     """The controller cannot be reached, or its answer cannot be understood."""
 
 
+class Controllers:
+    """The base URLs of one or more controllers, of which all clients use the same one: that which gives the plan must
+    hear of it. When it fails the next one is used."""
+
+    def __init__(self, urls: str) -> None:
+        """``urls`` are separated by commas; raises :class:`ConfigurationError`."""
+        self._urls = [url.strip() for url in urls.split(",")]
+        for url in self._urls:
+            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+                raise ConfigurationError(f"[agent] controller_url must look like http://controller:9696, not {url!r}")
+        self._lock = threading.Lock()
+        self._turn = 0
+
+    @property
+    def current(self) -> str:
+        """The one in use."""
+        return self._urls[self._turn % len(self._urls)]
+
+    def failed(self, url: str) -> None:
+        """This one does not serve; nothing happens when another is in use already."""
+        with self._lock:
+            if url == self.current:
+                self._turn += 1
+
+
 class ControllerClient:
     """One connection to the controller, made anew when it breaks."""
 
-    def __init__(self, base_url: str, host: str, credentials: Credentials | None = None) -> None:
-        """``credentials`` may be shared by the clients of several threads."""
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(f"[agent] controller_url must look like http://controller:9696, not {base_url!r}")
-        self._url = base_url
+    def __init__(self, controllers: Controllers | str, host: str, credentials: Credentials | None = None) -> None:
+        """``controllers`` and ``credentials`` may be shared by the clients of several threads."""
+        self._controllers = Controllers(controllers) if isinstance(controllers, str) else controllers
         self._credentials = credentials or Credentials()
-        self._encrypted = parts.scheme == "https"
-        self._address = (parts.hostname, parts.port)
-        self._path = f"{parts.path.rstrip('/')}/v2.0/isthmus/hosts/{quote(host, safe='')}"
+        self._host = quote(host, safe="")
+        self._url = ""
         self._connection: http.client.HTTPConnection | None = None
 
     def plan(self, revision: int, wait: float) -> HostPlan | None:
         """The plan newer than ``revision`` as soon as there is one, None after ``wait`` seconds without. Raises
         :class:`UnknownNode` while the controller does not know this host, else :class:`ControllerGone`."""
-        path = f"{self._path}/plan?revision={revision}&timeout={wait:g}"
+        if self._url != self._controllers.current:
+            revision = 0  # another one may count otherwise
+        path = f"plan?revision={revision}&timeout={wait:g}"
         status, body = self._exchange("GET", path, None, wait + _ANSWER_TIME)
         if status in _NOTHING_NEW:
             return None
@@ -66,7 +89,7 @@ class ControllerClient:
     def report(self, report: HostReport) -> None:
         """Put the report; raises :class:`ControllerGone`."""
         body = json.dumps(report.to_dict()).encode()
-        status, answer = self._exchange("PUT", f"{self._path}/report", body, _ANSWER_TIME)
+        status, answer = self._exchange("PUT", "report", body, _ANSWER_TIME)
         if status not in (200, 201, 202, 204):
             raise self._unexpected(status, answer)
 
@@ -87,26 +110,41 @@ class ControllerClient:
         headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
         try:
             headers |= self._credentials.headers()
-            if self._connection is None:
-                self._connection = self._connect(timeout)
-            if self._connection.sock is not None:
-                self._connection.sock.settimeout(timeout)
-            self._connection.request(method, path, body, headers)
-            response = self._connection.getresponse()
+            connection = self._connected(timeout)
+            if connection.sock is not None:
+                connection.sock.settimeout(timeout)
+            connection.request(method, self._path(path), body, headers)
+            response = connection.getresponse()
             return response.status, response.read()
         except NoToken as error:
             raise ControllerGone(str(error)) from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
+            self._controllers.failed(self._url)
             raise ControllerGone(f"no answer from {self._url}: {error!r}") from error
 
-    def _connect(self, timeout: float) -> http.client.HTTPConnection:
-        if self._encrypted:
-            return http.client.HTTPSConnection(*self._address, timeout=timeout, context=self._credentials.tls)
-        return http.client.HTTPConnection(*self._address, timeout=timeout)
+    def _connected(self, timeout: float) -> http.client.HTTPConnection:
+        url = self._controllers.current
+        if url != self._url:
+            self.close()
+            self._url = url
+        if self._connection is None:
+            parts = urlsplit(url)
+            address = (parts.hostname or "", parts.port)
+            self._connection = (
+                http.client.HTTPSConnection(*address, timeout=timeout, context=self._credentials.tls)
+                if parts.scheme == "https"
+                else http.client.HTTPConnection(*address, timeout=timeout)
+            )
+        return self._connection
+
+    def _path(self, rest: str) -> str:
+        return f"{urlsplit(self._url).path.rstrip('/')}/v2.0/isthmus/hosts/{self._host}/{rest}"
 
     def _unexpected(self, status: int, body: bytes) -> ControllerGone:
         self.close()
+        if status >= 500:
+            self._controllers.failed(self._url)
         hint = "; the agent's credentials belong into [auth]" if status == 401 else ""
         return ControllerGone(f"{self._url} answered {status}: {body[:200].decode(errors='replace')}{hint}")
 

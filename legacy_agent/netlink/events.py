@@ -4,8 +4,14 @@ compares everything anyway (level-triggered), so a lost or merged event costs no
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from collections.abc import Callable
+
+from legacy_agent.netlink.messages import messages
+from legacy_agent.netlink.nft import NFPROTO_BRIDGE
+
+LOG = logging.getLogger(__name__)
 
 _NETLINK_NETFILTER = 12
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
@@ -22,15 +28,29 @@ def open_nftables_events() -> socket.socket:
     return _subscribed(_NETLINK_NETFILTER, _NFNLGRP_NFTABLES)
 
 
-def watch(events: socket.socket, notify: Callable[[], None]) -> None:
-    """Call ``notify`` after each event, until the socket is closed."""
+def everything(data: bytes) -> bool:  # noqa: ARG001
+    """Any event concerns us."""
+    return True
+
+
+def of_bridges(data: bytes) -> bool:
+    """Whether there is an event of nftables' bridge family in what was received: others change their rules often."""
+    return any(body[:1] == bytes([NFPROTO_BRIDGE]) for _, _, body in messages(data))
+
+
+def watch(events: socket.socket, notify: Callable[[], None], concerns: Callable[[bytes], bool] = everything) -> None:
+    """Call ``notify`` after each event that concerns us, until the socket is closed or useless."""
     while True:
         try:
-            events.recv(65536)
+            data = events.recv(65536)
         except OSError as error:
-            if error.errno != errno.ENOBUFS:  # overrun: events were lost, so look at everything
+            if error.errno != errno.ENOBUFS:
+                LOG.warning("no more events from the kernel (%s); changes are found by the audit only", error)
                 return
-        notify()
+            notify()  # overrun: events were lost, so look at everything
+        else:
+            if concerns(data):
+                notify()
 
 
 def _subscribed(protocol: int, groups: int) -> socket.socket:

@@ -25,7 +25,7 @@ def in_new_namespace(work: Callable[[], T]) -> T:
         except BaseException as error:  # handed to the caller below
             failures.append(error)
 
-    thread = threading.Thread(target=body, name="probe")
+    thread = threading.Thread(target=body, name="probe", daemon=True)
     thread.start()
     thread.join()
     if failures:

@@ -90,10 +90,13 @@ def test_killed_and_started(lab: Lab, agent: OvsAgentProcess) -> None:
 
 
 def test_plug_and_tampering_are_noticed_at_once(lab: Lab, agent: OvsAgentProcess) -> None:
-    """By event, long before the next audit: VMs by tap or by ``iface-id``, a port that somebody deletes, a restart of
-    Open vSwitch (whose userspace datapath is the dataplane)."""
+    """By event, long before the next audit: VMs by tap or by ``iface-id``, flows and a port that somebody deletes, a
+    restart of Open vSwitch (whose userspace datapath is the dataplane)."""
     a, b = pair(lab, agent, VXLAN)
     tap = device_name(a.port.port_id)
+    complete = len(agent.host.flows())
+    agent.host.ovs.ofctl("del-flows", BRIDGE, "table=3")
+    until(lambda: len(agent.host.flows()) == complete, 3)
     agent.host.ovs.vsctl("del-port", BRIDGE, tap)
     until(lambda: tap in agent.host.ports())
     assert talk(lab, a, b)

@@ -282,6 +282,19 @@ def test_killed_between_ports_and_flows(lab: Lab, host: OvsHost) -> None:
     assert_talk(lab, a, b)
 
 
+def test_thousands_of_peers(lab: Lab) -> None:
+    """More than one flow can name: broadcast still reaches those who are there, once."""
+    host, a, b = two_hosts(lab, EVERYWHERE[1])
+    crowd = tuple(f"192.0.3.{number}" if number < 256 else f"198.18.{number >> 8}.{number & 255}"
+                  for number in range(2500))  # fmt: skip
+    networks = [replace(net, peers=(*net.peers, *crowd)) for net in lab.networks_of(host)]
+    assert host.realise(networks).errors == {}
+    assert not host.realise(networks).changed
+    frame = a.token("to everybody")
+    assert lab.deliveries([(a, frame)])[b.number, ethernet.trimmed(frame)] == 1
+    assert_talk(lab, a, b)
+
+
 def test_virtual_addresses_reach_all_that_share_them(lab: Lab) -> None:
     """A MAC in the address pairs of several ports (VRRP) is known to be at each of them."""
     first, second = ovs_host(lab), ovs_host(lab)

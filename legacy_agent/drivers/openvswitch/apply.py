@@ -96,7 +96,10 @@ class Applier:
             {"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": mutations},
             {**select, "columns": ["next_cfg"]},
         ]
-        wanted = self._database.transact([*operations, *ask])[-1]["rows"][0]["next_cfg"]
+        rows = self._database.transact([*operations, *ask])[-1]["rows"]
+        if not rows:
+            raise DatabaseError("the database of Open vSwitch is empty; initialise it with ovs-vsctl init")
+        wanted = rows[0]["next_cfg"]
         look: list[Operation] = [{**select, "columns": ["cur_cfg"]}]
         deadline = time.monotonic() + WAIT
         while self._database.transact(look)[0]["rows"][0]["cur_cfg"] < wanted:

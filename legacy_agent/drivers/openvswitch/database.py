@@ -79,6 +79,9 @@ class Database:
         else:
             address, _, port = self._where.rpartition(":")
             with socket.create_connection((address.strip("[]"), int(port)), timeout) as channel:
+                channel.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
+                )  # a peer that vanishes is silent for ever
                 yield _Peer(channel)
 
     @contextlib.contextmanager

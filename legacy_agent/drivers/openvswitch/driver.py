@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import threading
@@ -14,6 +15,7 @@ from legacy_agent.drivers.openvswitch import desired
 from legacy_agent.drivers.openvswitch.apply import Applier
 from legacy_agent.drivers.openvswitch.database import Database, DatabaseError, Ovsdb
 from legacy_agent.drivers.openvswitch.installed import COLUMNS, HostState, installed, read, selection
+from legacy_agent.drivers.openvswitch.monitor import removals
 from legacy_agent.drivers.openvswitch.ofctl import Flows, Ofctl
 from legacy_agent.host_plan import HostNetwork
 from legacy_agent.netlink.links import KernelLinks, Links
@@ -38,7 +40,8 @@ class OpenVSwitchAgentDriver:
         own = settings.open_vswitch
         self._settings, self._bridge = settings, own.bridge
         self._database = database if database is not None else Database(own.remote)
-        self._flows = flows if flows is not None else Ofctl(f"{own.run_directory}/{own.bridge}.mgmt")
+        self._socket = f"{own.run_directory}/{own.bridge}.mgmt"
+        self._flows = flows if flows is not None else Ofctl(self._socket)
         self._links = links
         self.uplinks: Mapping[str, str] = {**own.bridge_mappings, **own.physical_interfaces}
         self.vif_details: Mapping[str, str] = {"bridge_name": own.bridge, "datapath_type": own.datapath_type}
@@ -69,7 +72,8 @@ class OpenVSwitchAgentDriver:
         return Applier(self._database, self._flows, links, state, self._bridge, self._read).apply(delta)
 
     def watch(self, notify: Callable[[], None], stopped: threading.Event) -> None:
-        """Hear of changes of the database, connecting again whenever that is needed."""
+        """Hear of changes of the database and of flows that are removed, connecting again whenever that is needed."""
+        threading.Thread(target=self._watch_flows, args=(notify, stopped), name="flow-events", daemon=True).start()
         heard = {table: [name for name in names if name != "_uuid"] for table, names in COLUMNS.items()}
         connected = True
         while not stopped.is_set():
@@ -82,6 +86,14 @@ class OpenVSwitchAgentDriver:
                     LOG.warning("%s; trying again", error)
                     notify()
                 connected = False
+            stopped.wait(_RECONNECT)
+
+    def _watch_flows(self, notify: Callable[[], None], stopped: threading.Event) -> None:
+        """The database tells when the bridge comes or goes, so that nothing is said here while it is not there."""
+        while not stopped.is_set():
+            with contextlib.suppress(OSError):
+                for _ in removals(self._socket):
+                    notify()
             stopped.wait(_RECONNECT)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from legacy_agent.drivers.openvswitch.guard import guard
 from legacy_agent.drivers.openvswitch.items import Template
-from legacy_agent.drivers.openvswitch.tables import CLASSIFY, FORWARD, SCREEN, goto
+from legacy_agent.drivers.openvswitch.tables import CLASSIFY, COPIES, FORWARD, SCREEN, goto
 from legacy_agent.host_plan import HostNetwork, HostPort
 
 _CONTROL, _ENTRY = 200, 100
@@ -22,6 +22,9 @@ _MULTICAST = "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00"
 _FROM_TUNNEL = 1
 """The lowest bit of the metadata; the others are the network."""
 _ANY_SOURCE = 0xFFFFFFFFFFFFFFFE
+
+_PEERS_PER_FLOW = 256
+"""More or less. A message of 64 KB holds the actions for 1,600; and the fewer, the less is changed by a new peer."""
 
 CONTROL_FRAMES = Template(CLASSIFY, _CONTROL, "dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:f0", ())
 """Link-local control frames (IEEE 802.1D) concern neighbours on a cable; bridges do not forward them."""
@@ -50,6 +53,7 @@ def network_flows(network: HostNetwork, outside: Outside, taps: Mapping[str, str
         yield Template(CLASSIFY, _ENTRY, f"in_port={{{tap}}}", (f"write_metadata:{metadata:#x}", goto(SCREEN)))
         yield from guard(port, tap)
     yield from _entry(outside, metadata)
+    yield from _copies(outside, metadata)
     yield from _forward(network, outside, live, metadata)
 
 
@@ -104,6 +108,23 @@ def _both(priority: int, match: str, inside: tuple[str, ...], outside: Outside, 
         yield Template(FORWARD, priority, f"metadata={metadata | _FROM_TUNNEL:#x}{match}", inside)
 
 
+def _copies(outside: Outside, metadata: int) -> Iterator[Template]:
+    """What goes to all peers: a flow for each part of them, to which a frame is resubmitted by its number."""
+    for number, peers in enumerate(_parts(outside.peers)):
+        if peers:
+            actions = tuple(_to_peer(outside, peer) for peer in peers)
+            yield Template(COPIES, _KNOWN, f"metadata={metadata:#x},reg0={number}", actions)
+
+
+def _parts(peers: tuple[str, ...]) -> list[list[str]]:
+    """The peers in a power of two parts, each peer by its hash: when one comes or goes, only its own part changes."""
+    count = 1 << max(0, (len(peers) - 1) // _PEERS_PER_FLOW).bit_length()
+    parts: list[list[str]] = [[] for _ in range(count)]
+    for peer in peers:
+        parts[int.from_bytes(blake2b(peer.encode(), digest_size=4).digest()) % count].append(peer)
+    return parts
+
+
 def _remotes(network: HostNetwork, outside: Outside, here: set[str], metadata: int) -> Iterator[Template]:
     if not outside.is_tunnel or not outside.interface:
         return
@@ -118,8 +139,8 @@ def _out(outside: Outside) -> tuple[str, ...]:
     if not outside.interface:
         return ()
     if outside.is_tunnel:
-        to_peers = tuple(_to_peer(outside, peer) for peer in outside.peers)
-        return (f"set_field:{outside.tunnel_key:#x}->tun_id", *to_peers) if to_peers else ()
+        parts = (f"set_field:{number}->reg0,resubmit(,{COPIES})" for number in range(len(_parts(outside.peers))))
+        return (f"set_field:{outside.tunnel_key:#x}->tun_id", *parts) if outside.peers else ()
     if outside.vlan_id is None:
         return (_output(outside.interface),)
     return (f"push_vlan:0x8100,set_field:{0x1000 | outside.vlan_id}->vlan_vid,{_output(outside.interface)}",)

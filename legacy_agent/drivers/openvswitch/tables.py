@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-CLASSIFY, SCREEN, SOURCES, FORWARD = range(4)
-"""Which network is it? May anybody send this? May this port? Where does it go?
+CLASSIFY, SCREEN, SOURCES, FORWARD, COPIES = range(5)
+"""Which network is it? May anybody send this? May this port? Where does it go? Which tunnel peers get a copy?
 A frame that no flow fits is dropped."""
 
 

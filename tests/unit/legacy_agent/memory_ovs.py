@@ -81,7 +81,7 @@ class MemoryOvs:
 
     def _settle(self) -> None:
         """Rows that nobody refers to go; new interfaces get numbers."""
-        root = self.tables["Open_vSwitch"]["0"]
+        root = self.tables["Open_vSwitch"].get("0", {"bridges": ["set", []], "next_cfg": 0})
         alive = set(_members(root["bridges"]))
         for table, column in (("Bridge", "ports"), ("Port", "interfaces"), ("Interface", "")):
             rows = {uuid: row for uuid, row in self.tables[table].items() if uuid in alive}

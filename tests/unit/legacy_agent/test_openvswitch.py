@@ -4,6 +4,7 @@ says."""
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import replace
 
 import pytest
@@ -115,8 +116,24 @@ def test_each_type_leaves_the_host_its_own_way() -> None:
     assert f"in_port={near},vlan_tci=0x0000/0x1000" in flows
     assert "in_port=agent-gre,tun_id=0x4d" in flows
     to_all = ",".join(f"set_field:{peer}->tun_dst,output:agent-vxlan" for peer in PEERS)
-    assert f"set_field:0x4d->tun_id,{to_all}" in flows
+    assert "set_field:0x4d->tun_id,set_field:0->reg0,resubmit(,4)" in flows
+    assert f"reg0=0,actions={to_all}" in flows
     assert len(world.ovs.wires()["br-ex"]) == 2
+
+
+def test_a_peer_among_thousands() -> None:
+    """Each gets one copy, no flow is too large for a message, and a new peer changes one flow."""
+    world = World(*TAPS)
+    peers = [f"10.200.{number >> 8}.{number & 255}" for number in range(2001)]
+    before = network(1, "vxlan", None, 77, port(0), peers=tuple(peers[:-1]), remotes=())
+    assert world.realise(before) == {}
+    copies = [flow for flow in world.ovs.named_flows() if "->tun_dst" in flow]
+    assert max(flow.count("->tun_dst") for flow in copies) < 1000
+    assert sorted(re.findall(r"set_field:([\d.]+)->tun_dst", "".join(copies))) == sorted(peers[:-1])
+    assert all("resubmit" not in flow for flow in copies)
+    flows = dict(world.ovs.flows)
+    assert world.realise(replace(before, peers=tuple(peers))) == {}
+    assert len(world.ovs.flows.keys() - flows.keys()) == 1
 
 
 def test_two_networks_on_one_segment() -> None:
@@ -204,6 +221,13 @@ def test_open_vswitch_away() -> None:
         world.realise(network(1))
     driver = OpenVSwitchAgentDriver(SETTINGS, world.ovs, world.ovs, world.links)  # type: ignore[arg-type]
     assert all("Open vSwitch is not there" in reason for reason in driver.probe().values())
+
+
+def test_open_vswitch_that_was_never_initialised_says_so() -> None:
+    world = World(*TAPS)
+    world.ovs.tables["Open_vSwitch"].clear()
+    with pytest.raises(IsthmusError, match="ovs-vsctl init"):
+        world.realise(network(1, "vxlan", None, 77, port(0)))
 
 
 def test_templates() -> None:

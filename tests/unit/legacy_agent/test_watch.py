@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from controller.errors import ConfigurationError, UnknownNode
 from legacy_agent.host_plan import HostPlan, HostReport
-from legacy_agent.watch import Backoff, ControllerClient, ControllerGone, PlanWatch
+from legacy_agent.watch import Backoff, ControllerClient, ControllerGone, Controllers, PlanWatch
 from tests.support.fake_controller import FakeController
 from tests.unit.legacy_agent.plans import network, port
 
@@ -88,10 +88,30 @@ def test_nonsense_is_a_controller_gone(answer: bytes) -> None:
             ControllerClient(f"http://127.0.0.1:{server.getsockname()[1]}", "h").plan(0, 1)
 
 
-@pytest.mark.parametrize("url", ["controller:9696", "ftp://controller", "http://", ""])
+@pytest.mark.parametrize("url", ["controller:9696", "ftp://controller", "http://", "", "http://a,b"])
 def test_bad_url_names_the_option(url: str) -> None:
     with pytest.raises(ConfigurationError, match="controller_url"):
         ControllerClient(url, "h")
+
+
+def test_next_controller_takes_over_and_is_asked_for_everything() -> None:
+    """Where plans come from is where reports go, whoever finds out first."""
+    first, second = FakeController("h"), FakeController("h")
+    for controller in (first, second):
+        controller.take_report(HostReport("h").to_dict())
+    first.plan(7)
+    second.plan(3)
+    controllers = Controllers(f"{first.url}, {second.url}/")
+    source, reporter = ControllerClient(controllers, "h"), ControllerClient(controllers, "h")
+    assert source.plan(0, 1) == HostPlan("h", 7)
+    first.close()
+    with pytest.raises(ControllerGone):
+        reporter.report(HostReport("h"))
+    reporter.report(HostReport("h", applied_revision=7))
+    assert second.reports[-1].applied_revision == 7
+    assert source.plan(7, 0.05) == HostPlan("h", 3)
+    assert source.plan(3, 0.05) is None
+    second.close()
 
 
 class Script:
