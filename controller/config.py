@@ -44,7 +44,12 @@ VXLAN = [
 
 GENEVE = [
     cfg.ListOpt("vni_ranges", default=["1:1000"], help="<first>:<last> Geneve network ids that projects get."),
-    cfg.IntOpt("max_header_size", default=38, min=38, help="Bytes of Geneve encapsulation, for the MTU."),
+    cfg.IntOpt(
+        "max_header_size",
+        default=38,
+        min=30,
+        help="Bytes of Geneve encapsulation, for the MTU (at least 30, without options).",
+    ),
 ]
 
 DATABASE = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
+from neutron_lib.constants import IPV4_MIN_MTU
 from neutron_lib.exceptions import InvalidInput
 from oslo_config import cfg
 from sqlalchemy import select
@@ -42,9 +43,10 @@ def physical_mtus(conf: cfg.ConfigOpts) -> Mapping[str, int]:
     mtus: dict[str, int] = {}
     for entry in conf.ml2.physical_network_mtus:
         name, _, text = entry.rpartition(":")
-        if not name.strip() or not (text.strip().isascii() and text.strip().isdigit()) or int(text) < 68:
+        if not name.strip() or not (text.strip().isascii() and text.strip().isdigit()) or int(text) < IPV4_MIN_MTU:
             raise ConfigurationError(
-                f"[ml2] physical_network_mtus: '{entry}' is not of the form <physical network>:<MTU of at least 68>"
+                f"[ml2] physical_network_mtus: '{entry}' is not of the form <physical network>:"
+                f"<MTU of at least {IPV4_MIN_MTU}>"
             )
         mtus[name.strip()] = int(text)
     return mtus
@@ -56,10 +58,16 @@ def physical_mtu(conf: cfg.ConfigOpts, mtus: Mapping[str, int], physical_network
     return min((mtu for mtu in known if mtu > 0), default=0)
 
 
-def tunnel_mtu(conf: cfg.ConfigOpts, overhead: int) -> int:
-    """What is left of the smaller of ``path_mtu`` and ``global_physnet_mtu`` inside a tunnel."""
+def tunnel_mtu(conf: cfg.ConfigOpts, network_type: str, overhead: int) -> int:
+    """What is left of the smaller of ``path_mtu`` and ``global_physnet_mtu`` inside a tunnel (0: neither is known).
+    Raises ConfigurationError when that is less than IPv4 needs."""
     known = (int(conf.global_physnet_mtu), int(conf.ml2.path_mtu))
     underlay = min((mtu for mtu in known if mtu > 0), default=0)
+    if 0 < underlay < overhead + IPV4_MIN_MTU:
+        raise ConfigurationError(
+            f"[ml2] path_mtu, global_physnet_mtu: of {underlay} bytes {network_type} takes {overhead}; "
+            f"that leaves less than the {IPV4_MIN_MTU} that IPv4 needs"
+        )
     return max(0, underlay - overhead)
 
 

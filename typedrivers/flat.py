@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from controller.db.base import Base
 from controller.model import Segment
 from typedrivers.base import NewId, invalid, new_id, owner, physical_mtu, physical_mtus, refuse_attributes
-from typedrivers.errors import FlatNetworkInUse, NoSegmentAvailable
+from typedrivers.errors import FlatNetworkInUse, NoNetworkAvailable
 
 ALLOCATIONS = Table(
     "flat_allocations",
@@ -66,7 +66,7 @@ class FlatTypeDriver:
     def allocate(self, session: Session, physical_network: str | None = None) -> Segment:
         """Take that physical network. Projects get no flat network by themselves."""
         if physical_network is None:
-            raise NoSegmentAvailable(
+            raise NoNetworkAvailable(
                 reason="flat networks are not given to projects; an administrator names provider:physical_network"
             )
         segment = Segment(self._new_id(), self.network_type, physical_network)

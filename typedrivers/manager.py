@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from neutron_lib.exceptions import InvalidInput, NoNetworkAvailable
+from neutron_lib.exceptions import InvalidInput
+from neutron_lib.exceptions import NoNetworkAvailable as NothingLeft
 from oslo_config import cfg
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
@@ -16,7 +17,7 @@ from controller.model import Segment
 from typedrivers import ranges
 from typedrivers.api import RangedTypeDriver, TypeDriver
 from typedrivers.base import new_id
-from typedrivers.errors import NoSegmentAvailable
+from typedrivers.errors import NoNetworkAvailable
 
 DRIVERS = Drivers("isthmus.type_drivers", "type driver", "[ml2] type_drivers")
 
@@ -88,9 +89,9 @@ class TypeManager:
         for name in self._project_types:
             try:
                 return self._allocate(session, name, None, project_id)
-            except NoNetworkAvailable as error:
+            except NothingLeft as error:
                 reasons.append(str(error).removeprefix("Unable to create the network: ").rstrip("."))
-        raise NoSegmentAvailable(reason="; ".join(reasons) or "[ml2] project_network_types is empty")
+        raise NoNetworkAvailable(reason="; ".join(reasons) or "[ml2] project_network_types is empty")
 
     def _allocate(self, session: Session, network_type: str, physical_network: str | None, project_id: str) -> Segment:
         """A free segment for a project, from ranges made at run time too."""
@@ -107,7 +108,7 @@ class TypeManager:
                 return segment
             tried.append(f"{'' if name is None else name + ' '}{pool}")
         state = ", ".join(tried) + " all in use" if tried else "no range of ids for this project"
-        raise NoSegmentAvailable(reason=f"no more {network_type} ids: {state}")
+        raise NoNetworkAvailable(reason=f"no more {network_type} ids: {state}")
 
     def allocate(self, session: Session, request: ProviderRequest, project_id: str = "") -> Segment:
         """The segment that a caller asked for, reserved; an id that it left open is chosen."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from controller.model import Segment
 from typedrivers.base import IP_HEADER, NewId, invalid, new_id, owner, refuse_attributes, tunnel_mtu
-from typedrivers.errors import NoSegmentAvailable, TunnelIdInUse
+from typedrivers.errors import NoNetworkAvailable, TunnelIdInUse
 from typedrivers.intervals import Below, Interval, Pool, parse_range
 from typedrivers.pools import IdPool, allocation_table
 
@@ -31,7 +31,7 @@ class TunnelTypeDriver:
         group, _, name = self.option.partition(".")
         pool = Pool.of(parse_range(text, self.limits, self.option) for text in conf[group][name])
         self.mtu_overhead = IP_HEADER[int(conf.ml2.overlay_ip_version)] + self.header(conf)
-        self._largest_mtu = tunnel_mtu(conf, self.mtu_overhead)
+        self._largest_mtu = tunnel_mtu(conf, self.network_type, self.mtu_overhead)
         self._ids = IdPool(self.table, "tunnel_id", pool, below=below)
         self._new_id = new_id
 
@@ -62,7 +62,7 @@ class TunnelTypeDriver:
         if number is None:
             group, _, name = self.option.partition(".")
             state = f"{self._ids.pool} all in use" if self._ids.pool.size else f"[{group}] {name} is empty"
-            raise NoSegmentAvailable(reason=f"no more {self.network_type} ids: {state}")
+            raise NoNetworkAvailable(reason=f"no more {self.network_type} ids: {state}")
         return Segment(segment_id, self.network_type, None, number)
 
     def ranges(self) -> Mapping[str | None, Pool]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from controller.errors import ConfigurationError
 from controller.model import Segment
 from typedrivers.base import NewId, invalid, new_id, owner, physical_mtu, physical_mtus
-from typedrivers.errors import NoSegmentAvailable, VlanIdInUse
+from typedrivers.errors import NoNetworkAvailable, VlanIdInUse
 from typedrivers.intervals import Below, Interval, Pool, parse_range
 from typedrivers.pools import IdPool, allocation_table
 
@@ -27,7 +27,7 @@ def parse_vlan_ranges(entries: list[str]) -> Mapping[str, Pool]:
     """Physical network -> pool, empty for a name without a range. Raises ConfigurationError."""
     ranges: dict[str, list[Interval]] = defaultdict(list)
     for entry in entries:
-        parts = entry.strip().split(":")
+        parts = [part.strip() for part in entry.split(":")]
         name = ":".join(parts[:-2]) if len(parts) > 2 else parts[0]
         if not name or len(parts) == 2:
             raise ConfigurationError(
@@ -36,7 +36,10 @@ def parse_vlan_ranges(entries: list[str]) -> Mapping[str, Pool]:
             )
         intervals = ranges[name]
         if len(parts) > 2:
-            intervals.append(parse_range(":".join(parts[-2:]), LIMITS, OPTION))
+            try:
+                intervals.append(parse_range(":".join(parts[-2:]), LIMITS, OPTION))
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{error} (in '{entry.strip()}')") from None
     return {name: Pool.of(intervals) for name, intervals in ranges.items()}
 
 
@@ -90,7 +93,7 @@ class VlanTypeDriver:
             number = self._pool(name).take_any(session, segment_id)
             if number is not None:
                 return Segment(segment_id, self.network_type, name, number)
-        raise NoSegmentAvailable(reason="no more vlan ids: " + self._in_words(names))
+        raise NoNetworkAvailable(reason="no more vlan ids: " + self._in_words(names))
 
     def _in_words(self, names: list[str]) -> str:
         pools = [(name, self._pools.get(name, Pool(()))) for name in names]

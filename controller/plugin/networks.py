@@ -34,7 +34,7 @@ from controller.plugin.sharing import (
 )
 from controller.plugin.use_cases import Stored
 from controller.plugin.zones import Zones
-from typedrivers.errors import NoSegmentAvailable
+from typedrivers.errors import NoNetworkAvailable
 from typedrivers.intervals import Interval, Pool, choose
 from typedrivers.manager import TypeManager
 from typedrivers.pools import TRIES, UsedIds
@@ -105,7 +105,7 @@ class Networks(Stored):
         for attempt in range(TRIES):
             key = choose(KEYS, UsedIds(session, NetworkRow.__table__, "key"), random.randrange)
             if key is None:
-                raise NoSegmentAvailable(reason=f"all {KEYS.size} network numbers are in use")
+                raise NoNetworkAvailable(reason=f"all {KEYS.size} network numbers are in use")
             skipped = random.randrange(LEFT_OUT * attempt + 1)
             row.key = key + skipped if key + skipped in KEYS else key
             try:

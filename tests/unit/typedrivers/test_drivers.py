@@ -55,10 +55,12 @@ def test_physical_networks_have_their_own(kind: str) -> None:
         ({"ml2_type_vxlan": {"vni_ranges": ["1:16777216"]}}, "[ml2_type_vxlan] vni_ranges"),
         ({"ml2_type_geneve": {"vni_ranges": ["5"]}}, "[ml2_type_geneve] vni_ranges"),
         ({"ml2_type_vlan": {"network_vlan_ranges": ["physnet1:1"]}}, "[ml2_type_vlan] network_vlan_ranges"),
-        ({"ml2_type_vlan": {"network_vlan_ranges": ["physnet1:0:5"]}}, "leaves the ids that exist, 1:4094"),
+        ({"ml2_type_vlan": {"network_vlan_ranges": ["physnet1:0:5"]}}, "leaves the ids that exist, 1:4094 (in 'physnet1:0:5')"),
         ({"ml2_type_vlan": {"network_vlan_ranges": [":1:5"]}}, "[ml2_type_vlan] network_vlan_ranges"),
         ({"ml2": {"physical_network_mtus": ["physnet1"]}}, "[ml2] physical_network_mtus"),
         ({"ml2": {"physical_network_mtus": ["physnet1:5"]}}, "[ml2] physical_network_mtus"),
+        ({"ml2": {"path_mtu": 100}}, "path_mtu, global_physnet_mtu: of 100 bytes gre takes 42"),
+        ({"DEFAULT": {"global_physnet_mtu": 105}}, "less than the 68 that IPv4 needs"),
         ({"ml2": {"type_drivers": ["vxlan"], "project_network_types": ["gre"]}}, "(loaded: vxlan)"),
     ],
 )  # fmt: skip
@@ -66,6 +68,18 @@ def test_wrong_options_are_named(options: Mapping[str, Mapping[str, Any]], words
     with pytest.raises(ConfigurationError) as failure:
         TypeManager.load(configuration(options))
     assert words in str(failure.value)
+
+
+def test_spaces_in_ranges_do_not_count(world: World) -> None:
+    world = new_world({"ml2_type_vlan": {"network_vlan_ranges": [" a : 7 : 7 ", " b "]}})
+    assert _place(world.provider("vlan")) == ("a", 7)
+    assert _place(world.provider("vlan", "b", 9)) == ("b", 9)
+
+
+def test_headers_of_geneve_without_options() -> None:
+    """30 is what Neutron's own files say."""
+    conf = configuration({"ml2_type_geneve": {"max_header_size": 30}})
+    assert TypeManager.load(conf).driver("geneve").mtu(None) == 1450
 
 
 def test_an_unknown_driver_is_named() -> None:
