@@ -7,6 +7,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from http.client import HTTPException
+from ssl import SSLError
 from typing import Any
 
 from controller.identity import Credentials, NoToken
@@ -27,32 +28,49 @@ class Client:
         self._url = url.rstrip("/")
         self._credentials = credentials or Credentials()
         self._headers: dict[str, str] = {}
-        if urllib.parse.urlsplit(self._url).scheme not in ("http", "https"):
+        if not _is_http(self._url):
             raise ClientError(f"'{url}' is no http:// or https:// URL (--url or ISTHMUS_URL)")
 
     def get(self, path: str, waits: float = 0.0, accept: tuple[int, ...] = ()) -> Any:
-        """The JSON answer to ``GET path``. ``waits``: seconds the server itself may wait; ``accept``: further statuses
-        whose body is an answer too. Raises :class:`ClientError`."""
+        """The JSON object that ``GET path`` answers. ``waits``: seconds the server itself may wait; ``accept``: other
+        statuses whose body is an answer too. Raises :class:`ClientError`."""
         status, reason, content = self._ask(path, waits)
         if status == 401:
             self._headers = self._token()
             status, reason, content = self._ask(path, waits)
-        if status == 200:
-            return _parsed(content, f"{self._url} does not answer as the Isthmus API does")
-        if status in accept:
-            return _parsed(content, "the answer is no JSON")
-        raise ClientError(f"{_fault(content) or reason} (HTTP {status})")
+        fault = _fault(content)
+        if fault or status not in (200, *accept):
+            raise ClientError(f"{fault or reason or 'no reason given'} (HTTP {status})")
+        found = _parsed(content)
+        if not isinstance(found, dict):
+            raise self._stranger()
+        return found
+
+    def member(self, path: str, name: str) -> Any:
+        """One member of the answer to ``GET path``. Raises :class:`ClientError`."""
+        found = self.get(path)
+        if name not in found:
+            raise self._stranger()
+        return found[name]
+
+    def _stranger(self) -> ClientError:
+        return ClientError(f"{self._url} does not answer as the Isthmus API does")
 
     def _ask(self, path: str, waits: float) -> tuple[int, str, bytes]:
         request = urllib.request.Request(self._url + path, headers=self._headers)
         try:
-            with urllib.request.urlopen(request, timeout=waits + MARGIN, context=self._credentials.tls) as response:
-                return int(response.status), str(response.reason), response.read()
-        except urllib.error.HTTPError as error:
-            return error.code, str(error.reason), error.read()
-        except (OSError, HTTPException) as error:
+            with self._open(request, waits + MARGIN) as response:
+                return int(response.status or 0), str(response.reason), response.read()
+        except (OSError, HTTPException, UnicodeError) as error:
             reason = getattr(error, "reason", None) or error
-            raise ClientError(f"no answer from {self._url}: {reason}; is the controller running?") from error
+            doubt = "is its certificate trusted?" if isinstance(reason, SSLError) else "is the controller running?"
+            raise ClientError(f"no answer from {self._url}: {reason}; {doubt}") from error
+
+    def _open(self, request: urllib.request.Request, seconds: float) -> Any:
+        try:
+            return urllib.request.urlopen(request, timeout=seconds, context=self._credentials.tls)
+        except urllib.error.HTTPError as error:
+            return error  # an answer like others, whose body is still to be read
 
     def _token(self) -> dict[str, str]:
         try:
@@ -69,15 +87,25 @@ def quoted(word: str) -> str:
     return urllib.parse.quote(word, safe=":")
 
 
-def _parsed(content: bytes, otherwise: str) -> Any:
+def _is_http(url: str) -> bool:
+    try:
+        return urllib.parse.urlsplit(url).scheme in ("http", "https")
+    except ValueError:
+        return False
+
+
+def _parsed(content: bytes) -> Any:
     try:
         return json.loads(content)
-    except ValueError as error:
-        raise ClientError(otherwise) from error
+    except ValueError:
+        return None
 
 
 def _fault(content: bytes) -> str:
-    try:
-        return str(json.loads(content)["NeutronError"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+    """The message of an error that the API answers with; also keystonemiddleware's. In one line."""
+    found = _parsed(content)
+    for name in ("NeutronError", "error"):
+        fault = found.get(name) if isinstance(found, dict) else None
+        if isinstance(fault, dict) and fault.get("message"):
+            return " ".join(str(fault["message"]).split())
+    return ""

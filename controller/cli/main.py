@@ -10,7 +10,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from argparse import SUPPRESS
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from controller.cli import cloud
@@ -63,14 +64,14 @@ def status(options: argparse.Namespace) -> int:
 
 def switches(options: argparse.Namespace) -> int:
     """``isthmus switches``"""
-    found = _client(options).get(f"{ROOT}/switches")["switches"]
+    found = _client(options).member(f"{ROOT}/switches", "switches")
     print(_text(options, found, "\n".join([table(SWITCH_COLUMNS, found), *switch_notes(found)])))
     return OK
 
 
 def hosts(options: argparse.Namespace) -> int:
     """``isthmus hosts``"""
-    found = _client(options).get(f"{ROOT}/hosts")["hosts"]
+    found = _client(options).member(f"{ROOT}/hosts", "hosts")
     print(_text(options, found, table(HOST_COLUMNS, found)))
     return OK
 
@@ -78,9 +79,9 @@ def hosts(options: argparse.Namespace) -> int:
 def topology(options: argparse.Namespace) -> int:
     """``isthmus topology``"""
     client = _client(options)
-    found, known = client.get(f"{ROOT}/links"), client.get(f"{ROOT}/switches")["switches"]
+    found, known = client.get(f"{ROOT}/links"), client.member(f"{ROOT}/switches", "switches")
     draw = as_dot if options.dot else as_svg if options.svg else as_text
-    parts = (known, found["links"], found["neighbours"], found.get("differences", ()))
+    parts = (known, *(found.get(name, ()) for name in ("links", "neighbours", "differences")))
     print(_text(options, {"switches": known, **found}, draw(*parts)))
     return OK
 
@@ -89,8 +90,8 @@ def links(options: argparse.Namespace) -> int:
     """``isthmus links``"""
     client = _client(options)
     answer = client.get(f"{ROOT}/links")
-    found, differences = answer["links"], answer.get("differences", [])
-    rows = link_rows(found, client.get(f"{ROOT}/switches")["switches"])
+    found, differences = answer.get("links", []), answer.get("differences", [])
+    rows = link_rows(found, client.member(f"{ROOT}/switches", "switches"))
     print(_text(options, found, "\n".join([table(LINK_COLUMNS, rows), *difference_lines(differences)])))
     return OK if all(row["state"] == "up" for row in found) and not differences else NOT_WELL
 
@@ -99,21 +100,22 @@ def events(options: argparse.Namespace) -> int:
     """``isthmus events``"""
     found = _client(options).get(f"{ROOT}/events?since={options.since}")
     rows = [{**row, "time": datetime.fromtimestamp(row["time"]).isoformat(" ", "milliseconds")}
-            for row in found["events"]]  # fmt: skip
-    print(_text(options, found, f"{table(EVENT_COLUMNS, rows)}\n\n{pairs(found['totals'])}"))
+            for row in found.get("events", ())]  # fmt: skip
+    print(_text(options, found, f"{table(EVENT_COLUMNS, rows)}\n\n{pairs(found.get('totals', {}))}".rstrip()))
     return OK
 
 
 def path(options: argparse.Namespace) -> int:
     """``isthmus path PORT PORT``"""
-    found = _client(options).get(f"{ROOT}/path?from={quoted(options.source)}&to={quoted(options.target)}")["path"]
+    ends = f"from={quoted(options.source)}&to={quoted(options.target)}"
+    found = _client(options).member(f"{ROOT}/path?{ends}", "path")
     print(_text(options, found, f"{' -> '.join(found['nodes']) or 'no way'} (by {found['by']})"))
     return OK if found["nodes"] else NOT_WELL
 
 
 def plan(options: argparse.Namespace) -> int:
     """``isthmus plan NODE``"""
-    found = _client(options).get(f"{ROOT}/nodes/{quoted(options.node)}/plan")["plan"]
+    found = _client(options).member(f"{ROOT}/nodes/{quoted(options.node)}/plan", "plan")
     simple = {name: value for name, value in found.items() if not isinstance(value, (list, dict))}
     lines = [pairs(simple)]
     for name, value in found.items():
@@ -127,7 +129,7 @@ def plan(options: argparse.Namespace) -> int:
 
 def port(options: argparse.Namespace) -> int:
     """``isthmus port ID``"""
-    found = _client(options).get(f"{ROOT}/ports/{quoted(options.port)}")["port"]
+    found = _client(options).member(f"{ROOT}/ports/{quoted(options.port)}", "port")
     print(_text(options, found, pairs(found)))
     return OK if found.get("status") == "ACTIVE" else NOT_WELL
 
@@ -144,13 +146,11 @@ def wait(options: argparse.Namespace) -> int:
 
 def check_config(options: argparse.Namespace) -> int:
     """``isthmus check-config FILE``"""
-    for line in unknown_options(options.file):
-        print(f"note: {line}")
-    faults = problems(options.file)
-    for line in faults:
-        print(f"fault: {line}")
+    notes, faults = unknown_options(options.file), problems(options.file)
+    lines = [*(f"note: {line}" for line in notes), *(f"fault: {line}" for line in faults)]
     if not faults:
-        print(f"{options.file}: no faults")
+        lines.append(f"{options.file}: no faults")
+    print(_text(options, {"notes": notes, "faults": faults}, "\n".join(lines)))
     return NOT_WELL if faults else OK
 
 
@@ -159,56 +159,63 @@ def check(options: argparse.Namespace) -> int:
     try:
         found = findings(options.config_file)
     except IsthmusError as error:
-        raise ClientError(str(error)) from error
+        raise ClientError(" ".join(str(error).split())) from error
     print(_text(options, {"findings": found}, "\n".join(found) or "the store is sound"))
     return NOT_WELL if found else OK
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="isthmus", description="Ask a running Isthmus controller.")
-    parser.add_argument("--url", default=os.environ.get("ISTHMUS_URL"),
-                        help="base URL of the API (default: ISTHMUS_URL, else the cloud's network endpoint, else "
-                        f"{DEFAULT_URL})")  # fmt: skip
+    _add_common(parser, url=os.environ.get("ISTHMUS_URL"), os_cloud=None, as_json=False)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        _add_common(command, url=SUPPRESS, os_cloud=SUPPRESS, as_json=SUPPRESS)
+        command.set_defaults(run=run)
+        return command
+
+    add("status", status, "is all well?")
+    add("switches", switches, "the OpenFlow switches")
+    add("hosts", hosts, "the legacy hosts")
+    form = add("topology", topology, "switches, links between them and their LLDP neighbours")
+    forms = form.add_mutually_exclusive_group()
+    forms.add_argument("--dot", action="store_true", help="as a Graphviz graph, e.g. for dot -Tsvg")
+    forms.add_argument("--svg", action="store_true", help="as a picture (SVG); needs no Graphviz")
+    add("links", links, "the links between switches")
+    command = add("events", events, "what happened to links and switches")
+    command.add_argument("--since", type=_revision, default=0, metavar="NUMBER", help="events after this one")
+    command = add("path", path, "which way frames go from one port to another")
+    command.add_argument("source", metavar="PORT", help="id of the port that sends")
+    command.add_argument("target", metavar="PORT", help="id of the port that is sent to")
+    command = add("plan", plan, "what a node must look like")
+    command.add_argument("node", metavar="NODE", help="e.g. switch:0000000000000001, host:web1, or the host's name")
+    command = add("port", port, "why a port has its status")
+    command.add_argument("port", metavar="ID", help="id of the port")
+    command = add("wait", wait, "wait until every live node acknowledged a revision")
+    command.add_argument("--revision", type=_revision, help="default: the newest")
+    command.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="default: 60, at most 300")
+    command = add("check", check, "check that the store agrees with itself (no controller needed)")
+    command.add_argument("--config-file", action="append", required=True, metavar="FILE")
+    command = add("check-config", check_config, "check a configuration file (no controller needed)")
+    command.add_argument("file", metavar="FILE")
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, url: str | None, os_cloud: str | None, as_json: bool | str) -> None:
+    """What may be said before the command and after it."""
+    parser.add_argument(
+        "--url",
+        default=url,
+        help=f"base URL of the API (default: ISTHMUS_URL, else the cloud's network endpoint, else {DEFAULT_URL})",
+    )
     parser.add_argument(
         "--os-cloud",
         metavar="NAME",
+        default=os_cloud,
         help="the cloud of clouds.yaml to authenticate with (default: OS_CLOUD or other OS_* variables)",
     )
-    parser.add_argument("--json", action="store_true", help="print the API's answer as JSON")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    commands.add_parser("status", help="is all well?").set_defaults(run=status)
-    commands.add_parser("switches", help="the OpenFlow switches").set_defaults(run=switches)
-    commands.add_parser("hosts", help="the legacy hosts").set_defaults(run=hosts)
-    command = commands.add_parser("topology", help="switches, links between them and their LLDP neighbours")
-    form = command.add_mutually_exclusive_group()
-    form.add_argument("--dot", action="store_true", help="as a Graphviz graph, e.g. for dot -Tsvg")
-    form.add_argument("--svg", action="store_true", help="as a picture (SVG); needs no Graphviz")
-    command.set_defaults(run=topology)
-    commands.add_parser("links", help="the links between switches").set_defaults(run=links)
-    command = commands.add_parser("events", help="what happened to links and switches")
-    command.add_argument("--since", type=_revision, default=0, metavar="NUMBER", help="events after this one")
-    command.set_defaults(run=events)
-    command = commands.add_parser("path", help="which way frames go from one port to another")
-    command.add_argument("source", metavar="PORT")
-    command.add_argument("target", metavar="PORT")
-    command.set_defaults(run=path)
-    command = commands.add_parser("plan", help="what a node must look like")
-    command.add_argument("node", metavar="NODE", help="e.g. switch:0000000000000001 or host:web1")
-    command.set_defaults(run=plan)
-    command = commands.add_parser("port", help="why a port has its status")
-    command.add_argument("port", metavar="ID", help="id of the port")
-    command.set_defaults(run=port)
-    command = commands.add_parser("wait", help="wait until every live node acknowledged a revision")
-    command.add_argument("--revision", type=_revision, help="default: the newest")
-    command.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="default: 60, at most 300")
-    command.set_defaults(run=wait)
-    command = commands.add_parser("check", help="check that the store agrees with itself (no controller needed)")
-    command.add_argument("--config-file", action="append", required=True, metavar="FILE")
-    command.set_defaults(run=check)
-    command = commands.add_parser("check-config", help="check a configuration file (no controller needed)")
-    command.add_argument("file", metavar="FILE")
-    command.set_defaults(run=check_config)
-    return parser
+    parser.add_argument("--json", action="store_true", default=as_json, help="print the answer as JSON")
 
 
 def _client(options: argparse.Namespace) -> Client:

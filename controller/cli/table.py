@@ -32,4 +32,9 @@ def cell(value: Any) -> str:
         return ", ".join(f"{key}={cell(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(cell(item) for item in value)
-    return " ".join(str(value).split())
+    return printable(" ".join(str(value).split()))
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey: names come from switches and their neighbours."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)

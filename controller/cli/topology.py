@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from controller.cli.table import printable
+
 Row = dict[str, Any]
 
 
@@ -14,7 +16,7 @@ def as_text(
     """A paragraph per switch: its links by port, one-way ones marked, then its ordinary LLDP neighbours; in the end
     how the links differ from the cable plan."""
     lines = [line for switch in switches for line in _paragraph(switch, links, neighbours)]
-    return "\n".join(lines + difference_lines(differences))
+    return "\n".join(map(printable, lines + difference_lines(differences)))
 
 
 def difference_lines(differences: Sequence[Row]) -> list[str]:

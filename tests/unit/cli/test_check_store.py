@@ -35,3 +35,26 @@ def test_check(configured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "nobody" in capsys.readouterr().out
     assert main(["--json", *command]) == 1
     assert "findings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("connection", "told"),
+    [
+        ("nonsense", "is no database URL"),
+        ("mysql://nobody@127.0.0.1/x", "sqlite and postgresql are supported"),
+        ("postgresql+psycopg2://nobody@127.0.0.1:1/nothing", "cannot be used: connection to server"),
+        ("sqlite:///{directory}/text", "file is not a database"),
+        ("sqlite:///{directory}/empty", "the store has schema none"),
+    ],
+)
+def test_stores_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], connection: str, told: str
+) -> None:
+    (tmp_path / "text").write_text("this is a text and no database" * 100)
+    (tmp_path / "empty").touch()
+    path = tmp_path / "isthmus.conf"
+    path.write_text(f"[database]\nconnection = {connection.format(directory=tmp_path)}\n")
+    assert main(["check", "--config-file", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1

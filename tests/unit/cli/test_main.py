@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,8 +72,19 @@ def test_wait(run: Run, isthmus: FakeIsthmus) -> None:
     assert isthmus.asked == [("wait", 5, 1.0), ("wait", None, 60.0)]
 
 
-def test_json(run: Run) -> None:
-    assert json.loads(run("--json", "hosts")[1])[0]["host"] == "web1"
+def test_json(run: Run, tmp_path: Path) -> None:
+    for words in (("--json", "hosts"), ("hosts", "--json")):
+        assert json.loads(run(*words)[1])[0]["host"] == "web1"
+    path = tmp_path / "isthmus.conf"
+    path.write_text("[api]\nbind_port = many\nport = 1\n")
+    status, out, _ = run("check-config", "--json", str(path))
+    said = json.loads(out)
+    assert (status, said["notes"]) == (1, ["[api] port is not read by Isthmus"])
+    assert "bind_port" in said["faults"][0]
+
+
+def test_the_address_after_the_command_counts(run: Run) -> None:
+    assert run("status", "--url", "http://127.0.0.1:1")[2].startswith("isthmus: no answer from http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["wait", "--timeout", "nan"], ["wait", "--revision", "-1"]])
@@ -92,14 +106,87 @@ def test_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--url", "nonsense", "status"]) == 2
 
 
-def test_somebody_else_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    def other(environ: object, start_response: Callable[..., object]) -> list[bytes]:
-        start_response("200 OK", [("Content-Type", "text/html")])
-        return [b"<html>"]
+COMMANDS = (["status"], ["switches"], ["hosts"], ["topology"], ["topology", "--dot"], ["links"], ["events"],
+            ["path", "a", "b"], ["plan", "web1"], ["port", "p1"], ["wait", "--timeout", "0"])  # fmt: skip
+"""Every command that asks the controller."""
 
-    with serving(other) as url:
-        assert main(["--url", url, "status"]) == 2
-    assert "does not answer as the Isthmus API does" in capsys.readouterr().err
+
+def test_every_command_is_in_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = re.findall(r"^    ([a-z-]+) {2,}", capsys.readouterr().out, re.MULTILINE)
+    assert set(shown) == {command[0] for command in COMMANDS} | {"check", "check-config"}
+
+
+def answering(status: str, content: bytes) -> Callable[..., list[bytes]]:
+    def application(environ: object, start_response: Callable[..., object]) -> list[bytes]:
+        start_response(status, [("Content-Type", "text/html")])
+        return [content]
+
+    return application
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "told"),
+    [
+        ("200 OK", b"<html>", "does not answer as the Isthmus API does"),
+        ("200 OK", b"[]", "does not answer as the Isthmus API does"),
+        ("401 Unauthorized", b"<html>", "the API wants a token"),
+        ("404 Not Found", b"<html>", "Not Found (HTTP 404)"),
+        (
+            "404 Not Found",
+            b'{"NeutronError": {"message": "No\\n such thing.", "type": "x"}}',
+            "No such thing. (HTTP 404)",
+        ),
+        ("401 Unauthorized", b'{"error": {"message": "Who are you?"}}', "the API wants a token"),
+        ("500 Oops", b"", "Oops (HTTP 500)"),
+        ("503 Away", b'{"NeutronError": {"message": "ask the other process", "type": "x"}}', "ask the other process"),
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_answers_of_all_kinds(
+    capsys: pytest.CaptureFixture[str], status: str, content: bytes, told: str, form: list[str]
+) -> None:
+    with serving(answering(status, content)) as url:
+        for command in COMMANDS:
+            assert main(["--url", url, *form, *command]) == 2, command
+            captured = capsys.readouterr()
+            assert told in captured.err, command
+            assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+def test_an_answer_that_ends_too_soon(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an error too: its body is read like any other."""
+    for status in ("200 OK", "500 Oops"):
+        with half_an_answer(status) as url:
+            assert main(["--url", url, "hosts"]) == 2
+        assert "no answer from" in capsys.readouterr().err
+
+
+@contextmanager
+def half_an_answer(status: str) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(4096)
+                peer.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\nhalf".encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "ftp://x", "http://[::1", "http://a..b", "http://127.0.0.1:port", "http://"]
+)
+def test_addresses_that_are_none(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    assert main(["--url", url, "status"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("isthmus: ")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -135,5 +222,6 @@ def test_check_config_notes_slips_and_accepts_the_rest(tmp_path: Path, capsys: p
 
 def test_cells_are_one_line() -> None:
     assert cell("a\n b") == "a b"
+    assert cell("\x1b[2Jspine\x07") == "?[2Jspine?"
     assert cell({"a": [1, None]}) == "a=1, -"
     assert table(("a", "b_c"), [{"a": 1, "b_c": False}]) == "A  B C\n1  no"
