@@ -162,7 +162,7 @@ class StatusWriter:
             began = time.monotonic()
             due = iter(self._take())
             while batch := list(itertools.islice(due, BATCH)):
-                self._write(self._decide(batch))
+                self._write(*self._decide(batch))
                 time.sleep(0)  # others have their turn
             lasted = time.monotonic() - began
             self._stopped.wait(min(lasted / SHARE - lasted, LONGEST_PAUSE))
@@ -180,8 +180,8 @@ class StatusWriter:
             ports = self._board.intent.ports
             return sorted(due, key=lambda port_id: ports[port_id].network_id if port_id in ports else "")
 
-    def _decide(self, ports: Iterable[str]) -> dict[str, PortStatus]:
-        """What is to be written of these ports."""
+    def _decide(self, ports: Iterable[str]) -> tuple[dict[str, PortStatus], int]:
+        """What is to be written of these ports, and the revision of the intent that it follows from."""
         decided, now = {}, time.monotonic()
         with self._board.changed:
             look = Look(self._board.intent, self._board.known, self._board.transit)
@@ -196,7 +196,7 @@ class StatusWriter:
                     self._settled(port_id, status)
                 elif not self._postponed(port_id, status, now):
                     decided[port_id] = status
-        return decided
+            return decided, self._board.intent.revision
 
     def _wait_for(self, port: Port, status: PortStatus, look: Look) -> None:
         """Note what a BUILD port waits for."""
@@ -240,11 +240,12 @@ class StatusWriter:
             heapq.heappush(self._ripening, (first, port_id))
         return True
 
-    def _write(self, statuses: Mapping[str, PortStatus]) -> None:
+    def _write(self, statuses: Mapping[str, PortStatus], revision: int) -> None:
         if not statuses:
             return
+        said = {port_id: (item.status, item.reason) for port_id, item in statuses.items()}
         try:
-            self._nodes.set_port_statuses({port_id: (item.status, item.reason) for port_id, item in statuses.items()})
+            self._nodes.set_port_statuses(said, revision)
         except Exception:
             LOG.exception("cannot record the status of %d ports; trying again", len(statuses))
             with self._board.changed:

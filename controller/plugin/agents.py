@@ -59,7 +59,7 @@ class Agents(Computed):
         return [self.body(row, now) for row in rows]
 
     def body(self, row: NodeRow, now: datetime) -> Body:
-        """As the API shows agents."""
+        """One as the API shows it at the moment ``now``."""
         kind = NodeKind(row.kind)
         return {
             "id": row.agent_id,
@@ -78,10 +78,9 @@ class Agents(Computed):
         }
 
     def alive(self, row: NodeRow, now: datetime) -> bool:
-        """Whether the node was heard of lately. A switch is heard as long as its session lasts."""
-        if row.lost:
-            return False
-        return row.kind == NodeKind.SWITCH or now - row.heartbeat_at <= self._down_after
+        """Whether the node was heard of lately. A switch is heard as long as the controller has a session with it; its
+        heartbeats are the controller's, so none is alive where no controller is."""
+        return not row.lost and now - row.heartbeat_at <= self._down_after
 
     def update(self, transaction: Transaction, context: RequestContext, row: NodeRow, body: Body) -> None:  # noqa: ARG002
         """Administrative state and description; a node that is down takes no new ports."""

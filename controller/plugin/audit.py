@@ -6,13 +6,12 @@ whatever clients and databases did to it.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Table, func, select
-from sqlalchemy.orm import Session, load_only
+from sqlalchemy.orm import Session
 
 from controller.db.base import Base
 from controller.db.models import (
@@ -31,8 +30,12 @@ from controller.db.models import (
     SubnetPoolRow,
     SubnetRow,
 )
+from controller.plugin.audit_addresses import addresses, pools, routed, subnets
+from controller.plugin.audit_bindings import bindings
+from controller.plugin.sharing import ACTIONS, AS_EXTERNAL, AS_SHARED, EVERYBODY
 
 Finding = str
+Check = Callable[[Session], Iterator[Finding]]
 SUFFIX = "_allocations"
 EVERY_TYPE_ALONE = ("local",)
 """Types whose segments may look the same, because each is for itself."""
@@ -41,7 +44,15 @@ EVERY_TYPE_ALONE = ("local",)
 def audit(session: Session) -> list[Finding]:
     """Everything that is wrong in a store, seen in one transaction. The type drivers must have been loaded, since
     their tables are looked at too."""
-    return [finding for check in CHECKS for finding in check(session)]
+    return [finding for check in CHECKS for finding in _findings(check, session)]
+
+
+def _findings(check: Check, session: Session) -> Iterator[Finding]:
+    """What a check finds; a value that is no value at all ends this check and no other."""
+    try:
+        yield from check(session)
+    except (ValueError, TypeError, LookupError) as error:
+        yield f"{check.__name__.strip('_')}: not looked at to the end, because a value cannot be read: {error}"
 
 
 def _references(session: Session) -> Iterator[Finding]:
@@ -110,53 +121,9 @@ def _allocations(
         yield f"{table.name}: segment {segment_id} is {wire}, but holds nothing"
 
 
-def _subnets(session: Session) -> Iterator[Finding]:
-    seen: dict[str, list[tuple[str, Any]]] = defaultdict(list)
-    for subnet_id, network_id, cidr in session.execute(select(SubnetRow.id, SubnetRow.network_id, SubnetRow.cidr)):
-        network = ipaddress.ip_network(cidr)
-        for other_id, other in seen[network_id]:
-            if other.version == network.version and other.overlaps(network):
-                yield f"subnets {other_id} ({other}) and {subnet_id} ({network}) of network {network_id} overlap"
-        seen[network_id].append((subnet_id, network))
-
-
-def _addresses(session: Session) -> Iterator[Finding]:
-    cidrs = {row.id: (row.network_id, ipaddress.ip_network(row.cidr)) for row in session.scalars(_SUBNETS)}
-    found = session.execute(select(PortRow.id, PortRow.network_id))
-    ports: dict[str, str] = {port_id: network_id for port_id, network_id in found}  # noqa: C416 - a result has keys()
-    columns = (IpRow.port_id, IpRow.subnet_id, IpRow.address, IpRow.network_id)
-    for port_id, subnet_id, address, network_id in session.execute(select(*columns)):
-        subnet_network, cidr = cidrs.get(subnet_id, (network_id, None))
-        if cidr is not None and address not in cidr:
-            yield f"port {port_id} has {address}, which is not in {cidr} of subnet {subnet_id}"
-        if {subnet_network, ports.get(port_id, network_id)} != {network_id}:
-            yield f"port {port_id} has {address} of subnet {subnet_id}, which is on another network"
-
-
-_SUBNETS = select(SubnetRow).options(load_only(SubnetRow.network_id, SubnetRow.cidr))
-
-
-def _bindings(session: Session) -> Iterator[Finding]:
-    for port_id in session.scalars(select(PortRow.id).where(PortRow.id.not_in(select(BindingRow.port_id)))):
-        yield f"port {port_id} has no binding row"
-    parts = (BindingRow.node_id, BindingRow.segment_id, BindingRow.mechanism, BindingRow.port_key)
-    bound = (
-        select(BindingRow.port_id, *parts, PortRow.network_id, SegmentRow.network_id)
-        .join(PortRow, PortRow.id == BindingRow.port_id)
-        .outerjoin(SegmentRow, SegmentRow.id == BindingRow.segment_id)
-    )
-    for port_id, node, segment, mechanism, key, network, segments_network in session.execute(bound):
-        present = [part is not None for part in (node, segment, mechanism, key)]
-        if any(present) and not all(present):
-            yield f"port {port_id} is bound by half: node {node}, segment {segment}, mechanism {mechanism}, key {key}"
-        elif segment is not None and segments_network not in (None, network):
-            yield f"port {port_id} is bound to segment {segment} of another network"
-
-
 def _unique(session: Session) -> Iterator[Finding]:
     """What the database's own constraints say too; they may be missing in one that was restored by hand."""
-    for columns in ((PortRow.network_id, PortRow.mac_address), (IpRow.subnet_id, IpRow.address),
-                    (BindingRow.node_id, BindingRow.port_key), (NetworkRow.key,)):  # fmt: skip
+    for columns in UNIQUE:
         given = [column.is_not(None) for column in columns]
         twice = select(*columns).where(*given).group_by(*columns).having(func.count() > 1)
         for row in session.execute(twice):
@@ -164,13 +131,46 @@ def _unique(session: Session) -> Iterator[Finding]:
             yield f"{columns[0].class_.__tablename__}: {names} more than once"
 
 
+UNIQUE: tuple[tuple[Any, ...], ...] = (
+    (PortRow.network_id, PortRow.mac_address),
+    (IpRow.subnet_id, IpRow.address),
+    (BindingRow.node_id, BindingRow.port_key),
+    (NetworkRow.key,),
+    (SegmentRow.network_id, SegmentRow.position),
+    (NodeRow.key,),
+    (NodeRow.agent_id,),
+    (RbacRow.object_id, RbacRow.target_project, RbacRow.action),
+)
+
+
 def _sharing(session: Session) -> Iterator[Finding]:
-    for kind, model in (("network", NetworkRow), ("subnetpool", SubnetPoolRow)):
+    """Policies are about something that can be shared."""
+    for kind, model in SHAREABLE:
         lost = select(RbacRow.id, RbacRow.object_id).where(
             RbacRow.object_type == kind, RbacRow.object_id.not_in(select(model.id))
         )
         for policy_id, object_id in session.execute(lost):
             yield f"RBAC policy {policy_id} shares {kind} {object_id}, which does not exist"
+    for policy_id, kind in session.execute(select(RbacRow.id, RbacRow.object_type)):
+        if kind not in ACTIONS:
+            yield f"RBAC policy {policy_id} is about a {kind}, which cannot be shared"
+
+
+SHAREABLE: tuple[tuple[str, Any], ...] = (("network", NetworkRow), ("subnetpool", SubnetPoolRow))
+
+
+def _repeated(session: Session) -> Iterator[Finding]:
+    """What can be shared repeats what its policies say."""
+    columns = (RbacRow.object_id, RbacRow.target_project, RbacRow.action)
+    policies = {tuple(policy) for policy in session.execute(select(*columns))}
+    external = {object_id for object_id, _, action in policies if action == AS_EXTERNAL}
+    said = [(kind, row.id, "shared", row.shared, (row.id, EVERYBODY, AS_SHARED) in policies)
+            for kind, model in SHAREABLE for row in session.execute(select(model.id, model.shared))]  # fmt: skip
+    said += [("network", row.id, "external", row.external, row.id in external)
+             for row in session.execute(select(NetworkRow.id, NetworkRow.external))]  # fmt: skip
+    for kind, object_id, word, own, policys in said:
+        if own != policys:
+            yield f"{kind} {object_id} says that it is {'' if own else 'not '}{word}; its policies say otherwise"
 
 
 def _feed(session: Session) -> Iterator[Finding]:
@@ -181,19 +181,25 @@ def _feed(session: Session) -> Iterator[Finding]:
         return
     if newest > state.revision:
         yield f"the change feed goes to revision {newest}, but says that {state.revision} is the newest"
+    kept = session.scalar(select(func.count(FeedRow.revision.distinct())).where(FeedRow.revision > state.pruned)) or 0
+    if kept < newest - state.pruned or newest < state.revision:
+        yield f"of the revisions {state.pruned + 1} to {state.revision} the change feed has only {kept}"
     ahead = session.scalar(select(func.max(PortRow.intent_revision))) or 0
     if ahead > state.revision:
         yield f"a port says that it changed at revision {ahead}, after the newest, {state.revision}"
 
 
-CHECKS: tuple[Callable[[Session], Iterator[Finding]], ...] = (
+CHECKS: tuple[Check, ...] = (
     _references,
     _networks,
     _segments,
-    _subnets,
-    _addresses,
-    _bindings,
+    subnets,
+    pools,
+    addresses,
+    routed,
+    bindings,
     _unique,
     _sharing,
+    _repeated,
     _feed,
 )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from neutron_lib.api.definitions import portbindings
-from sqlalchemy import Select, Table, bindparam, or_, select
+from sqlalchemy import ColumnElement, Table, bindparam, delete, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from controller.db.models import BindingRow, NetworkRow, NodeRow, PortRow
+from controller.db.models import BindingRow, InactiveBindingRow, NetworkRow, NodeRow, PortRow
 from controller.db.transaction import Transaction
 from controller.db.values import local_links, network_value, node_value, port_value
 from controller.local_links import switch_number
 from controller.model import Network, Node, Port, switch_node_id
-from controller.plugin import routed
+from controller.plugin import places, routed
 from controller.plugin.once import once
 from controller.plugin.routed import Segments
 from mechanisms.api import Bound
@@ -26,9 +26,15 @@ PORT_KEYS = Interval(1, 0xF0000 - 1)
 REALISED_VNIC_TYPES = (portbindings.VNIC_NORMAL, portbindings.VNIC_BAREMETAL)
 NAMED_HOSTS = 10
 
-NODES = select(NodeRow).order_by(NodeRow.id != bindparam("present"), NodeRow.key).with_for_update(key_share=True)
+NODES = (
+    select(NodeRow)
+    .order_by(NodeRow.id != bindparam("present"), NodeRow.key)
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
+)
 BY_ID, BY_HOST = NODES.where(NodeRow.id == bindparam("wanted")), NODES.where(NodeRow.host == bindparam("wanted"))
-"""The nodes where a port may be; the one where it is already, ``present``, first."""
+"""The nodes where a port may be; the one where it is already, ``present``, first. What was read of them before they
+were locked does not count."""
 
 BINDINGS = cast(Table, BindingRow.__table__).c
 HIGHEST_KEY = (
@@ -104,7 +110,10 @@ class Binder:
             _unbind(row, portbindings.VIF_TYPE_BINDING_FAILED, answer.refusal)
 
     def _network(self, session: Session, port: PortRow, segments: Segments | None) -> Network:
-        """The port's network with the segments where the port may be."""
+        """The port's network with the segments where the port may be. It is kept as it is until the binding is
+        stored: whoever adds a segment then finds the port, if that was refused (a new port has seen to it before)."""
+        if segments is None:
+            once(session, ("kept", port.network_id), lambda: places.keep(session, port.network_id))
         network = network_value(_network(session, port.network_id))
         if segments is None and len(network.segments) > 1:
             segments = routed.segments_of(session, port)
@@ -134,35 +143,44 @@ class Binder:
         return self._ask(moved, self._network(session, port, None), wanted.vnic_type, nodes)
 
     def decide_node(self, transaction: Transaction, node: NodeRow, hosts: Sequence[str], only_unbound: bool) -> None:
-        """Decide the ports that are, or ask to be, on a node. ``hosts``: its names, the old one and the new one."""
+        """Decide the ports that are, or ask to be, on a node. ``hosts``: its names, the old one and the new one.
+        Ports that are there because they are plugged in go with its name."""
         asked = or_(BindingRow.host.in_(hosts), BindingRow.switch_node_id == node.id)
         chosen = asked & BindingRow.node_id.is_(None) if only_unbound else asked | (BindingRow.node_id == node.id)
-        self._decide_all(transaction, select(PortRow).join(PortRow.binding).where(chosen))
+        for port in _locked(transaction.session, chosen):
+            renamed = _follow_name(transaction.session, port.binding, node)
+            self._decide_again(transaction, port, renamed)
 
     def decide_unbound(self, transaction: Transaction, network: NetworkRow) -> None:
         """Try the ports of a network again that were refused."""
         chosen = (PortRow.network_id == network.id) & BindingRow.node_id.is_(None) & (BindingRow.refusal != "")
-        self._decide_all(transaction, select(PortRow).join(PortRow.binding).where(chosen))
+        for port in _locked(transaction.session, chosen):
+            self._decide_again(transaction, port)
 
-    def _decide_all(self, transaction: Transaction, statement: Select[Any]) -> None:
-        ports: Sequence[PortRow] = transaction.session.scalars(
-            statement.order_by(PortRow.id).with_for_update(of=PortRow)
-        ).all()
-        for port in ports:
-            if self.decide(transaction, port):
-                transaction.updated(port)
-                transaction.session.flush()
+    def _decide_again(self, transaction: Transaction, port: PortRow, changed: bool = False) -> None:
+        if self.decide(transaction, port) or changed:
+            transaction.updated(port)
+            transaction.session.flush()
+
+
+def set_host(session: Session, row: BindingRow, host: str, auto_bound: bool = False) -> None:
+    """Ask for a port to be on a host, or on none; ``auto_bound``: because it is plugged in there. A binding that
+    waited to be activated there is this one now."""
+    if host and host != row.host and row.port_id:
+        same = (InactiveBindingRow.port_id == row.port_id) & (InactiveBindingRow.host == host)
+        session.execute(delete(InactiveBindingRow).where(same))
+    row.host, row.auto_bound = host, auto_bound
 
 
 def wish(row: BindingRow) -> None:
     """Take over from the profile which switch the port is asked to be on."""
-    links = local_links(row.profile)
-    row.switch_node_id = None
-    for switch_id, _ in links:
-        number = switch_number(switch_id)
-        if number is not None:
-            row.switch_node_id = switch_node_id(number)
-            return
+    row.switch_node_id = wished_switch(row.profile)
+
+
+def wished_switch(profile: Mapping[str, Any]) -> str | None:
+    """The node of the first switch that ``local_link_information`` names by a datapath id."""
+    numbers = (switch_number(switch_id) for switch_id, _ in local_links(profile))
+    return next((switch_node_id(number) for number in numbers if number is not None), None)
 
 
 def status_reason(row: BindingRow) -> str:
@@ -177,6 +195,23 @@ def _candidates(session: Session, row: BindingRow, node_id: str | None) -> Seque
     wanted = node_id or row.switch_node_id
     statement, name = (BY_ID, wanted) if wanted else (BY_HOST, row.host)
     return session.scalars(statement, {"wanted": name, "present": row.node_id or ""}).all()
+
+
+def _locked(session: Session, chosen: ColumnElement[bool]) -> Sequence[PortRow]:
+    """The ports whose binding is chosen, for this transaction alone."""
+    statement = select(PortRow).join(PortRow.binding).where(chosen)
+    return session.scalars(statement.order_by(PortRow.id).with_for_update(of=PortRow)).all()
+
+
+def _follow_name(session: Session, row: BindingRow, node: NodeRow) -> bool:
+    """Let a port that is plugged into a node be where the node says that it is; whether that is elsewhere now. One
+    that was refused has no node, so it is this one's unless another has its old name too."""
+    if not row.auto_bound or row.host == node.host or row.node_id not in (node.id, None):
+        return False
+    if row.node_id is None and session.scalar(select(NodeRow.id).where(NodeRow.host == row.host).limit(1)):
+        return False
+    set_host(session, row, node.host, auto_bound=True)
+    return True
 
 
 def _network(session: Session, network_id: str) -> NetworkRow:

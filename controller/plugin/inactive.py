@@ -10,13 +10,13 @@ from typing import Any
 
 from neutron_lib import constants
 from neutron_lib import exceptions as faults
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from controller.db.models import BindingRow, InactiveBindingRow, PortRow
 from controller.db.transaction import STATUS, Transaction
 from controller.plugin.api import Body, Query
-from controller.plugin.binding import Binder, wish
+from controller.plugin.binding import Binder, set_host, wish
 from controller.plugin.bodies import given, invalid
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import PortBindingError
@@ -89,7 +89,7 @@ class PortBindings(Computed):
 
     def update(self, transaction: Transaction, context: RequestContext, found: PortBinding, body: Body) -> None:  # noqa: ARG002
         """Change ``vnic_type`` or ``profile``; or with ``status`` ACTIVE make it the port's binding. Raises
-        PortBindingAlreadyActive."""
+        PortBindingAlreadyActive, and PortBindingError for what cannot be; the port then stays as it is."""
         session, port = transaction.session, found.port
         if given(body, "host", found.host) != found.host:
             raise invalid("host of a binding cannot be changed; create another binding and delete this one")
@@ -98,10 +98,9 @@ class PortBindings(Computed):
                 raise faults.PortBindingAlreadyActive(port_id=port.id, host=found.host)
             self._activate(transaction, port, found.inactive)
         elif found.inactive is None:
+            before = (port.binding.vnic_type, port.binding.profile)
             _set(port.binding, body)
-            wish(port.binding)
-            self._binder.decide(transaction, port)
-            transaction.updated(port)
+            self._decide(transaction, port, changed=before != (port.binding.vnic_type, port.binding.profile))
         else:
             _set(found.inactive, body)
             self._try(session, port, found.inactive)
@@ -120,13 +119,18 @@ class PortBindings(Computed):
                     vif_details=row.vif_details,
                 )
             )
-        gone = (InactiveBindingRow.port_id == port.id) & (InactiveBindingRow.host == chosen.host)
-        row.host, row.vnic_type, row.profile, row.auto_bound = chosen.host, chosen.vnic_type, chosen.profile, False
-        session.flush()
-        session.execute(delete(InactiveBindingRow).where(gone))
+        set_host(session, row, chosen.host)
+        row.vnic_type, row.profile = chosen.vnic_type, chosen.profile
+        self._decide(transaction, port, changed=True)
+
+    def _decide(self, transaction: Transaction, port: PortRow, changed: bool) -> None:
+        """Decide the active binding anew. Raises PortBindingError when it cannot be."""
+        row = port.binding
         wish(row)
-        self._binder.decide(transaction, port)
-        transaction.updated(port)
+        if self._binder.decide(transaction, port) or changed:
+            transaction.updated(port)
+        if row.host and row.node_id is None:
+            raise PortBindingError(port_id=port.id, host=row.host, reason=row.refusal)
 
     def delete(self, transaction: Transaction, context: RequestContext, found: PortBinding) -> None:  # noqa: ARG002
         """Forget a binding. Without the active one the port is bound nowhere."""
@@ -135,7 +139,8 @@ class PortBindings(Computed):
             transaction.touch_id("port", found.port.id, STATUS)
             return
         row = found.port.binding
-        row.host, row.profile, row.auto_bound = "", {}, False
+        set_host(transaction.session, row, "")
+        row.profile = {}
         wish(row)
         self._binder.decide(transaction, found.port)
         transaction.updated(found.port)

@@ -16,7 +16,7 @@ from controller.db.values import CHUNK, facts_json, node_value
 from controller.errors import UnknownNode
 from controller.model import Node, NodeFacts
 from controller.plugin.agents import agent_id
-from controller.plugin.binding import Binder
+from controller.plugin.binding import Binder, set_host
 from typedrivers.intervals import Interval
 from typedrivers.pools import UsedIds
 
@@ -24,6 +24,8 @@ LONG = timedelta(seconds=60)
 """Silence by which a lost node has fallen behind the others when it counts as one that may not come back."""
 
 NODE_KEYS = Interval(1, 2**16 - 1)
+AFTER_DIGITS = "g"
+"""Comes after every character of an id."""
 
 SET_STATUS = (
     update(PortRow.__table__)  # type: ignore[arg-type]
@@ -33,6 +35,12 @@ SET_STATUS = (
         revision_number=PortRow.__table__.c.revision_number + 1,
     )
 )  # fmt: skip
+
+STATUSES = (
+    select(PortRow.id, PortRow.status, PortRow.status_reason, PortRow.intent_revision, BindingRow.node_id)
+    .join(BindingRow, BindingRow.port_id == PortRow.id)
+    .order_by(PortRow.id)
+)
 
 
 class NodeEvents:
@@ -152,7 +160,7 @@ class NodeEvents:
                 return
             before = (row.binding.host, row.binding.auto_bound)
             if not row.binding.host or row.binding.auto_bound:
-                row.binding.host, row.binding.auto_bound = place.host, True
+                set_host(transaction.session, row.binding, place.host, auto_bound=True)
             changed = self._binder.decide(transaction, row, node_id)
             if changed or before != (row.binding.host, row.binding.auto_bound):
                 transaction.updated(row)
@@ -170,17 +178,19 @@ class NodeEvents:
             row = transaction.session.get(PortRow, port_id, with_for_update=True)
             if row is None or not _auto_bound_on(transaction.session, row.binding, node_id):
                 return
-            row.binding.host, row.binding.auto_bound = "", False
+            set_host(transaction.session, row.binding, "")
             self._binder.decide(transaction, row)
             transaction.updated(row)
 
         self._store.write(work)
 
     def find_port(self, id_prefix: str) -> str | None:
-        """The one port whose id starts so."""
+        """The one port whose id starts so. The bounds are there for the index: a database does not use it for LIKE in
+        every collation, and hosts may have taps that are nobody's port."""
         with self._store.read() as session:
+            among = PortRow.id.between(id_prefix, id_prefix + AFTER_DIGITS)
             chosen = PortRow.id.startswith(id_prefix, autoescape=True)
-            found = session.scalars(select(PortRow.id).where(chosen).limit(2)).all()
+            found = session.scalars(select(PortRow.id).where(among, chosen).limit(2)).all()
         return found[0] if len(found) == 1 else None
 
     def port_statuses(self) -> Mapping[str, tuple[str, str]]:
@@ -189,16 +199,16 @@ class NodeEvents:
             rows = session.execute(select(PortRow.id, PortRow.status, PortRow.status_reason)).all()
         return {port_id: (status, reason) for port_id, status, reason in rows}
 
-    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]]) -> None:
-        """Record statuses (port id -> status, reason) in one transaction; a report that comes too late cannot make an
-        unbound port ACTIVE."""
+    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]], revision: int | None = None) -> None:
+        """Record statuses (port id -> status, reason) in one transaction. What was decided too early, at ``revision``
+        of the intent, is left out; nor does it make an unbound port ACTIVE."""
         with self._store.read() as session:
-            if not _different(session, statuses):
+            if not _different(session, statuses, revision):
                 return
 
         def work(transaction: Transaction) -> None:
             session = transaction.session
-            changed = _different(session, statuses, lock=True)
+            changed = _different(session, statuses, revision, lock=True)
             rows = [{"port_id": port_id, "status": statuses[port_id][0], "status_reason": statuses[port_id][1],
                      "updated_at": transaction.now} for port_id in changed]  # fmt: skip
             if rows:
@@ -209,16 +219,18 @@ class NodeEvents:
         self._store.write(work)
 
 
-def _different(session: Session, statuses: Mapping[str, tuple[str, str]], lock: bool = False) -> list[str]:
+def _different(
+    session: Session, statuses: Mapping[str, tuple[str, str]], revision: int | None, lock: bool = False
+) -> list[str]:
     """Which of these ports have another status, and may have the new one."""
     found, wanted = [], sorted(statuses)
     for start in range(0, len(wanted), CHUNK):
         chosen = PortRow.id.in_(wanted[start : start + CHUNK])
-        columns = select(PortRow.id, PortRow.status, PortRow.status_reason, BindingRow.node_id)
-        statement = columns.join(BindingRow, BindingRow.port_id == PortRow.id).where(chosen).order_by(PortRow.id)
+        statement = STATUSES.where(chosen)
         for row in session.execute(statement.with_for_update(of=PortRow) if lock else statement):
             unbound = statuses[row.id][0] == PORT_STATUS_ACTIVE and row.node_id is None
-            if (row.status, row.status_reason) != statuses[row.id] and not unbound:
+            outdated = revision is not None and row.intent_revision > revision
+            if (row.status, row.status_reason) != statuses[row.id] and not unbound and not outdated:
                 found.append(row.id)
     return found
 

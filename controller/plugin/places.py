@@ -75,6 +75,11 @@ def visible(session: Session, context: RequestContext, network_id: str) -> Place
     return once(session, ("place", context.project_id, str(context.sees_all), network_id), find)
 
 
+def keep(session: Session, network_id: str) -> None:
+    """Have a network and its segments stay as they are until the end of the transaction."""
+    session.connection().execute(KEPT, {"network": network_id})
+
+
 def of_port(session: Session, network_id: str) -> Place:
     """The network of a port that is there."""
     return _find(session, network_id, ())

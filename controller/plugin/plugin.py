@@ -155,9 +155,9 @@ class Plugin:
         """See :meth:`controller.plugin.api.Nodes.port_statuses`."""
         return self._nodes.port_statuses()
 
-    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]]) -> None:
+    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]], revision: int | None = None) -> None:
         """Record ports' statuses in one transaction."""
-        self._nodes.set_port_statuses(statuses)
+        self._nodes.set_port_statuses(statuses, revision)
 
 
 def _require_revision(row: Any, expected: int | None) -> None:

@@ -17,7 +17,7 @@ from controller.db.transaction import Transaction
 from controller.plugin import places, port_views, routed, tags, visibility
 from controller.plugin.addresses import MacSource, address_pairs, checked_mac
 from controller.plugin.api import Body, Query
-from controller.plugin.binding import Binder, wish
+from controller.plugin.binding import Binder, set_host, wish
 from controller.plugin.bodies import address_of, given, invalid, is_given, project_of, set_plain
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import MacAddressGenerationFailure
@@ -65,7 +65,7 @@ class Ports(Stored):
             row = self._row(context, network, body, checked_mac(wanted) if wanted else self._macs.next())
             transaction.dated(row)
             _set_security(row, body)
-            _set_wish(row.binding, body)
+            _set_wish(session, row.binding, body)
             segments = routed.segments_for(row, network.subnets, addresses)
             self._binder.decide(transaction, row, segments=segments)
             subnets = routed.settle(row, network.subnets, addresses)
@@ -150,7 +150,7 @@ class Ports(Stored):
             session.flush()
             self._change_addresses(session, row, given(body, "fixed_ips"), moves)
         if moves:
-            _set_wish(row.binding, body)
+            _set_wish(session, row.binding, body)
             self._binder.decide(transaction, row)
             routed.require_place(session, row)
 
@@ -235,13 +235,10 @@ def _set_security(row: PortRow, body: Body) -> None:
         raise pair_faults.AddressPairAndPortSecurityRequired()
 
 
-def _set_wish(binding: BindingRow, body: Body) -> None:
+def _set_wish(session: Session, binding: BindingRow, body: Body) -> None:
     """Where the caller wants the port. Whoever names a host, or none, takes over from automatic binding."""
     if is_given(body, "binding:host_id"):
-        host = _host(body["binding:host_id"])
-        if host != binding.host or host:
-            binding.auto_bound = False
-        binding.host = host
+        set_host(session, binding, _host(body["binding:host_id"]))
     if is_given(body, "binding:profile"):
         binding.profile = checked_profile(body["binding:profile"])
         wish(binding)

@@ -12,7 +12,7 @@ from controller.db.models import NetworkRow, RbacRow, SubnetPoolRow
 from controller.db.transaction import Transaction
 from controller.plugin import visibility
 from controller.plugin.api import Body
-from controller.plugin.bodies import invalid, is_given, project_of
+from controller.plugin.bodies import given, invalid, project_of
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import DuplicateRbacPolicy, RbacPolicyInUse, RbacPolicyNotFound
 from controller.plugin.listing import Listing
@@ -59,11 +59,11 @@ class RbacPolicies(Stored):
         return visibility.find_subnetpool(session, context, object_id, lock=True)
 
     def update(self, transaction: Transaction, context: RequestContext, policy: RbacRow, body: Body) -> None:  # noqa: ARG002
-        """Another target."""
-        target = body.get("target_tenant", policy.target_project) if is_given(body, "target_tenant") else None
-        if target is None or target == policy.target_project:
-            return
+        """Another target. Raises DuplicateRbacPolicy, and RbacPolicyInUse while the one before makes use of it."""
+        target = given(body, "target_tenant")
         session, row = transaction.session, _locked(transaction.session, policy)
+        if target in (None, policy.target_project) or row is None:
+            return
         _refuse_double(session, row.id, target, policy.action)
         before, policy.target_project = policy.target_project, target
         session.flush()
@@ -74,10 +74,12 @@ class RbacPolicies(Stored):
     def delete(self, transaction: Transaction, context: RequestContext, policy: RbacRow) -> None:  # noqa: ARG002
         """Allow it no longer. Raises RbacPolicyInUse while somebody makes use of it."""
         session, row = transaction.session, _locked(transaction.session, policy)
-        self._refuse_stranding(session, row, policy, policy.target_project)
+        if row is not None:
+            self._refuse_stranding(session, row, policy, policy.target_project)
         session.delete(policy)
-        self._sharing.repeat(session, row)
-        transaction.updated(row)
+        if row is not None:
+            self._sharing.repeat(session, row)
+            transaction.updated(row)
 
     def _refuse_stranding(self, session: Session, row: Shareable, policy: RbacRow, target: str) -> None:
         if policy.action != AS_SHARED:
@@ -97,10 +99,11 @@ class RbacPolicies(Stored):
         return None
 
 
-def _locked(session: Session, policy: RbacRow) -> Shareable:
+def _locked(session: Session, policy: RbacRow) -> Shareable | None:
+    """What the policy is about; None in a store where it has gone without its policies."""
     if policy.object_type == "network":
-        return session.get_one(NetworkRow, policy.object_id, with_for_update=True)
-    return session.get_one(SubnetPoolRow, policy.object_id, with_for_update=True)
+        return session.get(NetworkRow, policy.object_id, with_for_update=True)
+    return session.get(SubnetPoolRow, policy.object_id, with_for_update=True)
 
 
 def _refuse_double(session: Session, object_id: str, target: str, action: str) -> None:

@@ -90,7 +90,7 @@ class Sharing:
             action=action,
         )
         session.add(policy)
-        self.repeat(session, row, added=policy)
+        self.repeat(session, row)
         return policy
 
     def set_everybody(self, session: Session, row: Shareable, action: str, wanted: bool) -> None:
@@ -106,13 +106,11 @@ class Sharing:
         session.execute(delete(RbacRow).where(*chosen))
         self.repeat(session, row)
 
-    def repeat(self, session: Session, row: Shareable, added: RbacRow | None = None) -> None:
+    def repeat(self, session: Session, row: Shareable) -> None:
         """Write into the row what its policies say."""
         session.flush()
         statement = select(RbacRow.target_project, RbacRow.action).where(RbacRow.object_id == row.id)
         policies = {tuple(policy) for policy in session.execute(statement)}
-        if added is not None:
-            policies.add((added.target_project, added.action))
         row.shared = (EVERYBODY, AS_SHARED) in policies
         if isinstance(row, NetworkRow):
             row.external = any(action == AS_EXTERNAL for _, action in policies)

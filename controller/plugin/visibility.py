@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from typing import TypeVar, cast
 
 from neutron_lib.exceptions import NetworkNotFound, PortNotFound, SubnetNotFound, SubnetPoolNotFound
 from sqlalchemy import ColumnElement, Table, bindparam, or_, select
@@ -11,6 +12,9 @@ from sqlalchemy.orm import Session, joinedload
 from controller.db.models import NetworkRow, PortRow, RbacRow, SubnetPoolRow, SubnetRow
 from controller.plugin.context import RequestContext
 from controller.plugin.sharing import AS_SHARED, usable
+
+Row = TypeVar("Row", NetworkRow, SubnetRow, SubnetPoolRow)
+Conditions = Sequence[ColumnElement[bool]]
 
 PORTS = cast(Table, PortRow.__table__)
 
@@ -61,8 +65,7 @@ def find_network(session: Session, context: RequestContext, network_id: str, loc
 
     Raises NetworkNotFound.
     """
-    statement = select(NetworkRow).where(NetworkRow.id == network_id, *networks(context))
-    row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
+    row = _found(session, NetworkRow, network_id, networks(context), lock)
     if row is None:
         raise NetworkNotFound(net_id=network_id)
     return row
@@ -70,11 +73,32 @@ def find_network(session: Session, context: RequestContext, network_id: str, loc
 
 def find_subnet(session: Session, context: RequestContext, subnet_id: str, lock: bool = False) -> SubnetRow:
     """A subnet that the caller sees. Raises SubnetNotFound."""
-    statement = select(SubnetRow).where(SubnetRow.id == subnet_id, *subnets(context))
-    row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
+    row = _found(session, SubnetRow, subnet_id, subnets(context), lock)
     if row is None:
         raise SubnetNotFound(subnet_id=subnet_id)
     return row
+
+
+def find_subnetpool(session: Session, context: RequestContext, pool_id: str, lock: bool = False) -> SubnetPoolRow:
+    """A subnet pool that the caller sees. Raises SubnetPoolNotFound."""
+    row = _found(session, SubnetPoolRow, pool_id, subnetpools(context), lock)
+    if row is None:
+        raise SubnetPoolNotFound(subnetpool_id=pool_id)
+    return row
+
+
+def _found(session: Session, model: type[Row], row_id: str, seen: Conditions, lock: bool) -> Row | None:
+    """The row if it is there and seen.
+
+    What makes it seen is other rows, which may go while its lock is waited for. So where there is any such condition
+    it is locked first, and looked for again then.
+    """
+    statement = select(model).where(model.id == row_id, *seen)
+    if lock:
+        statement = statement.with_for_update()
+        if seen:
+            session.execute(statement.with_only_columns(model.id))
+    return session.scalars(statement).one_or_none()
 
 
 def find_port(session: Session, context: RequestContext, port_id: str, lock: bool = False) -> PortRow:
@@ -88,13 +112,4 @@ def find_port(session: Session, context: RequestContext, port_id: str, lock: boo
     row: PortRow | None = session.scalars(PORT.where(*conditions), chosen).unique().one_or_none()
     if row is None:
         raise PortNotFound(port_id=port_id)
-    return row
-
-
-def find_subnetpool(session: Session, context: RequestContext, pool_id: str, lock: bool = False) -> SubnetPoolRow:
-    """A subnet pool that the caller sees. Raises SubnetPoolNotFound."""
-    statement = select(SubnetPoolRow).where(SubnetPoolRow.id == pool_id, *subnetpools(context))
-    row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
-    if row is None:
-        raise SubnetPoolNotFound(subnetpool_id=pool_id)
     return row

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from neutron_lib.exceptions import NetworkNotFound
+from neutron_lib.exceptions import NetworkNotFound, NeutronException, SubnetPoolNotFound
 
+from controller.db.models import NodeRow
 from controller.db.transaction import Transaction
+from controller.db.values import facts_json
+from controller.model import Network, Node, Port
+from controller.plugin.binding import Decision
+from controller.plugin.context import RequestContext
 from controller.plugin.plugin import Plugin
 from tests.db.worker import plugin
 from tests.support.store import ADMIN, host_facts
@@ -17,26 +23,38 @@ LONG_ENOUGH = 0.5
 """Seconds after which the second writer has come to where it must wait, or has gone wrong."""
 
 
-def while_another_creates_a_port(made: Plugin, network: str, resource: str, act: Any) -> list[Any]:
-    """Do something in a transaction, and before its end let another thread create a port; what became of that."""
+def meanwhile(made: Plugin, resource: str, act: Any, other: Callable[[], Any]) -> Any:
+    """Do something in a transaction, and before its end let another thread do something; what became of that."""
     found: list[Any] = []
-
-    def create() -> None:
-        try:
-            found.append(made.create(ADMIN, "port", {"network_id": network, "binding:host_id": "h1"}))
-        except NetworkNotFound as error:
-            found.append(error)
 
     def work(transaction: Transaction) -> threading.Thread:
         act(made._resources[resource], transaction)
         transaction.session.flush()
-        other = threading.Thread(target=create)
-        other.start()
-        other.join(LONG_ENOUGH)
-        return other
+        return started(other, found)
 
     made._store.write(work).join(20)
-    return found
+    return found[0]
+
+
+def started(act: Callable[[], Any], found: list[Any]) -> threading.Thread:
+    """A thread that has come as far as it can without the others."""
+
+    def work() -> None:
+        try:
+            found.append(act())
+        except NeutronException as error:
+            found.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(LONG_ENOUGH)
+    return thread
+
+
+def while_another_creates_a_port(made: Plugin, network: str, resource: str, act: Any) -> Any:
+    """What becomes of a port that is created before the end of a transaction that does something else."""
+    body = {"network_id": network, "binding:host_id": "h1"}
+    return meanwhile(made, resource, act, lambda: made.create(ADMIN, "port", body))
 
 
 @pytest.fixture
@@ -53,7 +71,7 @@ def test_a_port_has_an_address_on_a_subnet_that_was_being_made(made: Plugin) -> 
     found = while_another_creates_a_port(
         made, network, "subnet", lambda subnets, transaction: subnets.create(transaction, ADMIN, body)
     )
-    assert [address["ip_address"][:10] for address in found[0]["fixed_ips"]] == ["2001:db8::"]
+    assert [address["ip_address"][:10] for address in found["fixed_ips"]] == ["2001:db8::"]
 
 
 def test_no_port_on_a_network_that_was_being_deleted(made: Plugin) -> None:
@@ -63,4 +81,72 @@ def test_no_port_on_a_network_that_was_being_deleted(made: Plugin) -> None:
         networks.delete(transaction, ADMIN, networks.find(transaction.session, ADMIN, network, lock=True))
 
     found = while_another_creates_a_port(made, network, "network", delete)
-    assert isinstance(found[0], NetworkNotFound)
+    assert isinstance(found, NetworkNotFound)
+
+
+def test_no_subnet_from_a_pool_that_was_being_closed(made: Plugin) -> None:
+    """Whoever asks when the policy is about to go waits for the pool, and is then no longer allowed."""
+    bob = RequestContext(project_id="bob", roles=("member",))
+    pool = made.create(ADMIN, "subnetpool", {"name": "p", "prefixes": ["10.0.0.0/16"], "project_id": "alice"})
+    policy = made.create(ADMIN, "rbac_policy", {"object_type": "subnetpool", "object_id": pool["id"],
+                                                "action": "access_as_shared", "target_tenant": "bob"})  # fmt: skip
+    network = made.create(bob, "network", {"name": "n"})
+    body = {"network_id": network["id"], "subnetpool_id": pool["id"], "prefixlen": 24, "ip_version": 4}
+
+    def close(policies: Any, transaction: Transaction) -> None:
+        policies.delete(transaction, ADMIN, policies.find(transaction.session, ADMIN, policy["id"], lock=True))
+
+    found = meanwhile(made, "rbac_policy", close, lambda: made.create(bob, "subnet", body))
+    assert isinstance(found, SubnetPoolNotFound)
+
+
+class Slow:
+    """A mechanism that takes its time while ``go`` is cleared: ``asked`` is set as soon as it is asked."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.asked, self.go = inner, threading.Event(), threading.Event()
+
+    def bind(self, port: Port, network: Network, node: Node) -> Decision:
+        self.asked.set()
+        self.go.wait(20)
+        decision: Decision = self.inner.bind(port, network, node)
+        return decision
+
+
+@pytest.fixture
+def slow(made: Plugin) -> Slow:
+    binder = made._nodes._binder
+    found = Slow(binder._mechanisms)
+    found.go.set()
+    binder._mechanisms = found
+    return found
+
+
+def test_a_port_that_was_being_refused_gets_the_segment_that_was_being_added(made: Plugin, slow: Slow) -> None:
+    vlan = {"provider:network_type": "vlan", "provider:physical_network": "physnet2", "provider:segmentation_id": 100}
+    network = made.create(ADMIN, "network", vlan)["id"]
+    port = made.create(ADMIN, "port", {"network_id": network})
+    segment = {"network_id": network, "network_type": "gre", "physical_network": None, "segmentation_id": 7}
+    slow.asked.clear()
+    slow.go.clear()
+    refused = started(lambda: made.update(ADMIN, "port", port["id"], {"binding:host_id": "h1"}), [])
+    assert slow.asked.wait(10)
+    added = started(lambda: made.create(ADMIN, "segment", segment), [])
+    slow.go.set()
+    for thread in (refused, added):
+        thread.join(20)
+    assert made.get(ADMIN, "port", port["id"])["binding:vif_type"] == "tap"
+
+
+def test_a_plug_is_decided_by_what_the_node_says_now(made: Plugin) -> None:
+    """The node's facts change between the look at the node and its lock."""
+    network = made.create(ADMIN, "network", {})["id"]
+    port = made.create(ADMIN, "port", {"network_id": network})["id"]
+
+    def facts_change(nodes: Any, transaction: Transaction) -> None:
+        row = transaction.session.get(NodeRow, "host:h1", with_for_update=True)
+        row.facts = facts_json(host_facts(1, tunnel_types=frozenset(), tunnel_ip=None))
+
+    found = meanwhile(made, "agent", facts_change, lambda: made.port_plugged(port, "host:h1"))
+    assert found is None
+    assert made.get(ADMIN, "port", port)["status_reason"] == "no gre on h1"

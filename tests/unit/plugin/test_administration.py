@@ -33,9 +33,7 @@ def test_only_the_active_binding_is_intent(world: World) -> None:
     assert moved is not None
     assert moved.node_id == "host:h2"
     activate(world, port, "h1")
-    assert {item["host"]: item["status"] for item in
-            world.plugin.list(ADMIN, "port_binding", Query(filters={"port_id": [port["id"]]}))} == {
-        "h1": "ACTIVE", "h2": "INACTIVE"}  # fmt: skip
+    assert hosts_of(world, port) == {"h1": "ACTIVE", "h2": "INACTIVE"}
     world.delete("port", port)
 
 
@@ -56,6 +54,52 @@ def test_a_binding_that_cannot_be_is_refused_with_the_reason(world: World) -> No
         activate(world, port, "h2")
     with pytest.raises(faults.PortBindingAlreadyActive):
         activate(world, port, "h1")
+
+
+def hosts_of(world: World, port: dict[str, Any]) -> dict[str, str]:
+    found = world.plugin.list(ADMIN, "port_binding", Query(filters={"port_id": [port["id"]]}))
+    assert len({item["host"] for item in found}) == len(found)
+    return {item["host"]: item["status"] for item in found}
+
+
+def test_a_port_that_moves_to_a_host_where_a_binding_waits_takes_it(world: World) -> None:
+    for number in (1, 2, 3):
+        world.plugin.node_seen(host_facts(number))
+    port = world.port(world.network(), "h1")
+    bind(world, port, "h2")
+    world.update("port", port, **{"binding:host_id": "h2"})
+    assert hosts_of(world, port) == {"h2": "ACTIVE"}
+    bind(world, port, "h3")
+    activate(world, port, "h3")
+    assert hosts_of(world, port) == {"h3": "ACTIVE", "h2": "INACTIVE"}
+    world.update("port", port, **{"binding:host_id": ""})
+    world.plugin.port_plugged(port["id"], "host:h2")
+    assert hosts_of(world, port) == {"h2": "ACTIVE"}
+
+
+def test_an_activation_that_cannot_be_leaves_the_port_where_it_is(world: World) -> None:
+    for number in (1, 2):
+        world.plugin.node_seen(host_facts(number))
+    port = world.port(world.network(), "h1")
+    bind(world, port, "h2")
+    world.plugin.node_seen(host_facts(2, tunnel_types=frozenset(), tunnel_ip=None))
+    before = world.model(port)
+    with pytest.raises(PortBindingError, match="no vxlan on h2"):
+        activate(world, port, "h2")
+    assert world.model(port) == before
+    assert hosts_of(world, port) == {"h1": "ACTIVE", "h2": "INACTIVE"}
+
+
+def test_a_binding_that_is_written_as_it_was_is_no_change(world: World) -> None:
+    world.plugin.node_seen(host_facts(1))
+    port = world.port(world.network(), "h1")
+    before, revision = world.get("port", port), world.feed.latest()
+    same = {"vnic_type": "normal", "profile": {}}
+    world.plugin.update(ADMIN, "port_binding", f"{port['id']}/h1", same)
+    assert (world.get("port", port), world.feed.latest()) == (before, revision)
+    with pytest.raises(PortBindingError, match="'direct' is not realised"):
+        world.plugin.update(ADMIN, "port_binding", f"{port['id']}/h1", {"vnic_type": "direct"})
+    assert world.get("port", port) == before
 
 
 def segment_range(world: World, **body: Any) -> dict[str, Any]:

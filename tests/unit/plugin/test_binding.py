@@ -246,6 +246,48 @@ def test_moving_makes_the_port_down_until_somebody_says_otherwise(world: World) 
     assert world.update("port", port, **{"binding:host_id": "h2"})["status"] == "DOWN"
 
 
+def test_a_status_that_was_decided_too_early_is_left_out(world: World) -> None:
+    """The port moves while the status of its old place is on the way to the store."""
+    for number in (1, 2):
+        world.plugin.node_seen(host_facts(number))
+    port = world.port(world.network(), "h1")
+    decided_from = world.feed.latest()
+    world.update("port", port, **{"binding:host_id": "h2"})
+    world.plugin.set_port_statuses({port["id"]: ("ACTIVE", "")}, decided_from)
+    assert world.get("port", port)["status"] == "DOWN"
+    world.plugin.set_port_statuses({port["id"]: ("ACTIVE", "")}, world.feed.latest())
+    assert world.get("port", port)["status"] == "ACTIVE"
+
+
+def test_a_port_that_is_plugged_in_goes_with_the_name_of_its_node(world: World) -> None:
+    world.plugin.node_seen(switch_facts(1))
+    network, refused = world.network(), world.provider("vlan", "physnet2", 100)
+    plugged, waiting, asked = world.port(network), world.port(refused), world.port(network, "sw1")
+    for port in (plugged, waiting):
+        world.plugin.port_plugged(port["id"], "switch:0000000000000001")
+    world.plugin.set_port_statuses({plugged["id"]: ("ACTIVE", "")})
+    before = world.model(plugged)
+    world.plugin.node_seen(switch_facts(1, host="leaf1"))
+    found = world.get("port", plugged)
+    assert (found["binding:host_id"], found["status"]) == ("leaf1", "ACTIVE")
+    assert world.model(plugged).binding == before.binding
+    assert world.model(plugged).revision == world.feed.latest()
+    assert world.get("port", waiting)["status_reason"] == "no physnet2 on leaf1"
+    assert "host 'sw1' is unknown" in world.get("port", asked)["status_reason"]
+    for port in (plugged, waiting):
+        world.plugin.port_unplugged(port["id"], "switch:0000000000000001")
+        assert bound(world, port) == (None, "unbound")
+
+
+def test_a_refused_port_of_another_node_keeps_its_host(world: World) -> None:
+    world.plugin.node_seen(host_facts(1))
+    world.plugin.node_seen(switch_facts(1, host="h1"))
+    port = world.port(world.provider("vlan", "physnet2", 100))
+    world.plugin.port_plugged(port["id"], "host:h1")
+    world.plugin.node_seen(switch_facts(1, host="leaf1"))
+    assert world.get("port", port)["binding:host_id"] == "h1"
+
+
 def test_find_port(world: World) -> None:
     port = world.port(world.network())
     world.port(world.network())
@@ -293,6 +335,15 @@ def test_silence_makes_an_agent_down(world: World) -> None:
     world.plugin.node_lost("host:h1")
     assert world.plugin.get(ADMIN, "agent", agent["id"])["alive"] is False
     world.plugin.node_seen(host_facts(1))
+    assert world.plugin.get(ADMIN, "agent", agent["id"])["alive"] is True
+
+
+def test_a_switch_is_alive_while_the_controller_says_so(world: World) -> None:
+    world.plugin.node_seen(switch_facts(1))
+    (agent,) = world.plugin.list(ADMIN, "agent", Query())
+    world.clock.forward(31)
+    assert world.plugin.get(ADMIN, "agent", agent["id"])["alive"] is False
+    world.plugin.node_heartbeats(["switch:0000000000000001"])
     assert world.plugin.get(ADMIN, "agent", agent["id"])["alive"] is True
 
 

@@ -112,6 +112,16 @@ def test_subnet_pools_are_shared_alike(world: World) -> None:
     world.delete("rbac_policy", policy)
 
 
+def test_a_policy_about_nothing_can_be_removed(world: World) -> None:
+    """Such as a store may have that was restored by hand; the audit tells of it."""
+    policy = share(world, "network", world.network(project_id="alice"), "bob")
+    with world.store.engine.execution_options(isthmus_write=True).begin() as connection:
+        connection.exec_driver_sql("UPDATE rbac_policies SET object_id = 'gone'")
+    world.update("rbac_policy", policy, target_tenant="eve")
+    world.delete("rbac_policy", policy)
+    assert world.plugin.list(ADMIN, "rbac_policy", Query()) == []
+
+
 def test_a_policy_moves_the_revision_of_what_it_is_about(world: World) -> None:
     network = world.network(project_id="alice")
     share(world, "network", network, "bob")
