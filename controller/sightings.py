@@ -13,7 +13,7 @@ from controller.declared import described
 from controller.endpoints import within_overlay
 from controller.fabric import FabricControl
 from controller.local_links import linked
-from controller.model import NodeFacts, NodeKind, Observation, Port
+from controller.model import NodeFacts, NodeKind, Observation, Port, host_node_id
 from controller.node_state import Board, NodeState
 from controller.plugin.api import Nodes
 from controller.status_writer import StatusWriter
@@ -82,7 +82,7 @@ class Sightings:
                     kept = {key: item for key, item in state.observation.attachments.items() if key != port_id}
                     attachments = kept if found is None else {**kept, port_id: found}
                     state.observation = replace(state.observation, attachments=attachments)
-                    if self._fabric is not None:
+                    if self._fabric is not None and state.connected:
                         self._fabric.observed(state.observation)
 
     def _says_nothing_new(self, facts: NodeFacts) -> bool:
@@ -93,16 +93,48 @@ class Sightings:
 
     def _plugs_moved(self, state: NodeState, facts: NodeFacts, observation: Observation) -> bool:
         """Tell the store which ports came and went; whether there were any that it did not know of."""
-        news = False
+        news = state.told is None and self._agent_has(facts, observation)
         before = state.told.attachments if state.told else {}
         for port_id in observation.attachments.keys() - before.keys():
-            if not self._is_bound(port_id, facts):
+            if not self._is_bound(port_id, facts) and not self._is_a_switchs(port_id, facts):
                 self._nodes.port_plugged(port_id, facts.id)
                 news = True
         for port_id in before.keys() - observation.attachments.keys():
             self._nodes.port_unplugged(port_id, facts.id)
+            self._plugged_elsewhere(port_id, facts.id)
             news = True
         return news
+
+    def _plugged_elsewhere(self, port_id: str, node_id: str) -> None:
+        """A port that leaves a node may still be plugged into another one: it was to move, and did not. Ports that
+        are deleted leave all the time, and are not looked for."""
+        if port_id not in self._board.intent.ports:
+            return
+        for state in self._board.states():
+            if state.node_id != node_id and state.connected and state.told and port_id in state.told.attachments:
+                self._nodes.port_plugged(port_id, state.node_id)
+                return
+
+    def _is_a_switchs(self, port_id: str, facts: NodeFacts) -> bool:
+        """Whether what an agent sees of a port is the interface that a switch on the same host has: a tap in Open
+        vSwitch is a tap of the host too. A switch that has not told yet is believed."""
+        port = self._board.intent.ports.get(port_id)
+        if facts.kind is NodeKind.SWITCH or port is None or port.binding is None:
+            return False
+        node, state = self._board.intent.nodes.get(port.binding.node_id), self._board.known(port.binding.node_id)
+        if node is None or node.kind is not NodeKind.SWITCH or node.host != facts.host:
+            return False
+        return state is None or state.told is None or port_id in state.told.attachments
+
+    def _agent_has(self, facts: NodeFacts, observation: Observation) -> bool:
+        """Give the host's agent the ports that were taken for the switch's before this first told what it has;
+        whether there are any."""
+        agent = self._board.known(host_node_id(facts.host)) if facts.kind is NodeKind.SWITCH else None
+        taps = agent.told.attachments.keys() if agent is not None and agent.told is not None else set()
+        found = [port_id for port_id in taps - observation.attachments.keys() if self._is_bound(port_id, facts)]
+        for port_id in found:
+            self._nodes.port_plugged(port_id, host_node_id(facts.host))
+        return bool(found)
 
     def _is_bound(self, port_id: str, facts: NodeFacts) -> bool:
         """Whether the port is known to be bound to the node that it was plugged into: the store need not be asked."""
