@@ -59,8 +59,10 @@ class SegmentView:
 
     @cached_property
     def unique_addresses(self) -> frozenset[str]:
-        """Fixed addresses that say whose they are."""
-        return _unique(address for port in self.ports for address in port.fixed_ips)
+        """Fixed addresses that say whose they are; one that an address pair names may be taken over by another port,
+        or be answered for with another MAC address."""
+        paired = {pair.ip_address.removesuffix("/32") for port in self.ports for pair in port.allowed_address_pairs}
+        return _unique(address for port in self.ports for address in port.fixed_ips) - paired
 
 
 class PerNetwork(Generic[T]):

@@ -216,6 +216,16 @@ def test_an_address_or_mac_that_two_ports_have_is_left_to_broadcast() -> None:
     }
 
 
+@pytest.mark.parametrize("named", ["10.0.0.2", "10.0.0.2/32"])
+def test_an_address_that_a_pair_names_is_left_to_its_owners(named: str) -> None:
+    """Two machines that take an address over from each other announce it and answer for it themselves."""
+    standby = make_port(VLAN, 1, ME, allowed_address_pairs=(AddressPair(named, "fa:16:3e:00:00:01"),))
+    plan = program(standby, make_port(VLAN, 2, PEER), make_port(VLAN, 3, PEER))
+    assert {line.split("arp_tpa=")[1].split()[0] for line in lines(plan, ARP_RESPONDER) if "arp_tpa" in line} == {
+        "10.0.0.1", "10.0.0.3",
+    }  # fmt: skip
+
+
 def test_ports_without_security_send_anything_untagged() -> None:
     plan = program(make_port(VLAN, 1, ME, port_security_enabled=False))
     assert [line for line in lines(plan, PORT_SECURITY) if "in_port" in line] == [
