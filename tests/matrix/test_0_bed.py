@@ -39,13 +39,27 @@ def test_nothing_survives_a_killed_sandbox(how: signal.Signals) -> None:
     mark = f"BED={uuid4()}"
     environment = {**os.environ, **dict([mark.split("=")])}
     keeper = subprocess.Popen([*SANDBOX, "sh", "-c", DAEMON], env=environment)
-    wait_until(lambda: len(processes(mark)) >= 4, 10, lambda: f"only {processes(mark)} run")
+    wait_until(lambda: len(processes(mark)) >= 4, 30, lambda: f"only {processes(mark)} run")
     keeper.send_signal(how)
-    assert keeper.wait(10) != 0
+    assert keeper.wait(30) != 0
     wait_until(lambda: not processes(mark), 5, lambda: f"{processes(mark)} survived {how.name}")
     assert not Path("/run/netns/left").exists()
     assert not Path("/run/left").exists()
     assert not Path("/sys/class/net/left").exists()
+
+
+def test_interrupt_ends_a_sandbox_that_was_started_in_the_background() -> None:
+    """Shells without job control have what they start in the background ignore SIGINT."""
+    shell = ["sh", "-c", '"$@" & echo $!; wait', "sh", *SANDBOX, "sh", "-c", "echo; exec sleep 1000"]
+    with subprocess.Popen(shell, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        keeper, _ = int(started.stdout.readline()), started.stdout.readline()
+        os.kill(keeper, signal.SIGINT)
+        try:
+            started.wait(10)
+        except subprocess.TimeoutExpired:
+            os.kill(keeper, signal.SIGKILL)
+            raise
 
 
 @pytest.mark.parametrize("status", [0, 7])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -48,9 +49,12 @@ def run(command: Sequence[str]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     keeper = os.getpid()
+    alive, held = os.pipe()
     child = os.fork()
     if child == 0:
-        _end_process_with(lambda: _init(command, keeper))
+        os.close(held)
+        _end_process_with(lambda: _init(command, keeper, alive))
+    os.close(alive)
     return _wait_for(child)
 
 
@@ -67,15 +71,23 @@ def _end_process_with(body) -> None:
         os._exit(status)
 
 
-def _init(command: Sequence[str], keeper: int) -> int:
-    """Pid 1 of the sandbox: mounts, starts the command, reaps; when it ends the kernel kills all that is left."""
+def _init(command: Sequence[str], keeper: int, alive: int) -> int:
+    """Pid 1 of the sandbox: mounts, starts the command, reaps; when it ends the kernel kills all that is left.
+    ``alive`` is at its end when the keeper is gone."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL), "prctl")
+    if select.select([alive], [], [], 0)[0]:
+        return 125  # it was killed before that: nobody would ever end us
+    os.close(alive)
     _mount_private_trees()
     subprocess.run(["ip", "link", "set", "dev", "lo", "up"], check=True)
     os.environ[MARK] = str(keeper)
     child = os.fork()
     if child == 0:
         _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL), "prctl")
+        # Before they are let in: Python's handler would lose one that comes just before exec, and who is started in
+        # the background of a script has SIGINT ignored, which is inherited.
+        for number in _FORWARDED:
+            signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         os.execvp(command[0], list(command))
     return _wait_for(child)
