@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from controller.intent import Intent
 from controller.model import Network, Node, Port, Segment
@@ -75,10 +75,12 @@ class PerNetwork(Generic[T]):
     def __init__(self, compute: Callable[[Intent, str, T | None], T]) -> None:
         self._compute = compute
         self._known: WeakKeyDictionary[Intent, dict[str, tuple[object, T]]] = WeakKeyDictionary()
+        self._latest: tuple[ReferenceType[Intent] | None, dict[str, tuple[object, T]]] = (None, {})
+        """What is known of the intent that was asked for last: nearly always there is one only."""
 
     def __call__(self, intent: Intent, network_id: str) -> T:
         """The result for the network as it is now."""
-        known = self._known.setdefault(intent, {})
+        known = self._of(intent)
         version = intent.version_of(network_id)
         entry = known.get(network_id)
         if entry is not None and entry[0] is version:
@@ -87,6 +89,13 @@ class PerNetwork(Generic[T]):
         known[network_id] = (version, result)
         _forget(known, intent.networks)
         return result
+
+    def _of(self, intent: Intent) -> dict[str, tuple[object, T]]:
+        latest, known = self._latest
+        if latest is None or latest() is not intent:
+            known = self._known.setdefault(intent, {})
+            self._latest = (ref(intent), known)
+        return known
 
 
 def views_of(intent: Intent, network_id: str) -> dict[str, SegmentView]:

@@ -48,7 +48,7 @@ class Switch:
 
     def carries(self, segment: Segment) -> bool:
         """Whether links carry the segment."""
-        return fabric.carries(self.here, segment)
+        return self.here.fabric is not None and fabric.carries(self.here, segment)
 
     def inputs(self, logical: Logical, plugged: Plugged) -> Hashable:
         """What the switch's part of a network depends on."""
