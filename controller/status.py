@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from controller.intent import Intent
 from controller.local_links import link_on
-from controller.model import PHYSICAL_TYPES, Node, NodeKind, Port
+from controller.model import PHYSICAL_TYPES, Binding, Network, Node, NodeKind, Port
 from controller.node_state import NodeState
 from legacy_agent.host_plan import device_name
 
@@ -151,12 +151,26 @@ def _down_reason(port: Port, intent: Intent, state_of: StateOf) -> str:
     state = state_of(port.binding.node_id)
     if node is None or state is None or not state.connected:
         return f"node {node.host if node else port.binding.node_id} is not connected"
+    elsewhere = _other_segment(port, port.binding, network, node, intent)
+    if elsewhere:
+        return elsewhere
     attachment = state.observation.attachments.get(port.id) if state.observation else None
     if attachment is None:
         return f"no endpoint on node {node.host}: {_plug_hint(port, node)}"
     if not attachment.link_up:
         return f"link of {attachment.device} on node {node.host} is down"
     return ""
+
+
+def _other_segment(port: Port, binding: Binding, network: Network, node: Node, intent: Intent) -> str:
+    """Why a port carries nothing that is bound by another segment than other ports of its network on its node."""
+    carried, own = intent.segment_on(node.id, port.network_id), network.segment(binding.segment_id)
+    if carried is None or carried.id == binding.segment_id:
+        return ""
+    return (
+        f"node {node.host} carries the network by segment {carried}, for other ports there; this port is bound by "
+        f"{own or 'one that is gone'}, and a node carries a network by one segment only"
+    )
 
 
 def _plug_hint(port: Port, node: Node) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from neutron_lib.exceptions import NeutronException
 from oslo_config import cfg
-from sqlalchemy import Column, String, Table, delete, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Column, String, Table, delete, select
 from sqlalchemy.orm import Session
 
 from controller.db.base import Base
+from controller.db.insert import insert_if_free
 from controller.model import Segment
 from typedrivers.base import NewId, invalid, new_id, owner, physical_mtu, physical_mtus, refuse_attributes
 from typedrivers.errors import FlatNetworkInUse, NoNetworkAvailable
@@ -52,11 +52,8 @@ class FlatTypeDriver:
     def reserve(self, session: Session, segment: Segment) -> None:
         """Take the physical network. Raises FlatNetworkInUse."""
         row = {"physical_network": segment.physical_network, "segment_id": segment.id}
-        try:
-            with session.begin_nested():
-                session.execute(insert(ALLOCATIONS).values(row))
-        except IntegrityError:
-            raise self._in_use(session, str(segment.physical_network)) from None
+        if not insert_if_free(session, ALLOCATIONS, row):
+            raise self._in_use(session, str(segment.physical_network))
 
     def _in_use(self, session: Session, physical_network: str) -> NeutronException:
         chosen = ALLOCATIONS.c.physical_network == physical_network

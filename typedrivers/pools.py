@@ -145,9 +145,10 @@ class IdPool:
     def _take_spare(self, session: Session, segment_id: str) -> int | None:
         """One of the spare numbers; when some are gone already, the others are forgotten too."""
         for _ in range(SPARE_TRIES):
-            if not self.spare:
+            try:
+                number = self.spare.pop()
+            except IndexError:  # perhaps another thread was faster
                 return None
-            number = self.spare.pop()
             if number in self.pool and self.take(session, number, segment_id):
                 return number
         self.spare.clear()

@@ -17,8 +17,9 @@ from controller.model import Segment
 from controller.plugin.plugin import open_store
 from tests.support.store import World, configuration, new_store, new_world
 from typedrivers.gre import GreTypeDriver
-from typedrivers.intervals import Interval
+from typedrivers.intervals import Interval, Pool
 from typedrivers.manager import ProviderRequest, TypeManager
+from typedrivers.pools import IdPool
 from typedrivers.tunnel import TunnelTypeDriver
 
 TUNNELS = {"gre": 42, "vxlan": 50, "geneve": 58}
@@ -184,3 +185,18 @@ def test_a_third_partys_driver_brings_its_own_table(tmp_path: Path) -> None:
         assert segment.network_type == "qinq"
     with pytest.raises(NoNetworkAvailable, match="no more qinq ids: 1:2 all in use"):
         store.write(lambda write: types.allocate_project(write.session))
+
+
+def test_a_spare_id_that_another_thread_takes_is_no_error() -> None:
+    """The threads of an API process share what a search left over."""
+
+    class Contended(list[int]):
+        def __bool__(self) -> bool:  # as it was when this thread looked; then the other one took the last
+            return True
+
+        def pop(self, *_: object) -> int:  # type: ignore[override]
+            raise IndexError("pop from empty list")
+
+    world = new_world()
+    pool = IdPool(GreTypeDriver.table, "tunnel_id", Pool((Interval(5, 9),)), spare=Contended([7]))
+    assert world.store.write(lambda write: pool.take_any(write.session, "mine")) == 5
