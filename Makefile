@@ -5,12 +5,12 @@ PY      := $(VENV)/bin/python
 PYTEST  := $(PY) -m pytest -q
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 
-APT := openvswitch-switch user-mode-linux iproute2 kmod procps iputils-ping nftables postgresql python3-venv
-APT_TEST := mininet
+APT := openvswitch-switch user-mode-linux iproute2 kmod procps iputils-ping nftables python3-venv
+APT_TEST := postgresql mininet
 
 .PHONY: help
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(VENV)/installed: setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
@@ -23,7 +23,7 @@ venv: $(VENV)/installed  ## the Python environment alone
 
 .PHONY: apt apt-test
 apt-test: APT += $(APT_TEST)
-apt apt-test:  ## the Debian packages that are missing (apt-test: also what only tests need)
+apt apt-test:  ## the Debian packages that are missing (apt-test: also what only tests and benchmarks need)
 	@missing=""; for p in $(APT); do \
 	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; \
@@ -43,7 +43,7 @@ sim: venv  ## whole traffic matrices through the in-memory switch, and the drive
 	$(PYTEST) -n auto tests/sim tests/conformance
 
 .PHONY: api
-api: apt venv  ## the store on SQLite and PostgreSQL, the API with a real client
+api: apt-test venv  ## the store on SQLite and PostgreSQL, the API with a real client
 	$(PYTEST) -n 3 --dist loadgroup tests/db tests/api
 
 .PHONY: ovs
@@ -51,7 +51,7 @@ ovs: apt venv  ## real Open vSwitch
 	$(SUDO) $(PYTEST) -n 3 tests/ovs
 
 .PHONY: faults
-faults: apt venv  ## switches that misbehave, a database that goes away: simulated switches on the real controller
+faults: apt-test venv  ## switches that misbehave, a database that goes away: simulated switches on the real controller
 	$(SUDO) $(PYTEST) -n 2 --dist loadfile tests/faults
 
 .PHONY: kernel
@@ -67,7 +67,7 @@ fabric: apt-test venv  ## OpenFlow switches cabled to each other: rings, clouds,
 	$(SUDO) $(PYTEST) -n 2 --dist loadfile tests/fabric
 
 .PHONY: soak
-soak: apt venv  ## random changes and disturbances on the real bed (SECONDS=120 SEED=n DATABASE=postgresql); not in test
+soak: $(if $(DATABASE),apt-test,apt) venv  ## random changes and disturbances on the real bed (SECONDS=120 SEED=n DATABASE=postgresql); not in test
 	$(SUDO) env SECONDS=$(SECONDS) SEED=$(SEED) DATABASE=$(DATABASE) \
 	  $(PY) -m tests.support.sandbox $(PY) -m tests.soak.main
 
@@ -81,12 +81,13 @@ lint: venv  ## ruff and mypy
 	$(VENV)/bin/mypy
 
 .PHONY: bench
-bench: apt venv  ## ratios against named references
+bench: apt-test venv  ## ratios against named references
 	$(SUDO) $(PY) -m bench.all
 
 .PHONY: docs
-docs: venv  ## generate docs/pipeline.md from the declared tables
+docs: venv  ## generate docs/pipeline.md from the declared tables, docs/configuration.md from the options
 	$(PY) -m mechanisms.openflow.describe > docs/pipeline.md
+	$(PY) -m controller.cli.describe_config > docs/configuration.md
 
 .PHONY: clean
 clean:  ## remove what the targets made

@@ -15,7 +15,13 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=[name for name in find_packages() if name.split(".")[0] in PACKAGES],
-    package_data={"controller.db": ["migrations/*.mako", "migrations/*.ini"]},
+    package_data={"controller.db": ["migrations/*.mako"]},
+    data_files=[
+        (
+            "share/isthmus",
+            ["etc/isthmus.conf", "etc/systemd/isthmus-agent.service", "etc/systemd/isthmus-controller.service"],
+        ),
+    ],
     install_requires=[
         "alembic>=1.13",
         "eventlet>=0.36",
@@ -29,6 +35,7 @@ setup(
         "openstacksdk>=3.0",
         "oslo.config>=9.0",
         "oslo.policy>=4.0",
+        "ovs>=2.17",
         "ovsdbapp>=2.3",
         "prometheus-client>=0.20",
         "PyYAML>=6.0",

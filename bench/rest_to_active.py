@@ -35,7 +35,6 @@ def measure(ports: int) -> list[float]:
         for name in ("uplink", *(f"p{number}" for number in range(TIMES))):
             switch.plug(name)
             switch._call("ip", "link", "set", "dev", name, "up")
-            switch._call("ip", "link", "set", "dev", name, "up")
         switch.connect()
         bed.wait_for(lambda: controller.api.isthmus("health")["nodes_connected"], "the switch is connected", 30)
         time.sleep(1)

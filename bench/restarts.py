@@ -91,6 +91,7 @@ class Trial:
         """What is installed now; until every port is ACTIVE."""
         self.site.controller = self._controller()
         self.site.controller.start()
+        self.site.wait_in_force()
         self.site.wait_active()
 
     def restart(self) -> None:

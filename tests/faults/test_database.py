@@ -54,6 +54,7 @@ def test_the_database_goes_away_and_comes_back(world: World, database: Cluster) 
     world.api.wait_for_status([port["id"] for port in ports], "ACTIVE")
     world.wait(lambda: world.in_sync(*HEALTHY), "all is in force")
     world.healthy.do("reset")
+    world.stalls.longest = 0.0
     flows = world.healthy.stats()["flows"]
     database.stop()
     began = time.monotonic()
@@ -69,7 +70,7 @@ def test_the_database_goes_away_and_comes_back(world: World, database: Cluster) 
     stats = world.healthy.stats()
     assert (stats["flows"], stats["flow_mods"]) == (flows, 0)
     assert stats["closed"] == 1  # the one that was asked for
-    assert max(stats["echoes"]) < 1.0
+    world.check_echoes(stats)
     assert len(stats["echoes"]) > AWAY / 0.05 / 2
     database.start()
     world.wait(lambda: answer(world, "GET", "/v2.0/networks")[0] == 200, "the API answers", 10)

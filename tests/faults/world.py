@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,26 @@ REQUEST_TIMEOUT, ECHO_INTERVAL, RETRY_MAX = 2.0, 0.5, 1.0
 SETTINGS = f"echo_interval = {ECHO_INTERVAL}\nrequest_timeout = {REQUEST_TIMEOUT}\nretry_max = {RETRY_MAX}"
 PATIENCE = 20.0
 LONGEST_ECHO = 1.0
-"""Seconds that an echo of a healthy switch may take, on a machine that is busy with other things."""
+"""Seconds that an echo of a healthy switch may take, beside what the machine itself makes everybody wait."""
+
+
+class Stalls(threading.Thread):
+    """How long whoever wants to run is made to wait: on a busy machine nobody answers sooner."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.longest = 0.0
+
+    def run(self) -> None:
+        """Sleep, and see how late it ends."""
+        while True:
+            began = time.monotonic()
+            time.sleep(0.01)
+            self.longest = max(self.longest, time.monotonic() - began - 0.01)
+
+    def allowance(self) -> float:
+        """Seconds to allow: a question and its answer pass through some processes."""
+        return 4 * self.longest
 
 
 class World:
@@ -42,6 +62,8 @@ class World:
         self.controller.start()
         self.healthy = bed.Fleet(2, SPARE, processes=1)
         self.places = {switch: itertools.count(10) for switch in range(1, 100)}
+        self.stalls = Stalls()
+        self.stalls.start()
 
     def start(self) -> None:
         """The healthy switches connect and are served."""
@@ -87,7 +109,7 @@ class World:
     def others_go_on(self) -> None:
         """The healthy switches lose no connection, their echoes are answered, and a change reaches them soon."""
         self.healthy.do("reset")
-        began = time.monotonic()
+        self.stalls.longest, began = 0.0, time.monotonic()
         port = self.new_port(HEALTHY[0])
         self.api.wait_for_status([port["id"]], "ACTIVE", PATIENCE)
         took = time.monotonic() - began
@@ -95,8 +117,12 @@ class World:
         stats = self.healthy.stats()
         self.api.delete("port", port["id"])
         assert stats["closed"] == 0
-        assert max(stats["echoes"]) < LONGEST_ECHO
-        assert took < 2 * REQUEST_TIMEOUT + RETRY_MAX, f"{took:.1f} s"
+        self.check_echoes(stats)
+        assert took < 2 * REQUEST_TIMEOUT + RETRY_MAX + self.stalls.allowance(), f"{took:.1f} s"
+
+    def check_echoes(self, stats: dict[str, Any]) -> None:
+        """None of the healthy switches' echoes waited for something that is not the machine's fault."""
+        assert max(stats["echoes"]) < LONGEST_ECHO + self.stalls.allowance(), self.stalls.longest
 
     def switch(self, number: int) -> Body:
         """The row of a switch in ``isthmus switches``; nothing if it is not known."""

@@ -44,6 +44,16 @@ def datacentre() -> DataCentre:
     return site
 
 
+@pytest.fixture(autouse=True)
+def _as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a failed test leaves behind would fail those after it."""
+    site: DataCentre | None = request.getfixturevalue("datacentre") if "datacentre" in request.fixturenames else None
+    before = set(site.vms) if site is not None else set()
+    yield
+    if site is not None:
+        site.put_back(before)
+
+
 @pytest.fixture(scope="session")
 def matrix(datacentre: DataCentre) -> Matrix:
     """A VM called ``network-node`` of every network on every node, all ports ACTIVE."""

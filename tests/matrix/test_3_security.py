@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping
 
@@ -15,6 +16,8 @@ from tests.support.matrix import Matrix
 FOREIGN_MAC = "02:00:5e:00:53:01"
 NOBODY = ".250"
 """Last part of an address nobody has: ARP for it must be flooded to be heard."""
+
+_numbers = itertools.count()
 
 SENDERS = [f"{network}-{node}" for network in ("flat", "vlan100", "gre77", "vxlan77") for node in ("ovs1", "host1")]
 
@@ -30,13 +33,21 @@ def neighbour(ip: str, last: str = NOBODY) -> str:
     return ip.rsplit(".", 1)[0] + last
 
 
-def arriving(vm: Vm, listener: Vm, frames: Mapping[str, bytes], wait: float = 0.4) -> set[str]:
-    """Which of the frames that ``vm`` sends are heard by ``listener``."""
+def arriving(vm: Vm, listener: Vm, frames: Mapping[str, bytes]) -> set[str]:
+    """Which of the frames that ``vm`` sends are heard by ``listener``: by the time that a last frame is, which nothing
+    keeps back, and a little longer."""
+    last = ethernet.token(vm.source, listener.source, f"last {next(_numbers)}")
     listener.site.forget()
-    vm.site.inject([(vm.name, frame.hex()) for frame in frames.values()])
-    time.sleep(wait)
-    heard = listener.site.heard()[listener.name]
-    return {name for name, frame in frames.items() if ethernet.trimmed(frame).hex() in heard}
+    vm.site.inject([(vm.name, frame.hex()) for frame in (*frames.values(), last)])
+
+    def heard() -> Mapping[str, int]:
+        return listener.site.heard()[listener.name]
+
+    wait_until(
+        lambda: ethernet.trimmed(last).hex() in heard(), 10, lambda: f"{listener.name} hears nothing of {vm.name}"
+    )
+    time.sleep(0.2)
+    return {name for name, frame in frames.items() if ethernet.trimmed(frame).hex() in heard()}
 
 
 def arrives(vm: Vm, listener: Vm, frame: bytes) -> bool:

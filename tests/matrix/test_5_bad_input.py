@@ -33,11 +33,11 @@ def unharmed(datacentre: DataCentre, matrix: Matrix):
     assert datacentre.controller.program.running
     # Open vSwitch writes down every five seconds whether it is connected.
     wait_until(lambda: all(node.ovs.connected() for node in datacentre.switches), 10, lambda: "a switch lost us")
-    assert datacentre.known_hosts() >= set(datacentre.nodes)
+    wait_until(lambda: datacentre.known_hosts() >= set(datacentre.nodes), 10, lambda: str(datacentre.known_hosts()))
     body = {"network_id": datacentre.networks["flat"]["id"], "binding:host_id": "ovs1"}
     vm = datacentre.plug(datacentre.api.create("port", **body), "flat", "ovs1", "afterwards")
     datacentre.wait_active([vm])
-    assert vm.site.echo([(vm.name, matrix.vms["flat-host1"].ip)], 5.0)[0] is not None
+    assert vm.site.echo([(vm.name, matrix.vms["flat-host1"].ip)], 20.0)[0] is not None
     datacentre.remove(vm)
 
 

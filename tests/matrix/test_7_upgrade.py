@@ -50,8 +50,8 @@ def change_over(datacentre: DataCentre) -> None:
     datacentre.controller.kill()
     datacentre.controller = Controller()
     datacentre.controller.start()
+    datacentre.wait_in_force()
     datacentre.wait_active()
-    assert datacentre.controller.api.request("GET", "isthmus/wait?timeout=20")["done"]
 
 
 def test_to_a_new_pipeline_and_back(

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PRELUDE = r"""
@@ -28,13 +30,14 @@ def blocks() -> str:
     return "\n".join(re.findall(r"```sh\n(.*?)```", (ROOT / "docs/tutorial.md").read_text(), re.DOTALL))
 
 
+@pytest.mark.timeout(600)
 def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     (tmp_path / "etc").symlink_to(ROOT / "etc")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/sbin:/sbin:{os.environ['PATH']}"}
     sandbox = [sys.executable, "-m", "tests.support.sandbox", "bash", "-c"]
     script = f"cd {tmp_path}\n{PRELUDE}\n{blocks()}"
     done = subprocess.run([*sandbox, script], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=110, check=False)  # fmt: skip
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=550, check=False)  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert " 0% packet loss" in done.stdout
     assert done.stdout.count("ACTIVE") >= 2, done.stdout

@@ -130,8 +130,9 @@ def database_restarts(world: World) -> None:
 
 def without_ovsdb(world: World) -> None:
     world.southbound._remotes[1] = "tcp:127.0.0.1:6999"
+    world.bed.add_bridge()
     started = time.monotonic()
-    node = world.switch()
+    node = world.connect()
     assert time.monotonic() - started < 3
     facts, observation = world.last()
     assert facts.host == "0000000000000001"

@@ -16,15 +16,18 @@ from tests.ovs.world import World
 
 HELLO = struct.pack("!BBHI", 4, 0, 8, 1)
 
+_DIALLED: list[socket.socket] = []
+
 
 def dial(data: bytes = b"") -> socket.socket:
     """Connect to the controller and say something."""
     peer = socket.create_connection(("127.0.0.1", 6653), 5)
+    _DIALLED.append(peer)
     peer.sendall(data)
     return peer
 
 
-def ended(peer: socket.socket, timeout: float = 8.0) -> bool:
+def ended(peer: socket.socket, timeout: float = 30.0) -> bool:
     """Whether the controller closes the connection in time."""
     deadline = time.monotonic() + timeout
     peer.settimeout(0.2)
@@ -107,6 +110,22 @@ def garbage_costs_one_connection(world: World) -> None:
     assert len(world.southbound.states()) == 1
 
 
+def peers_that_linger_are_cut_off(world: World) -> None:
+    """They get the end of the connection, and do not end it on their side."""
+    before, peers = open_files(), [dial() for _ in range(20)]
+    for peer in peers:
+        assert ended(peer)
+    world.wait(lambda: open_files() <= before, f"no more than {before} open files")
+    for peer in peers:
+        peer.close()
+
+
+def open_files() -> int:
+    """Sockets and files of this process, other than those of the peers here."""
+    mine = sum(1 for peer in _DIALLED if peer.fileno() >= 0)
+    return len(os.listdir("/proc/self/fd")) - mine
+
+
 def garbage_from_a_known_switch(world: World) -> None:
     node = world.switch()
     fake = FakeSwitch(77)
@@ -124,10 +143,12 @@ def silent_switch_costs_only_itself(world: World) -> None:
     FakeSwitch(77)
     silent = switch_node_id(77)
     world.wait(lambda: world.state(silent) == "handshake", "the silent switch has introduced itself")
-    started = time.monotonic()
+    seconds = []
     for number in range(50):
+        started = time.monotonic()
         world.southbound.apply(node, program(number + 1, flow(number)))
-    assert time.monotonic() - started < 2.0
+        seconds.append(time.monotonic() - started)
+    assert max(seconds) < 2.0, "somebody waited for the silent one"
     world.wait(lambda: world.state(silent) == "gone", "the silent switch is given up")
     state = world.southbound.state(silent)
     assert state is not None
@@ -147,7 +168,7 @@ def hanging_switch_meets_the_deadline(world: World) -> None:
         print(error)
     else:
         raise AssertionError("a stopped switch acknowledged")
-    assert 2.5 < time.monotonic() - started < 5
+    assert 2.5 < time.monotonic() - started < 10
     os.kill(pid, 18)
     world.wait(lambda: _applies(world, node), "the switch is programmed again")
     (line,) = world.bed.flows("br0", "table=4")

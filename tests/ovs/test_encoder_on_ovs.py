@@ -24,7 +24,7 @@ def facts() -> dict[str, dict[str, Any]]:
     """One private Open vSwitch, both versions."""
     inside = [sys.executable, "-m", "tests.ovs.encoder_probe"]
     command = [sys.executable, "-m", "tests.support.sandbox", *inside]
-    done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=280)
     if done.returncode == NOT_ROOT:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ from controller.model import NodeFacts, Observation, switch_node_id
 from controller.southbound.service import Southbound
 from controller.switches import Rejection
 from tests.ovs.switchbed import SwitchBed
+from tests.support.client import PATIENCE
 
 
 class Events:
@@ -38,7 +39,8 @@ class World:
         self.events = events
 
     def wait(self, condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
-        """Wait until the condition holds; AssertionError with ``what`` otherwise."""
+        """Wait until the condition holds; AssertionError with ``what`` otherwise; ``timeout`` on an idle one."""
+        timeout *= PATIENCE
         deadline = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > deadline:

@@ -23,7 +23,7 @@ from tests.support.underlay import CONTROLLER_IP, MANAGEMENT_NIC
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """``lossy``: frames may be lost, because the dataplane itself is touched. ``repairs``: an audit may find work."""
+    """``lossy``: frames may be lost, because the dataplane itself is touched."""
 
     name: str
     act: Callable[[World, Random], None]
@@ -116,14 +116,11 @@ def management_cut(world: World, dice: Random) -> None:
 
 
 def connection_cut(world: World, dice: Random) -> None:
-    """A switch is sent away and called back. (It must not be without any controller in between: Open vSwitch would
-    flush its flows.)"""
+    """A switch is sent away and called back."""
     node = _switch(world, dice)
     world.note(f"! {node.wiring.name} is sent away and connects anew")
-    target = node.ovs.vsctl("get-controller", INTEGRATION_BRIDGE).strip()
-    for remote in (f"tcp:{CONTROLLER_IP}:6699", target):
-        node.ovs.vsctl("set-controller", INTEGRATION_BRIDGE, remote, "--", "set", "Controller", INTEGRATION_BRIDGE,
-                       "connection_mode=out-of-band", "max_backoff=1000", "inactivity_probe=5000")  # fmt: skip
+    for send in (lambda: node.ovs.send_to(f"tcp:{CONTROLLER_IP}:6699"), node.ovs.send_to):
+        send()
         time.sleep(dice.uniform(0.1, 2))
 
 

@@ -5,15 +5,16 @@ Everything runs as real processes in the sandbox; the test is a client of the AP
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tests.support import ethernet, underlay
-from tests.support.client import Client, wait_until
+from tests.support.client import ApiFault, Client, wait_until
 from tests.support.controller_process import Controller
 from tests.support.linux_host import LinuxHost, UmlHost, make_host
 from tests.support.ovs import OpenVSwitch
@@ -219,12 +220,30 @@ class DataCentre:
         """Names that ports may be bound to just now."""
         return {agent["host"] for agent in self.api.list("agent") if agent["alive"]}
 
+    def wait_in_force(self) -> None:
+        """Wait until the controller is in touch with every node and all is in force there.
+
+        That ports are ACTIVE does not say so: after a restart of the controller they are until a node says otherwise.
+        """
+        wait_until(lambda: not self._behind(), 30, lambda: f"not in force on {', '.join(self._behind())}")
+
+    def _behind(self) -> list[str]:
+        rows = [row for kind in ("switches", "hosts") for row in self.api.isthmus(kind)[kind]]
+        right = {row["host"] for row in rows if row.get("alive") and row.get("in_sync")}
+        return sorted(set(self.nodes) - right)
+
     def create_networks(self, specs: Iterable[NetworkSpec]) -> None:
         """Networks with a subnet each."""
         for spec in specs:
             network = self.api.create("network", **spec.attributes())
             self.api.create("subnet", network_id=network["id"], ip_version=4, cidr=spec.cidr, enable_dhcp=False)
             self.networks[spec.name], self.cidrs[spec.name] = network, spec.cidr
+
+    def delete_networks(self, specs: Iterable[NetworkSpec]) -> None:
+        """Networks with their subnets; no ports may be left on them."""
+        for spec in specs:
+            self.api.delete("network", self.networks.pop(spec.name)["id"])
+            del self.cidrs[spec.name]
 
     def create_vms(self, places: Sequence[tuple[str, str]], **attributes: Any) -> list[Vm]:
         """A port and a VM called ``network-node`` for each ``(network, node)``, made as a client would.
@@ -275,15 +294,28 @@ class DataCentre:
             vm.site.inject([(vm.name, ethernet.arp_request(vm.mac, vm.source, vm.ip).hex())])
         return seconds
 
+    def put_back(self, names: Collection[str]) -> None:
+        """After a test that may have failed halfway: controller and agents run, and of the VMs only these are there,
+        the others' ports are gone."""
+        if not self.controller.program.running:
+            self.controller.start()
+        for node in self.hosts:
+            if not node.host.machine.agent_running():
+                node.host.machine.agent_start()
+        for vm in [vm for name, vm in self.vms.items() if name not in names]:
+            self.unplug(vm)
+            with contextlib.suppress(ApiFault):
+                self.api.delete("port", vm.port_id)
+
     def kill_agents(self) -> None:
         """SIGKILL to the agents of all hosts."""
         for node in self.hosts:
             node.host.machine.agent_stop(signal.SIGKILL)
 
     def start_agents(self) -> None:
-        """Start the agents again."""
-        for node in self.hosts:
-            node.host.machine.agent_start()
+        """Start the agents again; returns when each has read its kernel and put its plan into force."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda node: node.host.machine.agent_start_again(), self.hosts))
 
     def diagnosis(self) -> str:
         """The logs of everything, for a failed test."""

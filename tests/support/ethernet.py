@@ -52,9 +52,10 @@ def trimmed(frame: bytes) -> bytes:
 def token(source: tuple[str, str], destination: tuple[str, str], text: str) -> bytes:
     """A frame that carries ``text`` from ``(MAC, IPv4)`` to ``(MAC, IPv4)``.
 
-    It is an ICMP echo *reply* nobody asked for: port security lets it pass as ordinary IPv4, and no kernel answers it.
+    It is an ICMP echo *reply* nobody asked for (the pings of :mod:`tests.support.site` have other identifiers): port
+    security lets it pass as ordinary IPv4, and no kernel answers it.
     """
-    body = struct.pack("!BBHHH", 0, 0, 0, 0x1577, 0) + _TOKEN + text.encode().ljust(32, b".")
+    body = struct.pack("!BBHHH", 0, 0, 0, 0x1579, 0) + _TOKEN + text.encode().ljust(32, b".")
     body = body[:2] + struct.pack("!H", checksum(body)) + body[4:]
     return ethernet(source[0], destination[0], IPV4, ipv4(source[1], destination[1], _ICMP, body))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import netns
+from tests.support.client import wait_until
 from tests.support.ovs import run
 from tests.support.process import Program
 from tests.support.rpc import serve
@@ -76,6 +77,20 @@ class Machine(Site):
     def agent_stop(self, how: int) -> float:
         """End the agent by a signal: seconds until it was gone."""
         return self._agent.stop(signal.Signals(how))
+
+    def agent_start_again(self) -> None:
+        """Start it after its end; returns when it has read its kernel and put its plan into force."""
+        before = self.plans_in_force()
+        self.agent_start()
+        wait_until(lambda: self.plans_in_force() > before, 20, self.agent_log)
+
+    def agent_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._agent.running
+
+    def plans_in_force(self) -> int:
+        """How many plans the agents of this machine have put into force so far."""
+        return self._agent.tail(100_000).count(" is in force")
 
     def agent_log(self, lines: int = 40) -> str:
         """The end of its log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +19,15 @@ KIND_PAIRS = (("OVS", "OVS"), ("OVS", "bridge"), ("bridge", "bridge"))
 _TCP_PORT = 5001
 _TCP_BYTES = 1 << 20
 _SETTLE = 0.7
+"""Seconds in which frames that should not come are waited for, once those that should have come."""
 
 Pair = tuple[str, str]
+Sent = Mapping[str, "tuple[Vm, Vm | None]"]
+"""Frame in hex -> its sender and its receiver (None: everybody)."""
+
 T = TypeVar("T")
+_texts = itertools.count()
+"""No two frames are the same, so that one that comes late is not taken for one of a later run."""
 
 
 @dataclass
@@ -46,7 +53,7 @@ class Matrix:
         """Everything: echo and TCP within networks, unicast and broadcast frames between all pairs."""
         results = Results()
         self.probe_echo(results, timeout)
-        self.probe_frames(results)
+        self.probe_frames(results, timeout)
         if tcp:
             self.probe_tcp(results, timeout)
         return results
@@ -68,13 +75,16 @@ class Matrix:
             for (a, b), answer in zip(by_site[site], answers, strict=True):
                 results.echo[a.name, b.name] = answer
 
-    def probe_frames(self, results: Results) -> None:
-        """From every VM one broadcast and one frame to each other VM, on whatever network: who hears what?"""
+    def probe_frames(self, results: Results, timeout: float) -> None:
+        """From every VM one broadcast and one frame to each other VM, on whatever network: who hears what?
+
+        Those that should be heard have ``timeout`` to come.
+        """
         sent: dict[str, tuple[Vm, Vm | None]] = {}
         by_site: dict[Site, list[tuple[str, str]]] = {site: [] for site in self._sites()}
         for a in self.vms.values():
             for b in (None, *(other for other in self.vms.values() if other is not a)):
-                text = f"{len(sent):x}"
+                text = f"{next(_texts):x}"
                 frame = (
                     ethernet.broadcast_token(a.source, text) if b is None else ethernet.token(a.source, b.source, text)
                 )
@@ -82,13 +92,24 @@ class Matrix:
                 by_site[a.site].append((a.name, frame.hex()))
         self._on_all(lambda site: site.forget(), list(by_site))
         self._on_all(lambda site: site.inject(by_site[site]), list(by_site))
+        end = time.monotonic() + timeout
+        while not self._complete(self._heard(list(by_site), sent)) and time.monotonic() < end:
+            time.sleep(0.1)
         time.sleep(_SETTLE)
-        for heard in self._on_all(lambda site: site.heard(), list(by_site)).values():
-            self._note(results, heard, sent)
+        heard = self._heard(list(by_site), sent)
+        results.unicast, results.broadcast, results.overheard = heard.unicast, heard.broadcast, heard.overheard
 
-    def _note(
-        self, results: Results, heard: Mapping[str, Mapping[str, int]], sent: Mapping[str, tuple[Vm, Vm | None]]
-    ) -> None:
+    def _complete(self, results: Results) -> bool:
+        pairs = [(a.name, b.name) for a, b in self.within()]
+        return all(results.unicast[pair] and results.broadcast[pair] for pair in pairs)
+
+    def _heard(self, sites: Sequence[Site], sent: Sent) -> Results:
+        results = Results()
+        for heard in self._on_all(lambda site: site.heard(), sites).values():
+            self._note(results, heard, sent)
+        return results
+
+    def _note(self, results: Results, heard: Mapping[str, Mapping[str, int]], sent: Sent) -> None:
         for listener, frames in heard.items():
             if listener not in self.vms:
                 continue

@@ -145,10 +145,20 @@ class OpenVSwitch(Daemons):
                 f"protocols=OpenFlow13,OpenFlow14 other_config:datapath-id={self.datapath_id}",
                 "other_config:disable-in-band=true",
                 *uplinks,
-                f"-- set-controller {bridge} tcp:{CONTROLLER_IP}:6653",
-                f"-- set Controller {bridge} connection_mode=out-of-band max_backoff=1000 inactivity_probe=5000",
+                "--",
+                *self._controller(f"tcp:{CONTROLLER_IP}:6653"),
             ]
         ).split()
+
+    @staticmethod
+    def _controller(target: str) -> list[str]:
+        settings = ("connection_mode=out-of-band", "max_backoff=1000", "inactivity_probe=5000")
+        return ["set-controller", INTEGRATION_BRIDGE, target, "--", "set", "Controller", INTEGRATION_BRIDGE, *settings]
+
+    def send_to(self, target: str = f"tcp:{CONTROLLER_IP}:6653") -> None:
+        """Give the switch another controller, or its own back. It must not be without any in between: Open vSwitch
+        would flush its flows."""
+        self.vsctl(*self._controller(target))
 
     def change_tunnel_address(self, address: str) -> None:
         """Move the node to another tunnel address, in the kernel and in what the switch says of itself."""

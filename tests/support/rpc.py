@@ -21,7 +21,7 @@ class RemoteError(Exception):
 class Remote:
     """A stand-in for an object that is served elsewhere: every method call is sent there."""
 
-    def __init__(self, address: str, port: int, timeout: float = 60.0) -> None:
+    def __init__(self, address: str, port: int, timeout: float = 180.0) -> None:
         self._address, self._timeout = (address, port), timeout
 
     def __getattr__(self, name: str) -> Callable[..., Any]:

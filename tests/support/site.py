@@ -22,8 +22,12 @@ from tests.support import ethernet, netns
 from tests.support.listener import Listener
 
 VM_INTERFACE = "eth0"
-_ECHO = struct.Struct("!BBHHH")
-_BURST, _PAUSE = 8, 0.01
+_ECHO, _NUMBER = struct.Struct("!BBHHH"), struct.Struct("!I")
+_BURST, _PAUSE = 4, 0.01
+_GRACE, _LATEST = 1.0, 5.0
+"""Seconds after the last echo request in which doubled answers are looked for, and those that a late answer has."""
+
+_SO_RCVBUFFORCE, _BUFFER = 33, 4 << 20
 
 
 @dataclass
@@ -165,17 +169,19 @@ class Site:
 def _icmp_socket(name: str) -> socket.socket:
     with netns.inside(name):
         channel = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    channel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)  # answers wait while we are not scheduled
     channel.setblocking(False)
     return channel
 
 
-def _echo_request(identifier: int, sequence: int, size: int) -> bytes:
-    message = _ECHO.pack(8, 0, 0, identifier, sequence) + bytes(size)
+def _echo_request(identifier: int, number: int, size: int) -> bytes:
+    """The number is in the payload too, where it does not wrap; so ``size`` is 4 at least."""
+    message = _ECHO.pack(8, 0, 0, identifier, number & 0xFFFF) + _NUMBER.pack(number) + bytes(size - _NUMBER.size)
     return message[:2] + struct.pack("!H", ethernet.checksum(message)) + message[4:]
 
 
 def _answers(channel: socket.socket, identifier: int) -> list[tuple[str, int]]:
-    """``(address, sequence number)`` of the echo replies that wait in the socket."""
+    """``(address, number of the request)`` of the echo replies that wait in the socket."""
     answers = []
     while True:
         try:
@@ -184,9 +190,10 @@ def _answers(channel: socket.socket, identifier: int) -> list[tuple[str, int]]:
             return answers
         except OSError:
             continue
-        kind, _, _, found, sequence = _ECHO.unpack_from(packet, (packet[0] & 0xF) * 4)
+        start = (packet[0] & 0xF) * 4
+        kind, _, _, found, _ = _ECHO.unpack_from(packet, start)
         if kind == 0 and found == identifier:
-            answers.append((address[0], sequence))
+            answers.append((address[0], _NUMBER.unpack_from(packet, start + _ECHO.size)[0]))
 
 
 def _echo_all(
@@ -211,20 +218,25 @@ def _echo_all(
 
 def _ping(channel: socket.socket, address: str, rate: float, ping: Ping) -> None:
     # A raw socket hears the answers to all pings of its VM; those to another address must not count here.
-    identifier, began, grace = 0x1578, time.monotonic(), None
+    identifier, began, stopped = 0x1578, time.monotonic(), None
     with channel:
-        while grace is None or time.monotonic() < grace:
-            if grace is None and ping.stop.is_set():
-                grace = time.monotonic() + 1.0
+        while stopped is None or not _over(ping, time.monotonic() - stopped):
+            if stopped is None and ping.stop.is_set():
+                stopped = time.monotonic()
             due = began + ping.sent / rate
-            if grace is None and time.monotonic() >= due:
+            if stopped is None and time.monotonic() >= due:
                 try:
-                    channel.sendto(_echo_request(identifier, ping.sent & 0xFFFF, 56), (address, 0))
+                    channel.sendto(_echo_request(identifier, ping.sent, 56), (address, 0))
                 except OSError as error:
                     ping.errors.append(f"{ping.sent}: {error}")
                 ping.sent += 1
             select.select([channel], [], [], max(0.001, min(0.05, due - time.monotonic())))
-            ping.answered.update(sequence for whence, sequence in _answers(channel, identifier) if whence == address)
+            ping.answered.update(number for whence, number in _answers(channel, identifier) if whence == address)
+
+
+def _over(ping: Ping, seconds: float) -> bool:
+    """Whether nothing more is to be heard so long after the last request."""
+    return seconds > (_GRACE if len(ping.answered) == ping.sent else _LATEST)
 
 
 def _serve_once(server: socket.socket) -> None:
