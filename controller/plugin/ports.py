@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from neutron_lib import exceptions as faults
+from neutron_lib.constants import DEVICE_OWNER_NETWORK_PREFIX
 from neutron_lib.exceptions import allowedaddresspairs as pair_faults
 from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, or_, select
 from sqlalchemy.orm import Session
@@ -78,6 +79,8 @@ class Ports(Stored):
         return row
 
     def _row(self, context: RequestContext, network: Place, body: Body, mac_address: str) -> PortRow:
+        owner = given(body, "device_owner") or ""
+        trusted = owner.startswith(DEVICE_OWNER_NETWORK_PREFIX)  # a router sends what others wrote
         return PortRow(
             id=self._new_id(),
             description=given(body, "description") or "",
@@ -87,8 +90,8 @@ class Ports(Stored):
             mac_address=mac_address,
             admin_state_up=given(body, "admin_state_up", True),
             device_id=given(body, "device_id") or "",
-            device_owner=given(body, "device_owner") or "",
-            port_security_enabled=given(body, "port_security_enabled", network.port_security_enabled),
+            device_owner=owner,
+            port_security_enabled=given(body, "port_security_enabled", network.port_security_enabled and not trusted),
             status="",
             status_reason="",
             tags=tags.checked(given(body, "tags") or ()),

@@ -170,6 +170,17 @@ def test_port_security_follows_the_network(world: World) -> None:
     assert world.port(network, port_security_enabled=True)["port_security_enabled"] is True
 
 
+def test_ports_of_network_services_are_not_secured_unless_asked_for(world: World) -> None:
+    """As in Neutron: a router sends what others wrote, with their addresses."""
+    network = world.network()
+    router = world.port(network, device_owner="network:router_interface")
+    assert router["port_security_enabled"] is False
+    assert world.update("port", router, port_security_enabled=True)["port_security_enabled"] is True
+    dhcp = world.port(network, device_owner="network:dhcp", port_security_enabled=True)
+    assert dhcp["port_security_enabled"] is True
+    assert world.port(network, device_owner="compute:nova")["port_security_enabled"] is True
+
+
 def test_update_counts_revisions_and_moves_time(world: World) -> None:
     port = world.port(world.network())
     world.clock.forward(5)
