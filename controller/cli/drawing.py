@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -62,7 +63,9 @@ def as_svg(
         for end in (line.a, line.b):
             boxes.setdefault(end, "neighbour" if end.startswith("neighbour ") else "away")
             nodes.setdefault(end, end.removeprefix("neighbour "))
-    places = _placed(layout(list(nodes), [(line.a, line.b) for line in lines]))
+    linked = {end for line in lines for end in (line.a, line.b)}
+    places = _placed(layout([key for key in nodes if key in linked], [(line.a, line.b) for line in lines]))
+    places |= _in_rows([key for key in nodes if key not in linked], places)
     width = max((x for x, _ in places.values()), default=0.0) + MARGIN
     height = max((y for _, y in places.values()), default=0.0) + MARGIN
     body = [*_drawn(lines, places), *(_box(places[key], nodes[key], boxes[key]) for key in nodes)]
@@ -71,8 +74,10 @@ def as_svg(
 
 
 def layout(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, Point]:
-    """A place for every node, in units of the wanted length of a link."""
-    order = _walk(nodes, edges)
+    """A place for every node, in units of the wanted length of a link. Parts that no link joins are held together as
+    by one more, or they would drift apart for ever."""
+    order, parts = _walk(nodes, edges)
+    edges = [*edges, *pairwise(parts)]
     radius = max(1.0, len(order) / (2 * math.pi))
     places = {node: (radius * math.cos(2 * math.pi * number / len(order)),
                      radius * math.sin(2 * math.pi * number / len(order)))
@@ -83,21 +88,23 @@ def layout(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, 
     return places
 
 
-def _walk(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[str]:
-    """The nodes so that neighbours come one after the other."""
+def _walk(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    """The nodes so that neighbours come one after the other; and the first one of each part that links join."""
     near: dict[str, list[str]] = {node: [] for node in nodes}
     for a, b in edges:
         near[a].append(b)
         near[b].append(a)
     found: dict[str, None] = {}
+    parts = []
     for start in nodes:
         waiting = [start]
+        parts += [start] if start not in found else []
         while waiting:
             node = waiting.pop()
             if node not in found:
                 found[node] = None
                 waiting += sorted(set(near[node]) - found.keys(), reverse=True)
-    return list(found)
+    return list(found), parts
 
 
 def _step(places: dict[str, Point], edges: Sequence[tuple[str, str]], heat: float) -> None:
@@ -130,6 +137,14 @@ def _placed(places: Mapping[str, Point]) -> dict[str, Point]:
     left = min((x for x, _ in places.values()), default=0.0)
     top = min((y for _, y in places.values()), default=0.0)
     return {key: (MARGIN + (x - left) * 190, MARGIN + (y - top) * 140) for key, (x, y) in places.items()}
+
+
+def _in_rows(alone: Sequence[str], others: Mapping[str, Point]) -> dict[str, Point]:
+    """Nodes without a link, in pixels: in rows below all others."""
+    top = max((y + 140 for _, y in others.values()), default=float(MARGIN))
+    columns = max(1, math.ceil(math.sqrt(len(alone) / 2)))
+    return {key: (MARGIN + number % columns * (WIDTH + 30), top + number // columns * (HEIGHT + 30))
+            for number, key in enumerate(alone)}  # fmt: skip
 
 
 def _links(links: Sequence[Row]) -> Iterator[Line]:

@@ -15,8 +15,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from controller.cli import cloud
-from controller.cli.check_config import problems, unknown_options
-from controller.cli.check_store import findings
 from controller.cli.client import Client, ClientError, quoted
 from controller.cli.drawing import as_svg
 from controller.cli.table import cell, pairs, table
@@ -146,6 +144,9 @@ def wait(options: argparse.Namespace) -> int:
 
 def check_config(options: argparse.Namespace) -> int:
     """``isthmus check-config FILE``"""
+    # Imported here, as below: with what they look at they take a second, for which no other command shall wait.
+    from controller.cli.check_config import problems, unknown_options
+
     notes, faults = unknown_options(options.file), problems(options.file)
     lines = [*(f"note: {line}" for line in notes), *(f"fault: {line}" for line in faults)]
     if not faults:
@@ -156,6 +157,8 @@ def check_config(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """``isthmus check``"""
+    from controller.cli.check_store import findings
+
     try:
         found = findings(options.config_file)
     except IsthmusError as error:

@@ -40,6 +40,23 @@ def test_a_ring_keeps_its_nodes_apart_and_its_links_alike() -> None:
     assert min(math.dist(places[a], places[b]) for a in nodes for b in nodes if a < b) > 0.5 * min(lengths)
 
 
+def size(text: str) -> tuple[int, int]:
+    root = ElementTree.fromstring(text)
+    return int(root.get("width", "0")), int(root.get("height", "0"))
+
+
+def test_what_no_link_joins_stays_together() -> None:
+    pair = as_svg(SWITCHES, [], [])
+    assert pair.count("<rect") == 2
+    assert max(size(pair)) < 600
+    many = as_svg([{"id": f"switch:{number}"} for number in range(100)], [], [])
+    assert max(size(many)) < 1500
+    rings = [{"a": {"switch": f"switch:{ring}{number}", "port": 1},
+              "b": {"switch": f"switch:{ring}{(number + 1) % 4}", "port": 2}, "state": "up", "broadcast": []}
+             for ring in (1, 2, 3) for number in range(4)]  # fmt: skip
+    assert max(size(as_svg([], rings, []))) < 2500
+
+
 def test_hundreds_of_switches_take_seconds_at_most() -> None:
     switches: list[dict[str, Any]] = [{"id": f"switch:{number:016x}"} for number in range(500)]
     links = [{"a": {"switch": switches[number]["id"], "port": 1}, "b": {"switch": switches[number // 2]["id"],

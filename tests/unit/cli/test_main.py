@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,6 +87,13 @@ def test_json(run: Run, tmp_path: Path) -> None:
 
 def test_the_address_after_the_command_counts(run: Run) -> None:
     assert run("status", "--url", "http://127.0.0.1:1")[2].startswith("isthmus: no answer from http://127.0.0.1:1")
+
+
+def test_asking_waits_for_no_heavy_imports() -> None:
+    heavy = {"sqlalchemy", "alembic", "neutron_lib", "networkx", "openstack", "keystoneauth1"}
+    program = f"import sys, controller.cli.main; print(*sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["wait", "--timeout", "nan"], ["wait", "--revision", "-1"]])
