@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from controller.errors import FeedExpired
 from controller.intent import Change
 from controller.node_state import Board
+from controller.outage import Outage
 from controller.plugin.api import Feed
 from controller.switches import Spawn
 
@@ -85,13 +86,15 @@ class FeedFollower:
         self._news.set()
 
     def _follow(self) -> None:
+        outage = Outage("reading the change feed")
         while not self._stopped.is_set():
             self._news.wait(timeout=LOOK)
             self._news.clear()
             try:
                 self.catch_up()
-            except Exception:
-                LOG.exception("cannot read the change feed; trying again in a second")
+                outage.over()
+            except Exception as error:
+                outage.failed(error)
                 self._stopped.wait(LOOK)
 
     def _everything(self) -> Change:

@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from controller.db.engine import UNAVAILABLE
+from controller.outage import Outage
 from controller.switches import Spawn
 
 LOG = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ class Mailbox:
 
     def __init__(self, name: str, spawn: Spawn, retry: float = 1.0, attempts: int = 60) -> None:
         self._name, self._spawn, self._retry, self._attempts = name, spawn, retry, attempts
+        self._outage = Outage(name)
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
 
@@ -55,18 +56,14 @@ class Mailbox:
             self._do(job)
 
     def _do(self, job: Job) -> None:
-        failures, away = 0, False
+        failures = 0
         while failures < self._attempts:
             try:
                 job()
-            except UNAVAILABLE as error:
-                if not away:
-                    LOG.warning("%s: the database is away; a job waits for it: %s", self._name, error)
-                away = True
-            except Exception:
-                LOG.exception("%s: a job failed; trying again in %.1f s", self._name, self._retry)
-                failures += 1
+            except Exception as error:
+                failures += not self._outage.failed(error)
             else:
+                self._outage.over()
                 return
             if self._stopped.wait(self._retry):
                 return

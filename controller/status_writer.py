@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import threading
 import time
 from collections import defaultdict
@@ -19,11 +18,10 @@ from dataclasses import dataclass, field
 
 from controller.model import Port
 from controller.node_state import Board
+from controller.outage import Outage
 from controller.plugin.api import Nodes
 from controller.status import ACTIVE, BUILD, WAITING, Asked, Look, PortStatus, WaitKey, waits_for
 from controller.switches import Spawn
-
-LOG = logging.getLogger(__name__)
 
 RETRY = 1.0
 """Seconds before statuses that could not be written are tried again."""
@@ -79,6 +77,7 @@ class StatusWriter:
         self._active: set[str] = set()
         self._building: dict[str, float] = {}
         """Port -> when its being BUILD may be written (again)."""
+        self._outage = Outage("recording port statuses")
         self._wake = threading.Event()
         self._stopped = threading.Event()
 
@@ -246,8 +245,8 @@ class StatusWriter:
         said = {port_id: (item.status, item.reason) for port_id, item in statuses.items()}
         try:
             self._nodes.set_port_statuses(said, revision)
-        except Exception:
-            LOG.exception("cannot record the status of %d ports; trying again", len(statuses))
+        except Exception as error:
+            self._outage.failed(error)
             with self._board.changed:
                 self._due.update(statuses)
                 for port_id in statuses:
@@ -255,6 +254,7 @@ class StatusWriter:
             self._stopped.wait(RETRY)
             self._wake.set()
             return
+        self._outage.over()
         next_time = time.monotonic() + REPEAT
         with self._board.changed:
             for port_id, item in statuses.items():
