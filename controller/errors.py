@@ -51,5 +51,9 @@ class UnknownNode(IsthmusError):
     """No node with that name is known."""
 
 
+class OutcomeUnknown(IsthmusError):
+    """The database went away while it was to commit, and did not come back in time to tell whether it did."""
+
+
 class FeedExpired(IsthmusError):
     """A follower asked for revisions that the change feed no longer keeps; it must load the whole intent anew."""

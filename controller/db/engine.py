@@ -12,9 +12,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from controller.errors import ConfigurationError
+from controller.errors import ConfigurationError, OutcomeUnknown
 
-UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout, OutcomeUnknown)
 """What is raised while the database is away, or when writers met more often than the store tries again: nothing is
 wrong with what it was asked."""
 
@@ -30,6 +30,15 @@ IDLE, LAST_USE = 1.0, "isthmus_last_use"
 
 LOCK_TIMEOUT = 30
 """Seconds a writer of PostgreSQL waits for a row that another one holds; then its transaction is tried again."""
+
+IDLE_TIMEOUT = 120
+"""Seconds that PostgreSQL waits for the next word inside a transaction: a host of ours that died with the change feed
+locked would keep everybody from writing, until the server's kernel finds out hours later."""
+
+ALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""The kernel finds out within half a minute that the server's host is gone. The URL may say otherwise."""
+ANSWERED = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
+"""Seconds for a connection to be made, milliseconds until what was sent is acknowledged."""
 
 
 def is_sqlite(engine: Engine) -> bool:
@@ -104,7 +113,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql(url: URL) -> Engine:
     try:
-        engine = create_engine(url, pool_size=10, max_overflow=20, json_deserializer=_from_json)
+        limits = {name: value for name, value in {**ALIVE, **ANSWERED}.items() if name not in url.query}
+        engine = create_engine(url, connect_args=limits, pool_size=10, max_overflow=20, json_deserializer=_from_json)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"[database] connection: the driver {error.name} is not installed; pip install 'isthmus[postgresql]'"
@@ -136,7 +146,9 @@ def _try_idle(connection: Any, record: Any, _proxy: Any) -> None:
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}s'")
+        cursor.execute(
+            f"SET lock_timeout = '{LOCK_TIMEOUT}s'; SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}s'"
+        )
     connection.autocommit = False
 
 

@@ -18,14 +18,13 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from controller.db.engine import ALIVE
 from controller.db.record import CHANNEL
 
 LOG = logging.getLogger(__name__)
 
 NAME = "isthmus listener"
 """What the connection is called in ``pg_stat_activity``."""
-ALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-"""The kernel finds out within half a minute that the server is gone."""
 ANSWER_TIMEOUT = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds between attempts to connect again; doubled up to the longest."""

@@ -21,10 +21,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
-from controller.db.engine import BUSY_TIMEOUT, SHORT_BUSY_TIMEOUT, create, is_sqlite
+from controller.db.engine import BUSY_TIMEOUT, SHORT_BUSY_TIMEOUT, UNAVAILABLE, create, is_sqlite
 from controller.db.listener import Listener
 from controller.db.models import FeedState
 from controller.db.transaction import Transaction
+from controller.errors import OutcomeUnknown
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
@@ -32,6 +33,10 @@ LOG = logging.getLogger(__name__)
 RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})
 """PostgreSQL: serialization failure, deadlock, lock not available."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
+LONGEST_WRITE = 60.0
+"""Seconds after which a write that meets others again and again is given up, whatever tries are left."""
+SETTLING_TRIES = 40
+"""How often the database is asked whether it committed; with the longest pauses, in twenty seconds."""
 WRITERS = 8
 """More would only meet more often: Python runs one of them at a time, the others wait for the database."""
 
@@ -49,9 +54,9 @@ def utc_now() -> datetime:
 class Store:
     """One database: SQLite by file, or PostgreSQL. Safe to use from many threads.
 
-    Writers take turns before the database makes them, one at a time where threads are green: the database's drivers
-    wait in C, and a green thread that waits there would wait for ever for another one that holds the row. SQLite has
-    one writer anyway. Else :data:`WRITERS` work at once, which is three times as fast when many write.
+    Writers take turns before the database makes them, one at a time where threads are green: they would only wait for
+    each other's rows. SQLite has one writer anyway. Else :data:`WRITERS` work at once, which is three times as fast
+    when many write.
     """
 
     def __init__(
@@ -120,16 +125,15 @@ class Store:
         """Run ``work`` in a transaction and commit it with one revision for all it touched.
 
         After a conflict with another writer it is run again, at most ``max_retries`` times; when the connection is
-        lost while committing, only if the database did not commit. Raises what ``work`` raises, and the database's
-        error when the conflict does not go away.
+        lost while committing, only if the database did not commit. Raises what ``work`` raises, the database's error
+        when the conflict does not go away, and OutcomeUnknown when the database does not come back to tell.
         """
-        deadline = time.monotonic() + self._patience
+        began = time.monotonic()
         for attempt in itertools.count():
             try:
                 result, revision = self._once(work)
             except (DBAPIError, StaleDataError) as error:
-                waits = is_locked(error) and time.monotonic() < deadline
-                if not waits and (attempt >= self._max_retries or not is_conflict(error)):
+                if not self._may_succeed(error, attempt, time.monotonic() - began):
                     raise
                 LOG.debug("transaction is tried again (%d) after %s", attempt + 1, error)
                 self._pause(backoff(attempt))
@@ -139,6 +143,12 @@ class Store:
             return result
         raise AssertionError("unreachable")
 
+    def _may_succeed(self, error: Exception, attempt: int, seconds: float) -> bool:
+        """Whether a write is to be tried once more that has been tried for so long."""
+        if is_locked(error) and seconds < self._patience:
+            return True
+        return attempt < self._max_retries and seconds < LONGEST_WRITE and is_conflict(error)
+
     def _once(self, work: Callable[[Transaction], T]) -> tuple[T, int | None]:
         with self._turns, Session(self._writer, expire_on_commit=False) as session:
             transaction = Transaction(session, self.clock())
@@ -147,25 +157,35 @@ class Store:
             try:
                 session.commit()
             except DBAPIError as error:
-                if not error.connection_invalidated or not self._committed(revision, transaction):
+                if not error.connection_invalidated:
                     raise
-                LOG.info("revision %d was committed, though the connection was lost on the way", revision)
+                lost = error
+            else:
+                return result, revision
+        if not self._committed(revision, transaction):
+            raise lost
+        LOG.info("revision %d was committed, though the connection was lost on the way", revision)
         return result, revision
 
     def _committed(self, revision: int | None, transaction: Transaction) -> bool:
-        """Whether a commit that got no answer happened: the feed then has our revision with what we touched."""
+        """Whether a commit that got no answer happened: the feed then has our revision with what we touched.
+
+        To try again without knowing would do it twice. Raises OutcomeUnknown.
+        """
         if revision is None:
             return False
-        for attempt in range(self._max_retries + 1):
+        for attempt in range(SETTLING_TRIES):
             try:
-                with Session(self._writer) as session, session.begin():
+                with self._turns, Session(self._writer) as session, session.begin():
                     session.scalars(select(FeedState.revision).with_for_update()).one()  # after a commit under way
                     return transaction.is_recorded(session, revision)
-            except DBAPIError as error:
-                if attempt == self._max_retries or not is_conflict(error):
-                    raise
-                self._pause(backoff(attempt))
-        raise AssertionError("unreachable")
+            except (DBAPIError, *UNAVAILABLE) as error:
+                LOG.debug("whether revision %d was committed is asked again (%d) after %s", revision, attempt, error)
+            self._pause(backoff(attempt))
+        raise OutcomeUnknown(
+            f"the database went away while it committed revision {revision}, and does not say whether it did; look "
+            "before you ask for the same again"
+        )
 
     def dispose(self) -> None:
         """Close every connection."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -43,6 +46,22 @@ def test_every_use_case(url: str) -> None:
         loaded = world.feed.load()
         assert (follower.networks, follower.ports, follower.nodes) == (loaded.networks, loaded.ports, loaded.nodes)
     store.dispose()
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_nobody_waits_for_ever(url: str) -> None:
+    """Neither we for a server whose host is gone, nor the server, with what we locked, for us. The URL has the last
+    word."""
+    expected = {"keepalives_idle": "10", "tcp_user_timeout": "30000", "connect_timeout": "10"}
+    for address, changed in ((url, {}), (f"{url}?keepalives_idle=7", {"keepalives_idle": "7"})):
+        store = Store(address)
+        with store.engine.connect() as connection:
+            raw: Any = connection.connection.dbapi_connection
+            parameters = raw.get_dsn_parameters()
+            assert {name: parameters.get(name) for name in expected} == {**expected, **changed}
+            for name, value in (("lock_timeout", "30s"), ("idle_in_transaction_session_timeout", "2min")):
+                assert connection.exec_driver_sql(f"SHOW {name}").scalar() == value
+        store.dispose()
 
 
 def test_lists(url: str) -> None:

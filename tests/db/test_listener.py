@@ -128,4 +128,4 @@ def test_a_hub_of_green_threads_goes_on_while_it_listens(url: str) -> None:
     assert told["revision"] >= revision
     assert told["at"] - sent < SOON
     assert told["longest_gap"] < 0.4, "something held up the other green threads"
-    assert told["writers"] == 1, "a green thread that waits in the driver would wait for another one for ever"
+    assert told["writers"] == 1, "writers that are green threads would only wait for each other"

@@ -9,15 +9,15 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from controller.db import migrate
+from controller.db import migrate, session
 from controller.db.base import Base
 from controller.db.engine import create
 from controller.db.session import Store, backoff, is_conflict
 from controller.db.transaction import Transaction
-from controller.errors import ConfigurationError
+from controller.errors import ConfigurationError, OutcomeUnknown
 from tests.support.store import Clock, World, new_store
 
 
@@ -110,3 +110,67 @@ def test_a_reader_sees_one_state(world: World) -> None:
         before = session.execute(text("SELECT count(*) FROM networks")).scalar()
         world.network()
         assert session.execute(text("SELECT count(*) FROM networks")).scalar() == before == 1
+
+
+class Away:
+    """A database that commits without an answer, and then does not let anybody begin for a number of times."""
+
+    def __init__(self, store: Store, times: float, invalidated: bool) -> None:
+        self._left, self._invalidated, self._armed = 0.0, invalidated, True
+        self._times = times
+        event.listen(store.engine, "commit", self._commit)
+        event.listen(store.engine, "begin", self._begin)
+
+    def _commit(self, connection: Connection) -> None:
+        if self._armed:
+            self._armed, self._left = False, self._times
+            connection.connection.commit()
+            raise OperationalError("", {}, sqlite3.OperationalError("gone"), connection_invalidated=True)
+
+    def _begin(self, _connection: Connection) -> None:
+        if self._left > 0:
+            self._left -= 1
+            gone = sqlite3.OperationalError("away")
+            raise OperationalError("", {}, gone, connection_invalidated=self._invalidated)
+
+
+class Touch:
+    """A write that counts how often it is done."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, write: Transaction) -> None:
+        self.times += 1
+        write.touch_id("port", "x")
+
+
+@pytest.mark.parametrize("invalidated", [True, False])
+def test_a_commit_without_an_answer_waits_for_the_database_to_tell(tmp_path: Path, invalidated: bool) -> None:
+    store, touch, told = new_store(tmp_path), Touch(), list[int]()
+    store.subscribe(told.append)
+    Away(store, times=15, invalidated=invalidated)
+    store.write(touch)
+    assert (touch.times, told) == (1, [1])
+
+
+def test_a_write_is_not_done_twice_when_nobody_tells_whether_it_was_done(tmp_path: Path) -> None:
+    store, touch = new_store(tmp_path), Touch()
+    Away(store, times=float("inf"), invalidated=True)
+    with pytest.raises(OutcomeUnknown, match="revision 1"):
+        store.write(touch)
+    assert touch.times == 1
+
+
+def test_a_write_that_meets_others_for_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that never comes costs half a minute each time, whatever tries are left."""
+    monkeypatch.setattr(session, "LONGEST_WRITE", 0.0)
+    touch = Touch()
+
+    def conflict(write: Transaction) -> None:
+        touch(write)
+        raise IntegrityError("insert", {}, sqlite3.IntegrityError("UNIQUE constraint failed"))
+
+    with pytest.raises(IntegrityError):
+        new_store(tmp_path).write(conflict)
+    assert touch.times == 1
