@@ -150,7 +150,7 @@ class IpRow(Base):
     subnet_id: Mapped[str] = mapped_column(ForeignKey("subnets.id"), primary_key=True)
     address: Mapped[Address] = mapped_column(PackedAddress, primary_key=True)
     port_id: Mapped[str] = mapped_column(ForeignKey("ports.id", ondelete="CASCADE"), index=True)
-    network_id: Mapped[str] = mapped_column(ForeignKey("networks.id"))
+    network_id: Mapped[str] = mapped_column(ForeignKey("networks.id"), index=True)
     position: Mapped[int] = mapped_column(default=0)
     text: Mapped[str] = mapped_column(String(45), default="", server_default="")
 

@@ -105,14 +105,12 @@ def prune(session: Session, revision: int, before: datetime) -> int:
 
     A follower that fell back behind it is told so (:class:`controller.errors.FeedExpired`) and loads afresh.
     """
-    newest = session.scalar(
-        select(FeedRow.revision)
-        .where(FeedRow.revision <= revision, FeedRow.at < before)
-        .order_by(FeedRow.revision.desc())
-        .limit(1)
-    )
-    if newest is None:
-        return int(session.scalars(select(FeedState.pruned)).one())
+    young = select(FeedRow.revision).where(FeedRow.at >= before).order_by(FeedRow.revision).limit(1)
+    first_kept = session.scalar(young)  # a walk over what goes, not over all that stays
+    newest = revision if first_kept is None else min(revision, first_kept - 1)
+    pruned = int(session.scalars(select(FeedState.pruned)).one())
+    if newest <= pruned:
+        return pruned
     session.execute(delete(FeedRow).where(FeedRow.revision <= newest))
     session.execute(update(FeedState).values(pruned=newest))
     return newest

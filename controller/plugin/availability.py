@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from controller.db.models import IpRow, NetworkRow, PoolRow, SubnetRow
@@ -53,10 +54,10 @@ def _bodies(session: Session, networks: Sequence[NetworkRow], versions: set[int]
 def _subnets(session: Session, network_ids: list[str], versions: set[int]) -> dict[str, list[Body]]:
     chosen = SubnetRow.network_id.in_(network_ids), SubnetRow.ip_version.in_(versions)
     rows = session.scalars(select(SubnetRow).where(*chosen).order_by(SubnetRow.created_at, SubnetRow.id)).all()
-    used = _count(session, select(IpRow.subnet_id, func.count()).where(IpRow.network_id.in_(network_ids)))
+    here = IpRow.subnet_id.in_([row.id for row in rows])
+    used = _count(session, select(IpRow.subnet_id, func.count()).where(here))
     inside = select(IpRow.subnet_id, func.count()).join(PoolRow, PoolRow.subnet_id == IpRow.subnet_id)
-    inside = inside.where(IpRow.network_id.in_(network_ids), IpRow.address.between(PoolRow.first, PoolRow.last))
-    used_in_pools = _count(session, inside)
+    used_in_pools = _count(session, inside.where(here, IpRow.address.between(PoolRow.first, PoolRow.last)))
     found: dict[str, list[Body]] = defaultdict(list)
     for row in rows:
         in_pools = sum(int(pool.last) - int(pool.first) + 1 for pool in row.pools)
@@ -81,9 +82,8 @@ def _subnets(session: Session, network_ids: list[str], versions: set[int]) -> di
     return found
 
 
-def _count(session: Session, statement: object) -> dict[str, int]:
-    rows = session.execute(statement.group_by(IpRow.subnet_id))  # type: ignore[attr-defined]
-    return {subnet_id: int(number) for subnet_id, number in rows}
+def _count(session: Session, statement: Select[Any, Any]) -> dict[str, int]:
+    return {row[0]: int(row[1]) for row in session.execute(statement.group_by(IpRow.subnet_id))}
 
 
 def _usable(cidr: str) -> int:

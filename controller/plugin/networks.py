@@ -12,12 +12,14 @@ from neutron_lib import exceptions as faults
 from neutron_lib.exceptions.vlanqinq import VlanQinqDriverError
 from neutron_lib.exceptions.vlantransparent import VlanTransparencyDriverError
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
+from controller.db.insert import insert_row_if_free
 from controller.db.models import NetworkRow, PortRow, SegmentRow, SubnetRow
 from controller.db.transaction import Transaction
 from controller.db.values import segment_value
+from controller.model import Segment
 from controller.plugin import segments, visibility
 from controller.plugin.api import Body
 from controller.plugin.bodies import given, invalid, is_given, project_of, set_plain, standard
@@ -41,6 +43,8 @@ from typedrivers.pools import TRIES, UsedIds
 
 KEYS = Pool((Interval(1, 2**20 - 1),))
 LEFT_OUT = 8
+LAST_KEY = "last network key"
+"""What a bulk create took last in its session: the next one is most likely free."""
 IPV6_MIN_MTU, MAX_MTU = 1280, 65535
 SHARED_BY = {"shared": AS_SHARED, "router:external": AS_EXTERNAL}
 """Attribute -> what it allows everybody."""
@@ -70,54 +74,35 @@ class Networks(Stored):
             raise VlanTransparencyDriverError()
         if given(body, "qinq"):
             raise VlanQinqDriverError()
+        session, project_id = transaction.session, project_of(body, context)
+        chosen = segments.allocate(session, self._types, segments.requests(body), project_id)
         row = NetworkRow(
             id=self._new_id(),
             description=given(body, "description") or "",
-            project_id=project_of(body, context),
+            project_id=project_id,
             name=given(body, "name") or "",
             admin_state_up=given(body, "admin_state_up", True),
             status=constants.NET_STATUS_ACTIVE,
             shared=False,
             external=False,
             tags=[],
-            availability_zone_hints=self._zones.checked(transaction.session, given(body, "availability_zone_hints")),
+            availability_zone_hints=self._zones.checked(session, given(body, "availability_zone_hints")),
             port_security_enabled=given(body, "port_security_enabled", True),
             vlan_transparent=given(body, "vlan_transparent"),
-            mtu=0,
+            mtu=self._mtu(chosen, given(body, "mtu") or 0),
         )
-        self._insert(transaction, row)
-        wanted = segments.requests(body)
-        chosen = segments.allocate(transaction.session, self._types, wanted, row.project_id)
-        for position, segment in enumerate(chosen):
-            segments.add(transaction, row.id, segment, position)
-        transaction.session.flush()
-        transaction.session.refresh(row, ["segments"])
-        row.mtu = self._mtu(row, given(body, "mtu") or 0)
+        transaction.dated(row)
+        _insert(session, row)
+        transaction.touch(row)
+        added = [segments.add(transaction, row.id, segment, position) for position, segment in enumerate(chosen)]
+        set_committed_value(row, "segments", added)
         for name, action in SHARED_BY.items():
             if given(body, name):
-                self._sharing.set_everybody(transaction.session, row, action, True)
+                self._sharing.set_everybody(session, row, action, True)
         return row
 
-    def _insert(self, transaction: Transaction, row: NetworkRow) -> None:
-        """Insert the row with a free key, the one after the highest; whoever loses it to another process leaves some
-        out, or many processes would lose to each other again and again."""
-        session = transaction.session
-        for attempt in range(TRIES):
-            key = choose(KEYS, UsedIds(session, NetworkRow.__table__, "key"), random.randrange)
-            if key is None:
-                raise NoNetworkAvailable(reason=f"all {KEYS.size} network numbers are in use")
-            skipped = random.randrange(LEFT_OUT * attempt + 1)
-            row.key = key + skipped if key + skipped in KEYS else key
-            try:
-                with session.begin_nested():
-                    transaction.created(row)
-            except IntegrityError:
-                continue
-            return
-        raise faults.NoNetworkFoundInMaximumAllowedAttempts()
-
-    def _mtu(self, row: NetworkRow, wanted: int) -> int:
-        largest = self._types.mtu([segment_value(segment) for segment in row.segments])
+    def _mtu(self, carrying: list[Segment], wanted: int) -> int:
+        largest = self._types.mtu(carrying)
         if wanted and largest and wanted > largest:
             raise invalid(f"mtu {wanted} is more than the {largest} bytes that the network's segments carry")
         if wanted and wanted < constants.IPV4_MIN_MTU:
@@ -140,21 +125,21 @@ class Networks(Stored):
         set_plain(row, body, "name", "description", "admin_state_up", "port_security_enabled")
 
     def _checked_mtu(self, session: Session, row: NetworkRow, wanted: int) -> int:
-        mtu = wanted or self._mtu(row, 0)
+        carrying = list(map(segment_value, row.segments))
+        mtu = wanted or self._mtu(carrying, 0)
         for version, least in ((4, constants.IPV4_MIN_MTU), (6, IPV6_MIN_MTU)):
             subnet = select(SubnetRow.id).where(SubnetRow.network_id == row.id, SubnetRow.ip_version == version)
             if mtu < least and session.scalar(subnet.limit(1)):
                 raise faults.NetworkMTUSubnetConflict(net_id=row.id, mtu=least)
-        return self._mtu(row, wanted)
+        return self._mtu(carrying, wanted)
 
     def delete(self, transaction: Transaction, context: RequestContext, row: NetworkRow) -> None:  # noqa: ARG002
         """Remove a network with its subnets. Raises NetworkInUse while it has ports."""
         session = transaction.session
-        ports = session.scalars(select(PortRow).where(PortRow.network_id == row.id)).all()
-        staying = [port for port in ports if port.device_owner not in AUTO_DELETED]
-        if staying:
+        own, staying = PortRow.network_id == row.id, PortRow.device_owner.not_in(AUTO_DELETED)
+        if session.scalar(select(PortRow.id).where(own, staying).limit(1)):
             raise faults.NetworkInUse(net_id=row.id)
-        for port in ports:
+        for port in session.scalars(select(PortRow).where(own)).all():
             transaction.deleted(port)
         session.flush()
         for subnet in session.scalars(select(SubnetRow).where(SubnetRow.network_id == row.id)):
@@ -201,6 +186,27 @@ class Networks(Stored):
             "availability_zone_hints": row.availability_zone_hints,
             **segments.provider_attributes(row.segments),
         }
+
+
+def _insert(session: Session, row: NetworkRow) -> None:
+    """Insert the row with a free key, the one after the highest; whoever loses it to another process leaves some out,
+    or many processes would lose to each other again and again."""
+    for attempt in range(TRIES):
+        last: int = session.info.pop(LAST_KEY, KEYS.intervals[0].last)
+        key = last + 1 if last + 1 in KEYS else _free_key(session)
+        skipped = random.randrange(LEFT_OUT * attempt + 1)
+        row.key = key + skipped if key + skipped in KEYS else key
+        if insert_row_if_free(session, row):
+            session.info[LAST_KEY] = row.key
+            return
+    raise faults.NoNetworkFoundInMaximumAllowedAttempts()
+
+
+def _free_key(session: Session) -> int:
+    key = choose(KEYS, UsedIds(session, NetworkRow.__table__, "key"), random.randrange)
+    if key is None:
+        raise NoNetworkAvailable(reason=f"all {KEYS.size} network numbers are in use")
+    return key
 
 
 def _subnets(session: Session, network_ids: list[str]) -> Mapping[str, list[tuple[str, str | None]]]:

@@ -143,10 +143,10 @@ def _common(subnets: Iterable[AddressRange]) -> frozenset[str]:
     return found
 
 
-def check_new(session: Session, network: NetworkRow, segment_id: str | None) -> None:
-    """Whether a further subnet may be on that segment, or on none. Raises 400 and SegmentNotFound."""
+def check_new(session: Session, network: NetworkRow, others: set[str | None], segment_id: str | None) -> None:
+    """Whether a further subnet may be on that segment, or on none, when the ``others`` are on theirs. Raises 400 and
+    SegmentNotFound."""
     _check_segment(session, network, segment_id)
-    others = _associations(session, network)
     if None in others | {segment_id} and len(others | {segment_id}) > 1:
         raise SubnetsNotAllAssociatedWithSegments(network_id=network.id)
 
@@ -174,7 +174,3 @@ def _check_segment(session: Session, network: NetworkRow, segment_id: str | None
         raise SegmentNotFound(segment_id=segment_id)
     if segment.network_id != network.id:
         raise NetworkIdsDontMatch(subnet_network=network.id, segment_id=segment_id)
-
-
-def _associations(session: Session, network: NetworkRow) -> set[str | None]:
-    return set(session.scalars(select(SubnetRow.segment_id).where(SubnetRow.network_id == network.id)))

@@ -9,6 +9,7 @@ from neutron_lib.exceptions import multiprovidernet as faults
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from controller.db.insert import insert_row_if_free
 from controller.db.models import BindingRow, NetworkRow, SegmentRow, SubnetRow
 from controller.db.transaction import Transaction
 from controller.db.values import segment_value
@@ -16,7 +17,7 @@ from controller.model import Segment
 from controller.plugin.api import Body
 from controller.plugin.binding import Binder
 from controller.plugin.bodies import given, is_given, set_plain, standard
-from controller.plugin.context import RequestContext, system_context
+from controller.plugin.context import RequestContext
 from controller.plugin.faults import SegmentInUse, SegmentNotFound
 from controller.plugin.listing import Listing
 from controller.plugin.use_cases import Stored
@@ -59,19 +60,21 @@ def allocate(
     return [types.allocate(session, request, project_id) for request in wanted]
 
 
-def add(transaction: Transaction, network_id: str, segment: Segment, position: int) -> SegmentRow:
-    """Store a reserved segment of a network."""
+def add(transaction: Transaction, network_id: str, segment: Segment, position: int, **words: str) -> SegmentRow:
+    """Store a reserved segment of a network; ``words`` are its name and description."""
     row = SegmentRow(
         id=segment.id,
-        description="",
+        description=words.get("description", ""),
         network_id=network_id,
         position=position,
-        name="",
+        name=words.get("name", ""),
         network_type=segment.network_type,
         physical_network=segment.physical_network,
         segmentation_id=segment.segmentation_id,
     )
-    transaction.created(row)
+    transaction.dated(row)
+    insert_row_if_free(transaction.session, row)
+    transaction.touch(row)
     return row
 
 
@@ -96,23 +99,28 @@ class Segments(Stored):
         return []
 
     def find(self, session: Session, context: RequestContext, segment_id: str, lock: bool = False) -> SegmentRow:  # noqa: ARG002
-        """The segment. Raises SegmentNotFound."""
+        """The segment. ``lock`` keeps other writers from its network and so from it. Raises SegmentNotFound."""
+        if lock:
+            network_id = select(SegmentRow.network_id).where(SegmentRow.id == segment_id).scalar_subquery()
+            session.execute(select(NetworkRow.id).where(NetworkRow.id == network_id).with_for_update())
         row = session.get(SegmentRow, segment_id)
         if row is None:
             raise SegmentNotFound(segment_id=segment_id)
         return row
 
     def create(self, transaction: Transaction, context: RequestContext, body: Body) -> SegmentRow:
-        """Add a segment to a network, after those it has; ports that could not be bound are tried again."""
+        """Add a segment to a network, after those it has; ports that could not be bound are tried again. Where the new
+        segment carries less than the others, so does the network from now on."""
         session = transaction.session
         network = find_network(session, context, body["network_id"], lock=True)
         asked = {f"provider:{name}": body[name] for name in PROVIDER if is_given(body, name)}
         (segment,) = allocate(session, self._types, requests(asked), network.project_id)
         highest = session.scalar(select(func.max(SegmentRow.position)).where(SegmentRow.network_id == network.id))
-        row = add(transaction, network.id, segment, 0 if highest is None else highest + 1)
-        set_plain(row, body, "name", "description")
-        session.flush()
+        words = {name: given(body, name) or "" for name in ("name", "description")}
+        row = add(transaction, network.id, segment, 0 if highest is None else highest + 1, **words)
         session.expire(network, ["segments"])
+        largest = self._types.mtu(list(map(segment_value, network.segments)))
+        network.mtu = min(network.mtu, largest or network.mtu)
         transaction.updated(network)
         self._binder.decide_unbound(transaction, network)
         return row
@@ -124,7 +132,7 @@ class Segments(Stored):
     def delete(self, transaction: Transaction, context: RequestContext, row: SegmentRow) -> None:  # noqa: ARG002
         """Remove a segment that no port uses and that is not the only one. Raises SegmentInUse."""
         session = transaction.session
-        network = find_network(session, system_context(), row.network_id, lock=True)
+        network = session.get_one(NetworkRow, row.network_id)
         if session.scalar(select(BindingRow.port_id).where(BindingRow.segment_id == row.id).limit(1)):
             raise SegmentInUse(segment_id=row.id, reason="ports are bound to it; unbind or delete them first")
         subnets = session.scalars(select(SubnetRow.id).where(SubnetRow.segment_id == row.id).limit(6)).all()

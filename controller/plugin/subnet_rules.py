@@ -40,10 +40,8 @@ def plan(body: Body) -> SubnetPlan:
     """Check the body of a new subnet. Raises 400 and 409."""
     cidr = cidr_of(body)
     _check_modes(body, cidr)
-    if given(body, "enable_dhcp", True) and cidr.prefixlen > cidr.max_prefixlen - 2:
-        raise invalid(
-            f"Subnet {cidr} has a prefix length that is incompatible with DHCP service enabled; use enable_dhcp=false"
-        )
+    if given(body, "enable_dhcp", True):
+        refuse_dhcp_without_room(cidr)
     chosen = gateway(cidr, body["gateway_ip"]) if is_given(body, "gateway_ip") else _first(cidr)
     if given(body, "allocation_pools") is not None:
         wanted = pools(cidr, body["allocation_pools"])
@@ -51,6 +49,14 @@ def plan(body: Body) -> SubnetPlan:
     else:
         wanted = default_pools(cidr, chosen)
     return SubnetPlan(cidr.version, cidr, chosen, wanted)
+
+
+def refuse_dhcp_without_room(cidr: IpNetwork) -> None:
+    """Raise 400 where no address would be left beside that of a DHCP server."""
+    if cidr.prefixlen > cidr.max_prefixlen - 2:
+        raise invalid(
+            f"Subnet {cidr} has a prefix length that is incompatible with DHCP service enabled; use enable_dhcp=false"
+        )
 
 
 def cidr_of(body: Body) -> IpNetwork:

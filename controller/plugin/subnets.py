@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from neutron_lib import constants
 from neutron_lib import exceptions as faults
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, Table, bindparam, select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
+from controller.db.insert import insert_row_if_free
 from controller.db.models import BindingRow, IpRow, NetworkRow, PoolRow, PortRow, SubnetPoolRow, SubnetRow
 from controller.db.transaction import STATUS, Transaction
 from controller.plugin import routed, visibility
@@ -20,9 +22,17 @@ from controller.plugin.context import RequestContext, system_context
 from controller.plugin.ipam import Ipam, eui64, is_automatic
 from controller.plugin.listing import Listing
 from controller.plugin.networks import IPV6_MIN_MTU
+from controller.plugin.once import once
 from controller.plugin.sharing import AUTO_DELETED, CHUNK, shared_with
 from controller.plugin.subnetpools import SubnetPools, default_pool
 from controller.plugin.use_cases import Stored
+
+SUBNETS = cast(Table, SubnetRow.__table__).c
+OTHERS = select(SUBNETS.id, SUBNETS.ip_version, SUBNETS.cidr, SUBNETS.subnetpool_id, SUBNETS.segment_id).where(
+    SUBNETS.network_id == bindparam("network")
+)
+NAMED_PORTS = 5
+"""How many of the ports that keep a subnet from going are named."""
 
 
 class Subnets(Stored):
@@ -39,21 +49,26 @@ class Subnets(Stored):
         return visibility.subnets(context)
 
     def find(self, session: Session, context: RequestContext, subnet_id: str, lock: bool = False) -> SubnetRow:
-        """The subnet. Raises SubnetNotFound."""
-        return visibility.find_subnet(session, context, subnet_id, lock)
+        """The subnet. ``lock`` keeps other writers from its network and so from it: who makes a port there locks the
+        network first and the subnet then, and whoever did it the other way would meet them. Raises SubnetNotFound."""
+        if lock:
+            network_id = select(SubnetRow.network_id).where(SubnetRow.id == subnet_id).scalar_subquery()
+            session.execute(select(NetworkRow.id).where(NetworkRow.id == network_id).with_for_update())
+        return visibility.find_subnet(session, context, subnet_id)
 
     def create(self, transaction: Transaction, context: RequestContext, body: Body) -> SubnetRow:
         """Store a subnet whose addresses no other subnet of the network has."""
         session = transaction.session
-        network = visibility.find_network(session, context, body["network_id"], lock=True)
+        network = _network(session, context, body["network_id"])
         pool = _pool(session, context, body)
         if pool is not None:
             body = {**body, **self._from_pool(session, context, pool, body)}
         plan = rules.plan(body)
-        _refuse_overlap(session, network, plan.cidr, None if pool is None else pool.id)
+        others = session.execute(OTHERS, {"network": network.id}).all()
+        _refuse_overlap(network, others, plan.cidr, None if pool is None else pool.id)
         if plan.version == 6 and network.mtu < IPV6_MIN_MTU:
             raise faults.NetworkMTUSubnetConflict(net_id=network.id, mtu=IPV6_MIN_MTU)
-        routed.check_new(session, network, given(body, "segment_id"))
+        routed.check_new(session, network, {other.segment_id for other in others}, given(body, "segment_id"))
         row = SubnetRow(
             id=self._new_id(),
             description=given(body, "description") or "",
@@ -68,14 +83,14 @@ class Subnets(Stored):
             ipv6_address_mode=given(body, "ipv6_address_mode"),
             dns_nameservers=rules.nameservers(given(body, "dns_nameservers") or (), plan.version),
             host_routes=rules.host_routes(given(body, "host_routes") or (), plan.version),
-            pools=_pool_rows(plan.pools),
             subnetpool_id=None if pool is None else pool.id,
             segment_id=given(body, "segment_id"),
             tags=[],
         )
-        transaction.created(row)
+        transaction.dated(row)
+        _store(session, row, plan.pools)
+        transaction.touch(row)
         transaction.updated(network, STATUS)
-        session.flush()
         self._give_automatic_addresses(transaction, row)
         return row
 
@@ -104,23 +119,25 @@ class Subnets(Stored):
         statement = select(PortRow).where(PortRow.network_id == row.network_id)
         if row.segment_id is not None:
             statement = statement.join(PortRow.binding).where(BindingRow.segment_id == row.segment_id)
-        for port in session.scalars(statement).all():
+        for port in session.scalars(_in_order(statement)).all():
             if port.device_owner not in constants.ROUTER_INTERFACE_OWNERS_SNAT:
                 self._ipam.give(session, port, row, eui64(row, port.mac_address))
                 transaction.updated(port)
 
-    def update(self, transaction: Transaction, context: RequestContext, row: SubnetRow, body: Body) -> None:
+    def update(self, transaction: Transaction, context: RequestContext, row: SubnetRow, body: Body) -> None:  # noqa: ARG002
         """Change a subnet; gateway and pools must go on fitting each other."""
-        network = visibility.find_network(transaction.session, context, row.network_id, lock=True)
+        session = transaction.session
         if is_given(body, "segment_id"):
-            routed.check_change(transaction.session, network, row, body["segment_id"])
+            routed.check_change(session, session.get_one(NetworkRow, row.network_id), row, body["segment_id"])
             row.segment_id = body["segment_id"]
         if is_given(body, "gateway_ip") or is_given(body, "allocation_pools"):
-            self._change_range(transaction.session, row, body)
+            self._change_range(session, row, body)
         if is_given(body, "dns_nameservers"):
             row.dns_nameservers = rules.nameservers(body["dns_nameservers"] or (), row.ip_version)
         if is_given(body, "host_routes"):
             row.host_routes = rules.host_routes(body["host_routes"] or (), row.ip_version)
+        if given(body, "enable_dhcp") and not row.enable_dhcp:
+            rules.refuse_dhcp_without_room(rules.network_of(row.cidr))
         if given(body, "enable_dhcp") is False and (row.ipv6_ra_mode or row.ipv6_address_mode):
             raise invalid("enable_dhcp cannot be false on a subnet with ipv6_ra_mode or ipv6_address_mode")
         set_plain(row, body, "name", "description", "enable_dhcp")
@@ -138,28 +155,21 @@ class Subnets(Stored):
             session.flush()
             row.pools = _pool_rows(pools)
 
-    def delete(self, transaction: Transaction, context: RequestContext, row: SubnetRow) -> None:
+    def delete(self, transaction: Transaction, context: RequestContext, row: SubnetRow) -> None:  # noqa: ARG002
         """Remove a subnet that no port needs; addresses that follow from MAC addresses go with it."""
         session = transaction.session
-        network = visibility.find_network(session, context, row.network_id, lock=True)
-        users = session.scalars(select(PortRow).join(IpRow).where(IpRow.subnet_id == row.id)).all()
-        staying = [port for port in users if port.device_owner not in AUTO_DELETED]
-        if staying and not is_automatic(row):
-            some = ", ".join(port.id for port in staying[:5])
-            raise faults.SubnetInUse(
-                subnet_id=row.id,
-                reason=f"{len(staying)} ports have an address from it (among them {some}); "
-                "delete them or change their fixed_ips first",
-            )
-        for port in users:
-            if port in staying:
+        if not is_automatic(row):
+            _refuse_in_use(session, row)
+        users = PortRow.id.in_(select(IpRow.port_id).where(IpRow.subnet_id == row.id))
+        for port in session.scalars(_in_order(select(PortRow).where(users))).all():
+            if port.device_owner in AUTO_DELETED:
+                transaction.deleted(port)
+            else:
                 port.ips = [ip for ip in port.ips if ip.subnet_id != row.id]
                 transaction.updated(port)
-            else:
-                transaction.deleted(port)
         session.flush()
         transaction.deleted(row)
-        transaction.updated(network, STATUS)
+        transaction.updated(session.get_one(NetworkRow, row.network_id), STATUS)
 
     def bodies(self, session: Session, context: RequestContext, rows: Sequence[SubnetRow]) -> list[Body]:
         """As the API shows subnets; they are shared as their networks are."""
@@ -193,6 +203,21 @@ class Subnets(Stored):
         }
 
 
+def _network(session: Session, context: RequestContext, network_id: str) -> NetworkRow:
+    """The network of a new subnet, locked; the subnets of a bulk create share it."""
+    key = ("network of subnets", context.project_id, str(context.sees_all), network_id)
+    return once(session, key, lambda: visibility.find_network(session, context, network_id, lock=True))
+
+
+def _store(session: Session, row: SubnetRow, pools: Sequence[rules.AddressPool]) -> None:
+    """Insert a subnet with its pools."""
+    insert_row_if_free(session, row)
+    rows = [PoolRow(subnet_id=row.id, first=first, last=last) for first, last in pools]
+    for pool in rows:
+        insert_row_if_free(session, pool)
+    set_committed_value(row, "pools", rows)
+
+
 def _pool(session: Session, context: RequestContext, body: Body) -> SubnetPoolRow | None:
     """The pool that a new subnet is to come from, locked; None for a subnet with a range of its own. Raises 400."""
     wanted, default = given(body, "subnetpool_id"), given(body, "use_default_subnetpool")
@@ -222,18 +247,35 @@ def _bad(message: str) -> None:
     raise faults.BadRequest(resource="subnets", msg=message)
 
 
-def _refuse_overlap(session: Session, network: NetworkRow, cidr: rules.IpNetwork, pool_id: str | None) -> None:
+def _refuse_overlap(network: NetworkRow, others: Sequence[Any], cidr: rules.IpNetwork, pool_id: str | None) -> None:
     """Raise 400 when the network has such addresses, or subnets of that version from elsewhere."""
-    same = SubnetRow.network_id == network.id, SubnetRow.ip_version == cidr.version
-    statement = select(SubnetRow.id, SubnetRow.cidr, SubnetRow.subnetpool_id).where(*same)
-    for other_id, text, other_pool in session.execute(statement):
-        if other_pool != pool_id:
+    for other in others:
+        if other.ip_version != cidr.version:
+            continue
+        if other.subnetpool_id != pool_id:
             raise faults.NetworkSubnetPoolAffinityError()
-        if cidr.overlaps(rules.network_of(text)):
+        if cidr.overlaps(rules.network_of(other.cidr)):
             raise invalid(
                 f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet, "
-                f"{other_id} ({text})"
+                f"{other.id} ({other.cidr})"
             )
+
+
+def _refuse_in_use(session: Session, row: SubnetRow) -> None:
+    """Raise SubnetInUse with some of the ports that need their address."""
+    statement = select(PortRow.id).join(IpRow).where(IpRow.subnet_id == row.id)
+    some = session.scalars(statement.where(PortRow.device_owner.not_in(AUTO_DELETED)).limit(NAMED_PORTS)).all()
+    if some:
+        raise faults.SubnetInUse(
+            subnet_id=row.id,
+            reason=f"ports have an address from it (among them {', '.join(some)}); "
+            "delete them or change their fixed_ips first",
+        )
+
+
+def _in_order(statement: Select[Any]) -> Select[Any]:
+    """Ports that are going to be changed, locked: two that lock many do it in the same order."""
+    return statement.order_by(PortRow.id).with_for_update(of=PortRow)
 
 
 def _pool_rows(pools: Sequence[rules.AddressPool]) -> list[PoolRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from controller.db.values import facts_json
 from controller.model import Network, Node, Port
 from controller.plugin.binding import Decision
 from controller.plugin.context import RequestContext
+from controller.plugin.faults import RevisionNumberConstraintFailed, SegmentNotFound
 from controller.plugin.plugin import Plugin
 from tests.db.worker import plugin
 from tests.support.store import ADMIN, host_facts
@@ -22,15 +24,20 @@ from tests.support.store import ADMIN, host_facts
 LONG_ENOUGH = 0.5
 """Seconds after which the second writer has come to where it must wait, or has gone wrong."""
 
+Act = Callable[[Any, Transaction], object]
 
-def meanwhile(made: Plugin, resource: str, act: Any, other: Callable[[], Any]) -> Any:
-    """Do something in a transaction, and before its end let another thread do something; what became of that."""
+
+def meanwhile(made: Plugin, resource: str, act: Act, other: Callable[[], Any], then: Act | None = None) -> Any:
+    """Do something in a transaction, before its end let another thread do something, and go on; what became of it."""
     found: list[Any] = []
 
     def work(transaction: Transaction) -> threading.Thread:
         act(made._resources[resource], transaction)
         transaction.session.flush()
-        return started(other, found)
+        thread = started(other, found)
+        if then is not None:
+            then(made._resources[resource], transaction)
+        return thread
 
     made._store.write(work).join(20)
     return found[0]
@@ -150,3 +157,70 @@ def test_a_plug_is_decided_by_what_the_node_says_now(made: Plugin) -> None:
     found = meanwhile(made, "agent", facts_change, lambda: made.port_plugged(port, "host:h1"))
     assert found is None
     assert made.get(ADMIN, "port", port)["status_reason"] == "no gre on h1"
+
+
+SLAAC = {"ip_version": 6, "cidr": "2001:db8::/64", "ipv6_address_mode": "slaac", "ipv6_ra_mode": "slaac"}
+
+
+def find(resource_id: str) -> Act:
+    """Find something as an update or a delete does."""
+    return lambda cases, transaction: cases.find(transaction.session, ADMIN, resource_id, lock=True)
+
+
+def rename(resource_id: str) -> Act:
+    """Give something a name."""
+
+    def act(cases: Any, transaction: Transaction) -> None:
+        row = find(resource_id)(cases, transaction)
+        cases.update(transaction, ADMIN, row, {"name": "new"})
+        transaction.updated(row)  # type: ignore[arg-type]
+
+    return act
+
+
+@pytest.fixture
+def segment(made: Plugin) -> dict[str, Any]:
+    """One of three segments of a network."""
+    network = made.create(ADMIN, "network", {})["id"]
+    body = {"network_id": network, "network_type": "gre"}
+    return made.create_bulk(ADMIN, "segment", [body, body])[0]
+
+
+def test_a_segment_goes_once(made: Plugin, segment: dict[str, Any]) -> None:
+    def delete(segments: Any, transaction: Transaction) -> None:
+        segments.delete(transaction, ADMIN, find(segment["id"])(segments, transaction))
+
+    found = meanwhile(made, "segment", delete, lambda: made.delete(ADMIN, "segment", segment["id"]))
+    assert isinstance(found, SegmentNotFound)
+
+
+def test_a_segment_is_changed_from_one_revision_once(made: Plugin, segment: dict[str, Any]) -> None:
+    def change() -> Any:
+        return made.update(ADMIN, "segment", segment["id"], {"name": "x"}, if_match=segment["revision_number"])
+
+    found = meanwhile(made, "segment", rename(segment["id"]), change)
+    assert isinstance(found, RevisionNumberConstraintFailed)
+    assert made.get(ADMIN, "segment", segment["id"])["name"] == "new"
+
+
+def test_a_subnet_is_changed_while_ports_are_made_and_nobody_tries_twice(
+    made: Plugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = made.create(ADMIN, "network", {})["id"]
+    subnet = made.create(ADMIN, "subnet", {"network_id": network, "cidr": "10.0.0.0/24", "ip_version": 4})["id"]
+    caplog.set_level(logging.DEBUG, "controller.db.session")
+    port = meanwhile(
+        made, "subnet", find(subnet), lambda: made.create(ADMIN, "port", {"network_id": network}), rename(subnet)
+    )
+    assert port["fixed_ips"]
+    assert [record.getMessage() for record in caplog.records if "tried again" in record.getMessage()] == []
+
+
+def test_a_ports_revision_counts_every_change(made: Plugin) -> None:
+    network = made.create(ADMIN, "network", {})["id"]
+    port = made.create(ADMIN, "port", {"network_id": network})
+    body = {"network_id": network, **SLAAC}
+    meanwhile(made, "port", rename(port["id"]), lambda: made.create(ADMIN, "subnet", body))
+    changed = made.get(ADMIN, "port", port["id"])
+    assert (changed["name"], len(changed["fixed_ips"])) == ("new", 1)
+    assert changed["revision_number"] == port["revision_number"] + 2

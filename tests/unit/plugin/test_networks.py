@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 from neutron_lib import exceptions as faults
 from neutron_lib.exceptions import multiprovidernet, vlantransparent
+from sqlalchemy import event
 
+from controller.db.models import PortRow
 from controller.plugin.api import Query
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import RevisionNumberConstraintFailed, SegmentInUse
@@ -13,6 +19,22 @@ from tests.support.store import ADMIN, World, host_facts, new_world
 
 ALICE = RequestContext(project_id="alice", roles=("member",))
 BOB = RequestContext(project_id="bob", roles=("member",))
+
+
+@contextmanager
+def not_loaded(model: type) -> Iterator[None]:
+    """No row of a table becomes an object meanwhile: there may be very many."""
+    loaded: list[Any] = []
+
+    def note(row: Any, _context: Any) -> None:
+        loaded.append(row)
+
+    event.listen(model, "load", note)
+    try:
+        yield
+    finally:
+        event.remove(model, "load", note)
+    assert loaded == []
 
 
 def test_a_project_network_gets_a_segment_of_the_first_type(world: World) -> None:
@@ -176,12 +198,23 @@ def test_delete_takes_subnets_along_but_not_ports(world: World) -> None:
     port = world.port(network)
     with pytest.raises(faults.NetworkInUse):
         world.delete("network", network)
+    with pytest.raises(faults.NetworkInUse), not_loaded(PortRow):
+        world.delete("network", network)
     world.delete("port", port)
     dhcp = world.port(network, device_owner="network:dhcp")
     world.delete("network", network)
     for resource, item in (("network", network), ("subnet", subnet), ("port", dhcp)):
         with pytest.raises(faults.NotFound):
             world.get(resource, item)
+
+
+def test_a_further_segment_that_carries_less_makes_the_network_carry_less(world: World) -> None:
+    network = world.provider("vlan", "physnet1", 100)
+    assert network["mtu"] == 1500
+    segment = world.plugin.create(ADMIN, "segment", {"network_id": network["id"], "network_type": "vxlan"})
+    assert world.get("network", network)["mtu"] == world.feed.load().networks[network["id"]].mtu == 1450
+    world.delete("segment", segment)
+    assert world.update("network", network, mtu=0)["mtu"] == 1500
 
 
 def test_projects_see_their_own_and_what_is_shared(world: World) -> None:

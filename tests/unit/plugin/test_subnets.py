@@ -139,6 +139,13 @@ def test_a_pool_may_be_replaced_by_one_with_the_same_start(world: World) -> None
     assert changed["allocation_pools"] == pools("10.0.0.2-10.0.0.9")
 
 
+def test_dhcp_needs_room(world: World) -> None:
+    subnet = world.subnet(world.network(), "10.0.0.0/31", enable_dhcp=False)
+    with pytest.raises(faults.InvalidInput, match="incompatible with DHCP"):
+        world.update("subnet", subnet, enable_dhcp=True)
+    assert world.update("subnet", subnet, enable_dhcp=False, name="s")["name"] == "s"
+
+
 def test_a_subnet_in_use_stays(world: World) -> None:
     network = world.network()
     subnet = world.subnet(network)
