@@ -86,11 +86,6 @@ class Field:
     requires: tuple[Requirement, ...] = ()
 
     @property
-    def nicira(self) -> bool:
-        """Whether only Open vSwitch (and compatible switches) knows it."""
-        return self.oxm_class == NICIRA
-
-    @property
     def size(self) -> int:
         """Bytes of a value on the wire."""
         return (self.width + 7) // 8

@@ -29,7 +29,7 @@ from controller.dataplane.encoder import (
     encoded_pieces,
 )
 from controller.dataplane.messages import InstalledGroup
-from controller.dataplane.values import OWNER_SHIFT, OWNER_TAG, Flow, Fragment, Group, Program, ToGroup
+from controller.dataplane.values import Flow, Fragment, Group, Program, ToGroup
 
 Removal = Flow | InstalledFlow
 
@@ -39,7 +39,7 @@ class ProgramDelta:
     """The difference, each part in the order in which it is to be applied.
 
     ``whole`` are the fragments that are new altogether; their flows come first in ``flows_add``, in the same order, so
-    that their encoded bytes can be shared. ``foreign_flows`` counts what is not ours (and is left alone).
+    that their encoded bytes can be shared.
     """
 
     groups_add: tuple[Group, ...] = ()
@@ -48,7 +48,6 @@ class ProgramDelta:
     flows_remove: tuple[Removal, ...] = ()
     groups_remove: tuple[int, ...] = ()
     whole: tuple[Fragment, ...] = ()
-    foreign_flows: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.groups_add or self.groups_modify or self.flows_add or self.flows_remove or self.groups_remove)
@@ -117,12 +116,11 @@ def from_installed(
     flows: Iterable[InstalledFlow],
     groups: Mapping[int, InstalledGroup],
     owns_group: Callable[[int], bool],
-    stamp_table: int | None = None,
 ) -> ProgramDelta:
-    """From a dump of a switch to the desired program. Groups carry no owner tag, so ``owns_group`` says which ids are
-    ours; the stamp's table is skipped, because its cookie is a hash and not a flow's own."""
+    """From a dump of a switch (its flows with our owner tag, all its groups) to the desired program. Groups carry no
+    owner tag, so ``owns_group`` says which ids are ours."""
     wanted = {flow.cookie: flow for flow in desired.flows()}
-    ours, foreign = _split_owned(flows, stamp_table)
+    ours = list(flows)
     right = {entry.cookie for entry in ours if _is_right(entry, wanted.get(entry.cookie))}
     added = tuple(flow for cookie, flow in wanted.items() if cookie not in right)
     wrong = [entry for entry in ours if not _is_right(entry, wanted.get(entry.cookie))]
@@ -138,7 +136,6 @@ def from_installed(
         flows_add=added,
         flows_remove=tuple(entry for entry in wrong if entry.encoded_key not in overwritten),
         groups_remove=tuple(key for key in groups if key not in wanted_groups and owns_group(key)),
-        foreign_flows=foreign,
     )
 
 
@@ -191,18 +188,6 @@ def _changed(previous: Program, desired: Program) -> tuple[dict[Hashable, Fragme
 def _same(before: Fragment, after: Fragment) -> bool:
     """Whether two fragments have the same content; lazy ones are not made to find that out if their inputs tell it."""
     return before is after or before.mark == after.mark or before.digest == after.digest
-
-
-def _split_owned(flows: Iterable[InstalledFlow], stamp_table: int | None) -> tuple[list[InstalledFlow], int]:
-    ours, foreign = [], 0
-    for entry in flows:
-        if entry.table == stamp_table:
-            continue
-        if entry.cookie >> OWNER_SHIFT == OWNER_TAG:
-            ours.append(entry)
-        else:
-            foreign += 1
-    return ours, foreign
 
 
 def _is_right(entry: InstalledFlow, wanted: Flow | None) -> bool:

@@ -72,10 +72,6 @@ class Writer:
             else:
                 self.hole(*piece)
 
-    def pad(self, multiple: int = 8) -> None:
-        """Zero bytes up to the next multiple of the length."""
-        self.constant(f"{-self.length % multiple}x")
-
     def settle(self, **known: object) -> None:
         """Make constant what depends on these names only."""
         pieces, self._pieces, self.length = self._pieces, [], 0

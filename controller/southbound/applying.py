@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 
 from controller.dataplane.encoder import (
@@ -29,7 +31,17 @@ from controller.dataplane.messages import ErrorMessage
 from controller.dataplane.program_delta import between
 from controller.dataplane.values import OWNER_SHIFT, OWNER_TAG, Program
 from controller.errors import EncodeError, SwitchError
-from controller.southbound.changes import Dump, Work, examine, other_spellings, reasons, repair, without, work
+from controller.southbound.changes import (
+    Dump,
+    Examined,
+    Work,
+    examine,
+    other_spellings,
+    reasons,
+    repair,
+    without,
+    work,
+)
 from controller.southbound.exchange import Exchange, Refusal
 from controller.southbound.wire import FlowEntry
 from controller.switches import Applied, Rejection
@@ -38,7 +50,6 @@ from mechanisms.openflow import stamp
 
 ATTEMPTS = 64
 """How often the rest is tried again without what was refused; a switch may name one offender at a time."""
-
 
 FRESH = 5.0
 """Seconds in which the stamp that a switch showed with its handshake is taken for what it has."""
@@ -113,22 +124,23 @@ class Applier:
 
     def audit(self, program: Program) -> Applied:
         """See :meth:`controller.switches.Switches.audit`. Raises :class:`SwitchError`."""
-        stamped, dump = self._read_stamp(), self._dump()
-        examined = examine(dump.flows, program, self._version, self._spelling)
+        stamped, found = self._read_stamp(), self._read(program)
+        dump, examined = found
         first = repair(dump, examined, program, self._version)
         if not first and stamped == program.stamp:
             self.installed = program
             return Applied(program.revision, foreign_flows=dump.foreign_flows)
         applied = self._bring_about(
             program,
-            lambda target: first if target is program else repair(dump, examined, target, self._version),
+            lambda target: first if target is program else repair(*found, target, self._version),
         )
         if len(examined.sound) + len(examined.forged) < len(dump.flows):
             self._spelling = other_spellings(self._exchange.our_flows(ALL_TABLES), program, self._version)
         return replace(applied, foreign_flows=dump.foreign_flows)
 
     def _bring_about(self, program: Program, compare: Callable[[Program], Work]) -> Applied:
-        """Do the work; what the switch refuses is left out of the next attempt."""
+        """Do the work; what the switch refuses is left out of the next attempt. Without bundles the rest has been done
+        by then, so that the switch is read again."""
         target, refused = program, dict[tuple[int | None, int | None], ErrorMessage]()
         for _ in range(ATTEMPTS):
             todo = compare(target)  # a program that cannot be compiled fails here, with nothing sent
@@ -138,8 +150,11 @@ class Applier:
                 break
             refused |= {(error.cookie, error.group_id): error for error in errors}
             target = self._reduced(target, errors)
+            if not self._bundles:
+                compare = partial(repair, *self._read(target), version=self._version)
         else:
-            raise self._rejected(program, list(refused.values()), "nothing was changed, for there were too many")
+            outcome = "nothing was changed" if self._bundles else "not everything else is installed"
+            raise self._rejected(program, list(refused.values()), f"{outcome}, for there were too many")
         self.installed = target
         if refused:
             raise self._rejected(program, list(refused.values()), "everything else is installed")
@@ -176,29 +191,38 @@ class Applier:
         try:
             for piece in _pieces(messages):
                 exchange.send(bundle_adds(exchange.bundle_id, piece, self._version))
-        except EncodeError:
-            exchange.bundle(BundleType.DISCARD_REQUEST)
+            exchange.send(bundle_adds(exchange.bundle_id, [self._stamped(target.stamp)], self._version))
+            errors = self._end_bundle(BundleType.CLOSE_REQUEST)
+        except (EncodeError, Refusal):
+            self._discard_bundle()
             raise
-        exchange.send(bundle_adds(exchange.bundle_id, [self._stamped(target.stamp)], self._version))
-        exchange.bundle(BundleType.CLOSE_REQUEST)
-        errors = self._errors()
         if errors:
-            exchange.bundle(BundleType.DISCARD_REQUEST)
+            self._discard_bundle()
             return errors
+        return self._end_bundle(BundleType.COMMIT_REQUEST)
+
+    def _end_bundle(self, request: BundleType) -> list[ErrorMessage]:
+        """Close or commit it; what was refused of it. Raises :class:`SwitchError` if the switch does not say what."""
         try:
-            exchange.bundle(BundleType.COMMIT_REQUEST)
+            self._exchange.bundle(request)
         except Refusal:
             errors = self._errors()
             if not errors:
                 raise
-        return errors
+            return errors
+        return self._errors()
+
+    def _discard_bundle(self) -> None:
+        """Switches may have thrown away by themselves what they refused."""
+        with suppress(Refusal):
+            self._exchange.bundle(BundleType.DISCARD_REQUEST)
 
     def _errors(self) -> list[ErrorMessage]:
         """What the switch refused since the last question; raises SwitchError if it does not say which mod it was."""
         errors = self._exchange.take_errors()
         for error in errors:
             if error.about not in (FLOW_MOD, GROUP_MOD):
-                raise SwitchError(f"{self._exchange.name} refused a change: {error.text}")
+                raise Refusal(f"{self._exchange.name} refused a change: {error.text}", error)
         return errors
 
     def _rejected(self, program: Program, errors: Sequence[ErrorMessage], outcome: str) -> Rejected:
@@ -224,6 +248,11 @@ class Applier:
 
     def _is_stamp(self, entry: FlowEntry) -> bool:
         return entry.flow.priority == stamp.PRIORITY and entry.flow.match == self._stamp_match
+
+    def _read(self, program: Program) -> tuple[Dump, Examined]:
+        """What is on the switch, looked at with the program in mind."""
+        dump = self._dump()
+        return dump, examine(dump.flows, program, self._version, self._spelling)
 
     def _dump(self) -> Dump:
         entries = self._exchange.flows(ALL_TABLES)

@@ -13,6 +13,7 @@ import contextlib
 import struct
 import time
 from collections.abc import Callable, Collection
+from socket import SHUT_RDWR
 from typing import Any, Protocol
 
 from os_ken.controller import controller, ofp_event
@@ -30,6 +31,9 @@ from controller.turns import give_way
 
 READ = 1 << 16
 """Bytes read at once."""
+
+LINGER = 2.0
+"""Seconds that a peer has, after we ended the connection, to read the last words and hang up."""
 
 HELLO, ECHO_REQUEST, ECHO_REPLY = 0, 2, 3
 
@@ -65,6 +69,7 @@ class _Line:
 
     def __init__(self, socket: Any) -> None:
         self._socket = socket
+        socket.settimeout(None)
         self.sending = False
         self.patience: float | None = None
         """Seconds that the peer may take nothing of what is sent; reading has no deadline."""
@@ -87,9 +92,12 @@ class _Line:
             self.sending = False
 
     def send_now(self, data: bytes) -> int:
-        """How many bytes the socket takes without waiting."""
+        """How many bytes the socket takes without waiting; none with TLS, which may have to wait for the peer."""
+        plain = getattr(self._socket, "fd", None)
+        if plain is None:
+            return 0
         try:
-            sent: int = self._socket.fd.send(data)
+            sent: int = plain.send(data)
         except OSError:  # it is full; or broken, which whoever sends next will notice
             return 0
         return sent
@@ -103,6 +111,8 @@ class Connection(controller.Datapath):  # type: ignore[misc]
 
     def __init__(self, socket: Any, address: Any, sink: SessionSink, measures: Measures, echoes: Echoes) -> None:
         self.introducing = Introducing()
+        self.unreadable = 0
+        """How many of its messages could not be read."""
         self.deliver: Deliver | None = None
         """Is offered every message, still as bytes; what it takes os-ken never parses."""
         self._sink, self._measures = sink, measures
@@ -135,6 +145,17 @@ class Connection(controller.Datapath):  # type: ignore[misc]
             self._sink.introduced(self)
         elif state == DEAD_DISPATCHER:
             self._sink.disconnected(self)
+
+    def close(self) -> None:
+        """Say goodbye; a peer that does not hang up either is cut off a little later."""
+        if self.alive and self.is_active:
+            hub.spawn_after(LINGER, self._cut)
+        super().close()
+
+    def _cut(self) -> None:
+        if self.is_active:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(SHUT_RDWR)  # which whoever waits to read notices
 
     def serve(self) -> None:
         """Greet, then deal with what comes until the end."""
@@ -197,7 +218,7 @@ class Connection(controller.Datapath):  # type: ignore[misc]
                 data = self.socket.recv(READ)
             except TimeoutError:
                 continue
-            except (EOFError, OSError):
+            except (EOFError, OSError, ValueError):  # the last is how a TLS socket tells that it was shut down
                 return
             if not data:
                 return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -30,6 +31,16 @@ BUNDLES = tuple(range(0x1571, 0x1579))
 """Ids of bundles, used in turn: one whose end was never confirmed may still be open at the switch. Few, because bytes
 wrapped for an id are shared by all switches."""
 
+LONGEST = 30
+"""Times the deadline that all parts of an answer together may take: a switch that is asked for all it has is slow, one
+that never comes to an end is broken."""
+
+LARGEST = 512 << 20
+"""Bytes of one answer: a few million flows."""
+
+MOST_ERRORS = 4096
+"""Errors about modifications that are kept; whoever asks for them tries again without what they name, and hears of the
+others then."""
 
 Answers = queue.SimpleQueue[bytes | None]
 """What comes back; None: the connection ended."""
@@ -69,7 +80,8 @@ class Exchange:
     def deliver(self, kind: int, xid: int, message: bytes) -> bool:
         """Take a message if it answers a question; False leaves it to others. Never blocks."""
         if kind == wire.ERROR and xid == XID:
-            self._errors.append(parse_error(message))
+            if len(self._errors) < MOST_ERRORS:
+                self._errors.append(parse_error(message))
             return True
         waiter = self._waiting.get(xid)
         if waiter is None:
@@ -135,25 +147,32 @@ class Exchange:
 
     def _multipart(self, encode: Callable[[int], bytes]) -> list[bytes]:
         parts: list[bytes] = []
+        size = 0
         for answer in self._ask(encode):
             more = wire.has_more(answer)
             if more is not None:
                 parts.append(answer)
+                size += len(answer)
+                if size > LARGEST:
+                    raise SwitchError(f"{self.name} answers a question with more than {LARGEST >> 20} MiB")
             if more is False:
                 break
         return parts
 
     def _ask(self, encode: Callable[[int], bytes]) -> Iterator[bytes]:
-        """Send one request and yield what comes back for it; each answer renews the deadline."""
+        """Send one request and yield what comes back for it; each answer renews the deadline, up to :data:`LONGEST`
+        times in all."""
         answers: Answers = queue.SimpleQueue()
         xid = self._expect(answers)
         try:
             self.send(encode(xid))
-            while True:
+            latest = time.monotonic() + LONGEST * self.timeout
+            while time.monotonic() < latest:
                 answer = self._next(answers)
                 if answer[1] == wire.ERROR:
                     raise self._refusal(answer)
                 yield answer
+            raise SwitchTimeout(f"{self.name} did not come to the end of an answer in {LONGEST * self.timeout:g} s")
         finally:
             self._waiting.pop(xid, None)
 

@@ -34,15 +34,29 @@ BACKLOG = 4096
 LATEST_VERSION = 6
 """OpenFlow 1.5 on the wire: peers may greet with a version that we do not speak."""
 
+MOST_COMPLAINTS = 3
+"""Lines of the log about messages of one connection that cannot be read."""
+
 _HEADER = struct.Struct("!BBHI")
 
 
 class _Server(hub.StreamServer):  # type: ignore[misc]
-    """os-ken's listener with a backlog that outlasts a storm of reconnecting switches."""
+    """os-ken's listener with a backlog that outlasts a storm of reconnecting switches, and with a deadline for the TLS
+    handshake, whose failure is a line of the log."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.server.listen(BACKLOG)
+        self._serve: Callable[[Any, Any], None] = self.handle
+        self.handle = self._take
+
+    def _take(self, sock: Any, address: Any) -> None:
+        sock.settimeout(os_ken_cfg.CONF.socket_timeout)
+        try:
+            self._serve(sock, address)
+        except OSError as problem:
+            LOG.warning("peer %s: no connection: %s", address, problem)
+            sock.close()
 
 
 def configure(conf: cfg.ConfigOpts, measures: Measures, sink: SessionSink, echoes: Echoes) -> None:
@@ -51,6 +65,8 @@ def configure(conf: cfg.ConfigOpts, measures: Measures, sink: SessionSink, echoe
     own = os_ken_cfg.CONF
     own.set_override("ofp_listen_host", str(conf.openflow.listen_host))
     own.set_override("ofp_tcp_listen_port", conf.openflow.listen_port)
+    if own.ofp_ssl_listen_port is None:  # os-ken listens for TLS instead, if it is given a key and a certificate
+        own.set_override("ofp_ssl_listen_port", conf.openflow.listen_port)
     own.set_override("socket_timeout", conf.openflow.request_timeout)
     controller.StreamServer = _Server
     controller.datapath_connection_factory = _serve_with(measures, sink, echoes)
@@ -101,7 +117,9 @@ def _parse_with(parse: Callable[..., Any], measures: Measures) -> Callable[..., 
             return parse(datapath, version, kind, length, xid, buffer)
         except Exception as problem:
             measures.error(UNREADABLE)
-            LOG.warning("message of type %d from %s cannot be read: %r", kind, datapath.address, problem)
+            datapath.unreadable += 1
+            level = logging.WARNING if datapath.unreadable <= MOST_COMPLAINTS else logging.DEBUG
+            LOG.log(level, "message of type %d from %s cannot be read: %r", kind, datapath.address, problem)
             if datapath.state in (HANDSHAKE_DISPATCHER, CONFIG_DISPATCHER):
                 datapath.close()
             return None

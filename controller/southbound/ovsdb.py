@@ -80,6 +80,7 @@ class OvsdbConnection:
     def __init__(self, remote: str, timeout: float) -> None:
         self._remote = remote
         self.listeners: frozenset[Callable[[], None]] = frozenset()
+        idl: _Idl | None = None
         try:
             ovsdb_json.install()
             helper = ovs.db.idl.SchemaHelper(schema_json=_only_ours(_fetch_schema(remote, timeout)))
@@ -92,6 +93,8 @@ class OvsdbConnection:
         except OvsdbError:
             raise
         except Exception as problem:
+            if idl is not None:
+                idl.close()
             raise OvsdbError(f"OVSDB at {remote}: {problem}") from problem
 
     def stop(self) -> None:
@@ -292,7 +295,7 @@ class BridgeWatch:
                 replica = self._replicas.join(self._remote, self._changed.set)
             except OvsdbError as problem:
                 self._tell(None, str(problem))
-                self._changed.wait(backoff)
+                self._pause(backoff)
                 backoff = min(2 * backoff, self._longest_backoff)
                 continue
             backoff = FIRST_BACKOFF
@@ -300,9 +303,15 @@ class BridgeWatch:
                 self._follow(replica)
             except Exception:
                 LOG.exception("following %s of OVSDB at %s", f"{self._datapath_id:016x}", self._remote)
-                self._changed.wait(FIRST_BACKOFF)
             finally:
                 self._replicas.leave(self._remote, self._changed.set)
+            self._pause(FIRST_BACKOFF)
+
+    def _pause(self, seconds: float) -> None:
+        """Do nothing for a while, whatever changes meanwhile; :meth:`stop` ends it."""
+        self._changed.clear()
+        if not self._stopped:
+            self._changed.wait(seconds)
 
     def _follow(self, replica: OvsdbConnection) -> None:
         """Tell what changed until stopped. ovsdbapp reconnects by itself, and then the replica changes."""
@@ -313,6 +322,8 @@ class BridgeWatch:
             self._changed.wait(GRACE)
         while not self._stopped:
             self._changed.clear()
+            if self._stopped:  # meanwhile
+                return
             bridge = replica.bridge(self._datapath_id)
             if bridge is None and not missing:
                 self._tell(None, f"OVSDB at {self._remote} has no bridge with datapath id {self._datapath_id:016x}")

@@ -179,7 +179,7 @@ class Southbound:
                 network = METADATA["network"].read(found.metadata)
                 if network and found.source:
                     fabric.source_seen(session.node_id, found.port, network, found.source)
-                elif not network and limit.admits(found.port):
+                elif not network and found.port in session.ports and limit.admits(found.port):
                     fabric.frame_seen(session.node_id, found.port, found.frame)
             return True
 

@@ -238,6 +238,8 @@ class Session:
         replicas, timeout = self._settings.replicas, self._settings.replicas.timeout
         told = self._bridge_told = threading.Event()
         self._watch = BridgeWatch(replicas, remote, self.datapath_id, self._on_bridge, self._settings.retry_max)
+        if self._state == GONE:
+            return
         self._watch.start()
         if not told.wait(timeout):
             self._ovsdb_problem = f"OVSDB at {remote} did not answer within {timeout:g} s"

@@ -48,10 +48,10 @@ class SwitchBed:
             f"other_config:datapath-id={datapath_id:016x}",
         )
 
-    def connect(self, name: str = "br0", port: int = 6653) -> None:
+    def connect(self, name: str = "br0", port: int = 6653, protocol: str = "tcp") -> None:
         """Send the bridge to its controller."""
         self.vsctl(
-            *("set-controller", name, f"tcp:127.0.0.1:{port}", "--", "set", "controller", name),
+            *("set-controller", name, f"{protocol}:127.0.0.1:{port}", "--", "set", "controller", name),
             *("connection_mode=out-of-band", "max_backoff=1000", "inactivity_probe=5000"),
         )
 

@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -24,15 +26,37 @@ def scenarios() -> list[str]:
     ]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
-@pytest.mark.skipif(importlib.util.find_spec("os_ken") is None, reason="os-ken is not installed")
+needs = pytest.mark.skipif(
+    os.geteuid() != 0 or importlib.util.find_spec("os_ken") is None,
+    reason="namespaces need root, and os-ken must be installed",
+)
+
+
+@needs
 @pytest.mark.parametrize("scenario", scenarios())
 def test_scenario(scenario: str, tmp_path: Path) -> None:
+    run(scenario, tmp_path)
+
+
+@needs
+def test_openflow_over_tls(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+               "-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=isthmus"]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    files = f"[DEFAULT]\nctl_privkey = {key}\nctl_cert = {certificate}\nca_certs = {certificate}\n"
+    environment = {"TLS_KEY": str(key), "TLS_CERTIFICATE": str(certificate)}
+    run("tests.ovs.scenarios_tls:openflow_over_tls", tmp_path, files, environment)
+
+
+def run(scenario: str, tmp_path: Path, more: str = "", environment: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Run a scenario with ``more`` configuration."""
     settings = tmp_path / "isthmus.conf"
-    settings.write_text("[openflow]\nlisten_host = 127.0.0.1\nrequest_timeout = 3\n[ovsdb]\ntimeout = 3\n")
+    settings.write_text(more + "[openflow]\nlisten_host = 127.0.0.1\nrequest_timeout = 3\n[ovsdb]\ntimeout = 3\n")
     command = [sys.executable, "-W", "ignore", "-m"]
     done = subprocess.run(
         [*command, "tests.support.sandbox", *command, "tests.ovs.driver", scenario, str(settings)],
-        cwd=HERE.parent.parent, capture_output=True, text=True, timeout=90, check=False,
+        cwd=HERE.parent.parent, env={**os.environ, **environment}, capture_output=True, text=True, timeout=90,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]

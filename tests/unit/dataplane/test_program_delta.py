@@ -146,11 +146,9 @@ def test_unchanged_fragments_are_not_looked_into() -> None:
     assert delta.whole == (new,)
 
 
-def test_foreign_flows_and_groups_are_left_alone_and_the_stamp_is_skipped() -> None:
-    flows = [InstalledFlow(0x99, 0, 1, b"x"), InstalledFlow(0x1571 << 48 | 1, 7, 0, b"stamp")]
-    delta = from_installed(Program(1, {}), flows, {5: InstalledGroup(0, b"")}, lambda _: False, stamp_table=7)
-    assert not delta
-    assert delta.foreign_flows == 1
+def test_groups_of_others_are_left_alone() -> None:
+    groups = {5: InstalledGroup(0, b""), 6: InstalledGroup(0, b"")}
+    assert from_installed(Program(1, {}), [], groups, lambda group: group == 6) == ProgramDelta(groups_remove=(6,))
 
 
 def test_a_copied_cookie_in_another_place_is_not_ours_to_keep() -> None:

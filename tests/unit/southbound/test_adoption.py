@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
+
 import pytest
 
-from bench.sim_switch import Make
+from bench.sim_switch import BAD_BUNDLE, CLOSE, DISCARD, Make, SimSwitch
 from controller.dataplane.lazy import Content, LazyFragment
 from controller.dataplane.values import Program
-from controller.errors import CompileError
+from controller.errors import CompileError, SwitchError
 from controller.southbound.applying import FRESH, Applier, Rejected
-from tests.ovs.programs import flow, program
+from tests.ovs.programs import flow, group, program, to_group
 from tests.unit.southbound.test_exchange import Introduced
 from tests.unit.southbound.test_introduction import introduced
 
@@ -87,3 +90,51 @@ def test_another_stamp_for_the_same_flows_costs_one_message() -> None:
     applied = session.apply(same)
     assert (applied.flows_added, applied.flows_removed, bed.line.switch.counters.flow_mods) == (0, 0, 1)
     assert bed.holds(same)
+
+
+@pytest.mark.parametrize("bundles", [True, False])
+def test_what_is_refused_takes_nothing_else_along(bundles: bool) -> None:
+    """Without bundles the rest is there when it is tried again: a group that is new is not to be added twice."""
+    bed, wanted = Bed(bundles), program(1, flow(1), flow(2), group(1, 2), to_group())
+    bed.line.switch.faults.refuse_with = f"{0x020000000002:012x}"
+    session = bed.session()
+    with pytest.raises(Rejected) as refusal:
+        session.apply(wanted)
+    assert [item.cookie for item in refusal.value.rejections] == [flow(2).cookie]
+    assert {item.cookie for item in session.installed.flows()} == {flow(1).cookie, to_group().cookie}  # type: ignore[union-attr]
+    bed.line.switch.faults.refuse_with = ""
+    session.apply(wanted)
+    assert bed.holds(wanted)
+
+
+class Strict(SimSwitch):
+    """Refuses to close or discard a bundle of which it refused a part."""
+
+    def _bundle_control(self, xid: int, message: bytes, at: int) -> Sequence[bytes]:
+        number, kind = struct.unpack_from("!IH", message, at)
+        if kind in (CLOSE, DISCARD) and self._bundles.get(number, b"") is None:
+            return (self._bundle_error(message, BAD_BUNDLE),)
+        return super()._bundle_control(xid, message, at)
+
+
+def test_a_switch_that_throws_away_a_bad_bundle_by_itself() -> None:
+    bed = Bed()
+    bed.line.switch = Strict(5, Make(5))
+    bed.line.switch.faults.refuse_flow = 2
+    with pytest.raises(Rejected, match="everything else is installed"):
+        bed.session().apply(ONE)
+    assert bed.session().apply(ONE).flows_added == 1
+
+
+def test_a_bundle_that_fails_without_a_reason_is_not_left_open() -> None:
+    class Vague(SimSwitch):
+        def _misbehave(self, message: bytes) -> list[bytes]:
+            found = super()._misbehave(message)
+            return [error[:12] for error in found and [found[0][:2] + b"\0\x0c" + found[0][4:]]]
+
+    bed = Bed()
+    bed.line.switch = Vague(5, Make(5))
+    bed.line.switch.faults.refuse_flow = 1
+    with pytest.raises(SwitchError, match="refused a change"):
+        bed.session().apply(ONE)
+    assert bed.line.switch._bundles == {}

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.sim_switch import Make, SimSwitch
-from controller.dataplane.encoder import OF13
+from controller.dataplane.encoder import OF13, XID
 from controller.errors import SwitchError, SwitchGone, SwitchTimeout
-from controller.southbound import wire
+from controller.southbound import exchange, wire
 from controller.southbound.exchange import Exchange, Refusal
 from controller.southbound.ovsdb_json import Parser
 
@@ -96,6 +96,41 @@ def test_parts_are_put_together() -> None:
         return [reply(19, xid, struct.pack("!HH4xHBxI", 7, more, 8, 0, group)) for group, more in ((1, 1), (2, 0))]
 
     assert list(Line(parts).exchange.groups()) == [1, 2]
+
+
+def endless(line: Line, part: bytes) -> None:
+    """Deliver parts of an answer for ever, as long as anybody asks."""
+
+    def deliver() -> None:
+        while True:
+            time.sleep(0.001)
+            if not line.exchange.deliver(19, line.xid, part):
+                return
+
+    threading.Thread(target=deliver, daemon=True).start()
+
+
+def test_an_answer_that_never_ends_meets_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "LONGEST", 1)
+    line = Line(lambda _, __: [])
+    threading.Timer(0.01, endless, (line, reply(19, line.xid + 1, struct.pack("!HH4x", 7, 1)))).start()
+    with pytest.raises(SwitchTimeout, match="did not come to the end of an answer"):
+        line.exchange.groups()
+
+
+def test_an_answer_that_is_too_large_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "LARGEST", 1000)
+    line = Line(lambda _, xid: [reply(19, xid, struct.pack("!HH4x", 7, 1))] * 100)
+    with pytest.raises(SwitchError, match="more than"):
+        line.exchange.groups()
+
+
+def test_errors_that_nobody_asked_for_do_not_pile_up() -> None:
+    line = Line(lambda _, __: [])
+    for _ in range(exchange.MOST_ERRORS + 10):
+        assert line.exchange.deliver(wire.ERROR, XID, reply(wire.ERROR, XID, struct.pack("!HH", 1, 1)))
+    assert len(line.exchange.take_errors()) == exchange.MOST_ERRORS
+    assert line.exchange.take_errors() == []
 
 
 def test_what_answers_nothing_is_left_to_others() -> None:
