@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import resource
 import secrets
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-import eventlet
-import eventlet.wsgi
-from eventlet.green import ssl
 from os_ken import cfg as os_ken_cfg
 from os_ken.base import app_manager
 from os_ken.lib import hub
@@ -25,9 +22,10 @@ from prometheus_client import ProcessCollector
 from controller import config, garbage
 from controller.api.standalone import settle
 from controller.api.wsgi import make_application
+from controller.api_server import DRAIN, ApiServer, listen, with_tls
 from controller.db.fabric_memory import FabricMemory
 from controller.db.feed import StoreFeed
-from controller.errors import ConfigurationError, IsthmusError
+from controller.errors import IsthmusError
 from controller.fabric import FabricControl
 from controller.hosts import Hosts
 from controller.measures import Measures
@@ -49,10 +47,10 @@ from typedrivers.manager import TypeManager
 
 LOG = logging.getLogger(__name__)
 
-MAX_CLIENTS = 8192
-"""API connections at once; every watching agent holds one."""
+DESCRIPTORS = 65536
+"""Open files that are wanted."""
 
-STOP_DEADLINE = 1.5
+STOP_DEADLINE = DRAIN + 1.5
 """Seconds after SIGTERM at which the process ends even if something still runs."""
 
 
@@ -63,16 +61,6 @@ class _Relay:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.target, name)
-
-
-class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
-    """Connections of the API; whoever does not speak TLS where it is spoken costs a line of the log."""
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except ssl.SSLError as error:
-            LOG.info("API: no TLS with %s: %s", self.client_address, error)
 
 
 class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
@@ -112,14 +100,16 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         registry = self._measures.registry
         ProcessCollector(registry=registry)
         registry.register(StateCollector(self._reconciler, self._southbound.queues))
-        self._application = make_application(conf, plugin, overview, registry)
-        self._api = _listen(str(conf.api.bind_host), conf.api.bind_port)
+        application = make_application(conf, plugin, overview, registry)
+        listener = listen(str(conf.api.bind_host), conf.api.bind_port)
         if conf.api.tls_cert:
-            self._api = _with_tls(self._api, conf.api.tls_cert, conf.api.tls_key)
+            listener = with_tls(listener, conf.api.tls_cert, conf.api.tls_key)
+        self._api = ApiServer(listener, application)
 
     def start(self) -> None:
         """Start the parts; called by os-ken once every application exists."""
         super().start()
+        _allow_descriptors()
         garbage.tune()
         hub.spawn(garbage.collect_for_ever, self._measures.collected)
         hub.spawn(self._measures.watch_lag)
@@ -133,11 +123,8 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
             self._fabric.owner = Owners(lambda: self._reconciler.board.intent)
             board = self._reconciler.board
             self._fabric.start(self._southbound.send_frame, board.touch, board.follows)
-        hub.spawn(eventlet.wsgi.server, self._api, self._application, log_output=False,
-                  custom_pool=eventlet.GreenPool(MAX_CLIENTS), socket_timeout=None, protocol=_Protocol)  # fmt: skip
-        host, port = self._api.getsockname()[:2]
-        scheme = "https" if isinstance(self._api, ssl.SSLSocket) else "http"
-        LOG.info("API on %s://%s:%d, OpenFlow on port %d", scheme, host, port, os_ken_cfg.CONF.openflow.listen_port)
+        hub.spawn(self._api.run)
+        LOG.info("API on %s, OpenFlow on port %d", self._api.url, os_ken_cfg.CONF.openflow.listen_port)
 
     def stop(self) -> None:
         """Stop the parts; nodes keep forwarding as they are."""
@@ -145,7 +132,7 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         super().stop()
 
     def _close_parts(self) -> None:
-        self._api.close()
+        self._api.stop()
         self._reconciler.stop()
         self._southbound.stop()
         self._store.dispose()
@@ -178,6 +165,14 @@ class _Line(logging.Formatter):
         return f"{self._second[1]},{int(record.msecs):03d}"
 
 
+def _allow_descriptors() -> None:
+    """As many open files as the hard limit grants: shells start with 1,024, and each switch and agent is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _plain_log() -> None:
     """Give os-ken's handlers a line that says when, how bad and where; which of thousands of green threads wrote it is
     not said, for finding that out costs more than all the rest of the line."""
@@ -186,26 +181,6 @@ def _plain_log() -> None:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_Line("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return eventlet.listen((host, port), family=family, backlog=1024)  # type: ignore[no-any-return]
-    except OSError as error:
-        raise OSError(f"cannot listen on [api] bind_host {host} port {port}: {error.strerror}") from error
-
-
-def _with_tls(listener: socket.socket, cert: str, key: str | None) -> socket.socket:
-    """Serve https. The handshake is each connection's own: one that dawdles holds up nobody else."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(cert, key)
-    except OSError as error:
-        raise ConfigurationError(f"[api] tls_cert {cert}, tls_key {key or cert}: cannot be used: {error}") from error
-    return context.wrap_socket(  # type: ignore[no-any-return]
-        listener, server_side=True, do_handshake_on_connect=False
-    )
 
 
 def _on_sigterm(close: Callable[[], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import struct
 import subprocess
 import time
 import urllib.request
@@ -68,6 +69,11 @@ def test_https(command: str, certificate: Path, tmp_path: Path) -> None:
             assert ask(port, trusting), "a client that never finishes its handshake holds up nobody"
         with pytest.raises(OSError, match="CERTIFICATE"):
             ask(port, ssl.create_default_context())
+        for _ in range(30):
+            with socket.create_connection(("127.0.0.1", port)) as gone:
+                gone.sendall(b"\x16")
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert ask(port, trusting), "nor do clients that are gone before they are accepted"
         with socket.create_connection(("127.0.0.1", port)) as plain:
             plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert ask(port, trusting)
