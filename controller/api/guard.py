@@ -20,7 +20,7 @@ from controller.api.attributes import RESOURCE_TYPES, ResourceType
 from controller.api.policy import Judge, Policy
 from controller.plugin import tags
 from controller.plugin.api import Body, Query, Resources
-from controller.plugin.context import RequestContext, system_context
+from controller.plugin.context import RequestContext
 
 TYPES: Mapping[str, ResourceType] = {resource.name: resource for resource in RESOURCE_TYPES}
 UNSAID = (ATTR_NOT_SPECIFIED, None)
@@ -45,8 +45,13 @@ class GuardedResources:
         self._policy = policy
 
     def judge(self, context: RequestContext) -> Judge:
-        """Who answers for a caller, for one request."""
-        return self._policy.judge(context, self._network)
+        """Who answers for a caller, for one request. Raises HTTPForbidden for one without a project, who would share
+        whatever belongs to none with all others of the kind."""
+        if not (context.project_id or context.sees_all):
+            raise exc.HTTPForbidden("The token is for no project; networks are a project's: ask for one that is")
+        # The rules may know of every network; whether it is shared depends on who asks.
+        asking = dataclasses.replace(context, is_admin=True)
+        return self._policy.judge(context, lambda network_id: self._network(asking, network_id))
 
     def create(self, context: RequestContext, resource: str, body: Body) -> Body:
         """Create one. Raises PolicyNotAuthorized."""
@@ -176,9 +181,9 @@ class GuardedResources:
         hidden = judge.hidden(f"get_{resource}:", judge.target(item))
         return {name: value for name, value in item.items() if name not in hidden}
 
-    def _network(self, network_id: str) -> Body | None:
+    def _network(self, context: RequestContext, network_id: str) -> Body | None:
         try:
-            return self._resources.get(system_context(), "network", network_id)
+            return self._resources.get(context, "network", network_id)
         except faults.NotFound:
             return None
 

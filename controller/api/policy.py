@@ -7,6 +7,7 @@ comes to it.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -23,6 +24,8 @@ from controller.api.policy_rules import RULES
 from controller.errors import ConfigurationError
 from controller.plugin.context import RequestContext
 from controller.plugin.sharing import EXTERNAL_HERE
+
+LOG = logging.getLogger(__name__)
 
 RELOAD_INTERVAL = 1.0
 """Seconds between looks at the policy file: a change of it counts without a restart."""
@@ -140,9 +143,9 @@ class Policy:
         self._names: dict[str, list[str]] = {}
         self.memory: dict[tuple[Any, ...], Any] = {}
         """True or False, which depend on nothing but the question; None: it depends on the network too."""
-        self._loaded = float("-inf")
+        self._loaded = time.monotonic()
         try:
-            self._reload()
+            self._enforcer.load_rules()
         except Exception as error:  # YAML's own errors, oslo's, the operating system's
             raise ConfigurationError(f"[oslo_policy] policy_file cannot be used: {error}") from error
 
@@ -153,7 +156,10 @@ class Policy:
         with self._lock:
             self._loaded = now
             before = self._enforcer.rules
-            self._enforcer.load_rules()
+            try:
+                self._enforcer.load_rules()
+            except Exception as error:
+                LOG.error("[oslo_policy] policy_file cannot be used, the rules stay as they were: %s", error)
             if self._enforcer.rules is not before:
                 self._keys, self._names, self.memory = {}, {}, {}
 

@@ -14,8 +14,6 @@ MEMBER = "role:member and project_id:%(project_id)s"
 READER = "role:reader and project_id:%(project_id)s"
 NET_MEMBER = "role:member and rule:network_owner"
 NET_READER = "role:reader and rule:network_owner"
-EVERYBODY = "rule:regular_user"
-NOBODY = "!"
 
 
 def any_of(*checks: str) -> str:
@@ -71,6 +69,7 @@ def _subnet() -> Iterator[tuple[str, str]]:
     writes = any_of(ADMIN, MEMBER, NET_MEMBER)
     seen = any_of(ADMIN, READER, NET_READER, "rule:shared", "rule:context_is_advsvc", SERVICE)
     yield from _actions("subnet", writes, seen)
+    yield "create_subnet", any_of(ADMIN, NET_MEMBER)
     for action in ("create", "update"):
         for attribute in ("segment_id", "service_types"):
             yield f"{action}_subnet:{attribute}", ADMIN
@@ -78,13 +77,13 @@ def _subnet() -> Iterator[tuple[str, str]]:
 
 
 def _port() -> Iterator[tuple[str, str]]:
-    yield "create_port", any_of(ADMIN, SERVICE, MEMBER)
+    yield "create_port", any_of(ADMIN, SERVICE, NET_MEMBER, "role:member and rule:shared")
     yield "get_port", any_of(ADMIN, SERVICE, "rule:context_is_advsvc", READER, NET_READER)
     yield "update_port", any_of(ADMIN, SERVICE, "rule:context_is_advsvc", MEMBER)
     yield "delete_port", any_of(ADMIN, SERVICE, "rule:context_is_advsvc", MEMBER, NET_MEMBER)
     for action in ("create", "update"):
+        yield f"{action}_port:device_id", any_of(ADMIN, SERVICE, MEMBER)
         yield f"{action}_port:device_owner", any_of("not rule:network_device", _NETWORK_OWNER)
-        yield f"{action}_port:fixed_ips", any_of(_NETWORK_OWNER, "rule:shared")
         yield f"{action}_port:fixed_ips:ip_address", _NETWORK_OWNER
         yield f"{action}_port:fixed_ips:subnet_id", any_of(_NETWORK_OWNER, "rule:shared")
         yield f"{action}_port:port_security_enabled", _NETWORK_OWNER
@@ -93,8 +92,11 @@ def _port() -> Iterator[tuple[str, str]]:
         for attribute in ("host_id", "profile"):
             yield f"{action}_port:binding:{attribute}", _ADMIN_OR_SERVICE
         yield f"{action}_port:binding:vnic_type", any_of(ADMIN, SERVICE, MEMBER)
+    yield "create_port:fixed_ips", any_of(_NETWORK_OWNER, "rule:shared")
+    yield "update_port:fixed_ips", _NETWORK_OWNER
     yield "create_port:mac_address", _NETWORK_OWNER
-    yield "update_port:mac_address", any_of(ADMIN, SERVICE, "rule:context_is_advsvc")
+    manager = "role:manager and rule:network_owner"
+    yield "update_port:mac_address", any_of(ADMIN, SERVICE, "rule:context_is_advsvc", manager)
     yield "update_port:data_plane_status", "rule:admin_or_data_plane_int"
     for attribute in ("host_id", "profile", "vif_type", "vif_details"):
         yield f"get_port:binding:{attribute}", _ADMIN_OR_SERVICE
@@ -122,8 +124,8 @@ def _rbac() -> Iterator[tuple[str, str]]:
 def _administration() -> Iterator[tuple[str, str]]:
     for resource in ("segment", "network_segment_range", "agent", "switch", "cables"):
         yield from _actions(resource, ADMIN, ADMIN)
-    yield "get_network_ip_availability", ADMIN
-    yield "get_availability_zone", EVERYBODY
+    yield "get_network_ip_availability", _ADMIN_OR_SERVICE
+    yield "get_availability_zone", any_of(ADMIN, "role:reader")
     yield "get_quota", _READER
     yield "update_quota", ADMIN
     yield "delete_quota", ADMIN

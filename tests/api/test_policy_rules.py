@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 import pytest
 from neutron_lib.exceptions import InvalidInput, NetworkNotFound
 from oslo_config import cfg
-from webob.exc import HTTPException
+from webob.exc import HTTPException, HTTPForbidden
 
+from controller.api import policy
 from controller.api.guard import GuardedResources
 from controller.api.policy import Policy, PolicyNotAuthorized
 from controller.plugin.api import Query
@@ -108,6 +111,60 @@ def test_only_the_owner_gives_unless_the_rules_say_more(rules: Rules) -> None:
     narrow = rules('"delete_rbac_policy": "!"')
     refused(lambda: narrow.delete(BOB, "rbac_policy", made["id"]), "delete_rbac_policy")
     refused(lambda: rules().create(ALICE, "rbac_policy", policy_for(network, "*")), "create_rbac_policy:target_tenant")
+
+
+def test_only_the_owner_of_a_network_divides_it_into_subnets(rules: Rules) -> None:
+    default = rules()
+    commons = default.create(ADMIN, "network", {"name": "commons", "shared": True, "project_id": "admin"})
+    wanted = {"network_id": commons["id"], "cidr": "10.0.0.0/24", "ip_version": 4}
+    refused(lambda: default.create(BOB, "subnet", wanted), "create_subnet")
+    default.create(ALICE, "subnet", {**wanted, "network_id": default.create(ALICE, "network", {"name": "n"})["id"]})
+
+
+def test_who_was_given_a_network_chooses_its_subnet_but_no_address(rules: Rules) -> None:
+    default = rules()
+    network = default.create(ALICE, "network", {"name": "n"})
+    wanted = {"network_id": network["id"], "cidr": "10.0.0.0/24", "ip_version": 4}
+    subnet = default.create(ALICE, "subnet", wanted)
+    default.create(ALICE, "rbac_policy", policy_for(network, "blue"))
+    port = {"network_id": network["id"], "fixed_ips": [{"subnet_id": subnet["id"]}]}
+    made = default.create(BOB, "port", port)
+    assert made["fixed_ips"][0]["subnet_id"] == subnet["id"]
+    port["fixed_ips"] = [{"ip_address": "10.0.0.9"}]
+    refused(lambda: default.create(BOB, "port", port), "create_port:fixed_ips:ip_address")
+    refused(lambda: default.update(BOB, "port", made["id"], {"fixed_ips": []}), "update_port:fixed_ips")
+
+
+def test_a_network_that_is_only_external_takes_no_ports_of_others(rules: Rules) -> None:
+    default = rules()
+    network = default.create(ADMIN, "network", {"name": "outside", "router:external": True, "project_id": "admin"})
+    refused(lambda: default.create(BOB, "port", {"network_id": network["id"]}), "create_port")
+
+
+def test_who_has_no_project_has_no_networks(rules: Rules) -> None:
+    """As a token for a domain: it would share what belongs to no project with all others of the kind, unlimited."""
+    default, nobody = rules(), RequestContext("", "eve", ("member", "reader"))
+    default.create(RequestContext(is_admin=True), "network", {"name": "nobody's"})
+    for action in (
+        lambda: default.create(nobody, "network", {"name": "n"}),
+        lambda: default.create_bulk(nobody, "network", [{"name": "n"}]),
+        lambda: default.list(nobody, "network", Query()),
+    ):
+        with pytest.raises(HTTPForbidden, match="for no project"):
+            action()
+
+
+def test_a_policy_file_that_breaks_changes_nothing(
+    rules: Rules, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(policy, "RELOAD_INTERVAL", 0.0)
+    wide = rules('"create_segment": "role:engineer"')
+    network = wide.create(ALICE, "network", {"name": "n"})
+    path = tmp_path / "policy.yaml"
+    path.write_text('"create_segment": [')
+    os.utime(path, (time.time() + 5,) * 2)
+    wide.create(ALICE, "segment", segment_of(network, 7))
+    assert "the rules stay as they were" in caplog.text
 
 
 TAGGINGS = (("create", {"add_tags": ["a"]}), ("update", {"tags": ["b"]}), ("update", {"put_tags": ["c"]}),

@@ -189,9 +189,10 @@ def test_what_is_said_must_be_allowed(guarded: tuple[GuardedResources, FakeResou
     guard, _ = guarded
     with pytest.raises(PolicyNotAuthorized, match="create_network:shared is disallowed by policy"):
         guard.create(MEMBER, "network", {"project_id": "red", "shared": True})
-    with pytest.raises(PolicyNotAuthorized, match="create_port:binding:host_id"):
-        guard.create_bulk(MEMBER, "port", [{"project_id": "red", "binding:host_id": "web1"}])
     item = guard.create(MEMBER, "network", {"project_id": "red", "shared": False})
+    port = {"project_id": "red", "network_id": item["id"], "binding:host_id": "web1"}
+    with pytest.raises(PolicyNotAuthorized, match="create_port:binding:host_id"):
+        guard.create_bulk(MEMBER, "port", [port])
     with pytest.raises(PolicyNotAuthorized, match="update_network:shared"):
         guard.update(MEMBER, "network", item["id"], {"shared": True})
     with pytest.raises(PolicyNotAuthorized, match="delete_network"):
