@@ -69,6 +69,13 @@ API = [
         help="Who may call the API: everybody as administrator (noauth), or whoever has a token of the "
         "Keystone that [keystone_authtoken] names.",
     ),
+    cfg.StrOpt(
+        "public_url",
+        deprecated_name="network_link_prefix",
+        deprecated_group="DEFAULT",
+        help="URL at which clients reach the API, for links in answers, e.g. https://network.example.org (default: as "
+        "the request says, with X-Forwarded-Proto, -Host and -Prefix of proxies).",
+    ),
     cfg.StrOpt("tls_cert", help="PEM file with the API's certificate and those between it and the root: serve https."),
     cfg.StrOpt("tls_key", help="PEM file with the certificate's private key (default: it is in tls_cert)."),
     cfg.IntOpt("max_body_size", default=8 << 20, min=1024, help="Largest accepted request body in bytes."),

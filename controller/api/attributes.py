@@ -146,7 +146,7 @@ STANDARD: Attributes = {
     "description": {
         "allow_post": True,
         "allow_put": True,
-        "validate": {"type:string_or_none": db_constants.DESCRIPTION_FIELD_SIZE},
+        "validate": {"type:string": db_constants.DESCRIPTION_FIELD_SIZE},
         "default": "",
         "is_filter": True,
         "is_sort_key": True,

@@ -24,12 +24,20 @@ LOG = logging.getLogger(__name__)
 
 Authenticator = Callable[[Request], RequestContext]
 
-PUBLIC = frozenset({"", "/", "/v2.0/isthmus/openapi.json"})
+PUBLIC = frozenset({"", "/", "/healthcheck", "/v2.0/isthmus/openapi.json"})
 """Paths that need no token: clients read them before they have one."""
+
+KEYSTONE_PATIENCE = 10
+"""Seconds that Keystone has to answer unless ``[keystone_authtoken] http_connect_timeout`` says otherwise; without a
+limit each request of a client would wait as long as the kernel tries to connect."""
 
 
 def noauth(request: Request) -> RequestContext:
-    """Everybody is administrator; ``X-Project-Id`` names the project that new resources belong to."""
+    """Everybody is administrator; ``X-Project-Id`` names the project that new resources belong to. Raises 403 for
+    pages of other sites: a browser on this machine would reach loopback for them."""
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2] != request.host:
+        raise exc.HTTPForbidden("Web pages of other sites may not ask here while [api] auth_strategy is noauth")
     return RequestContext(
         project_id=_identity(request, "X-Project-Id"),
         user_id=_identity(request, "X-User-Id"),
@@ -53,9 +61,12 @@ class Keystone:
     def __init__(self, conf: cfg.ConfigOpts, policy: Policy) -> None:
         # Imported here: the two are a sixth of what the controller's start takes, and noauth needs neither.
         from keystoneauth1.exceptions import ClientException
-        from keystonemiddleware import auth_token
+        from keystonemiddleware import auth_token, opts
 
         self._policy, self._failure = policy, ClientException
+        for group, options in opts.list_auth_token_opts():
+            conf.register_opts(options, group=group)
+            conf.set_default("http_connect_timeout", KEYSTONE_PATIENCE, group=group)
         self._middleware = auth_token.AuthProtocol(_accept, {"oslo_config_config": conf})
 
     def __call__(self, request: Request) -> RequestContext:

@@ -25,20 +25,15 @@ LARGEST_INTEGER = 2**63 - 1
 WRONG_KIND = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, AddrFormatError)
 """What neutron-lib's converters and validators raise over, say, a list where they expect a string."""
 
-CONTENT_TYPE = "application/json"
-UNSAID_TYPES = ("", "text/plain")
-"""What WSGI servers say for a client that says nothing (eventlet and wsgiref the latter); Neutron does not look."""
-
 
 def read_json(request: Request, max_size: int) -> Any:
-    """The body as JSON. Raises 400, 413 or 415; None when there is no body."""
+    """The body as JSON, None when there is none. Raises 400, 408, 411 or 413.
+
+    The content type does not matter, as in Neutron: ``curl -d`` says that it is a form.
+    """
     content = _read(request, max_size)
     if not content:
         return None
-    if request.content_type not in (CONTENT_TYPE, *UNSAID_TYPES):
-        raise exc.HTTPUnsupportedMediaType(
-            f"The body must have content type {CONTENT_TYPE}, or say none; not {request.content_type}"
-        )
     try:
         value = json.loads(content, parse_constant=_no_constant, parse_float=_finite)
         check_storable(value)
@@ -130,10 +125,21 @@ def _read(request: Request, max_size: int) -> bytes:
     length = request.content_length
     if length is None and request.headers.get("Transfer-Encoding") and not request.is_body_readable:
         raise exc.HTTPLengthRequired("Send the body with a Content-Length; chunked bodies are not read here")
-    content: bytes = b"" if length is not None and length > max_size else request.body_file.read(max_size + 1)
+    content = b"" if length is not None and length > max_size else _arriving(request, max_size + 1)
     if len(content) > max_size or (length or 0) > max_size:
         raise exc.HTTPRequestEntityTooLarge(f"The body may have at most {max_size} bytes ([api] max_body_size)")
     return content
+
+
+def _arriving(request: Request, size: int) -> bytes:
+    """The first bytes of the body. Raises 408 and 400 for one that does not come."""
+    try:
+        content: bytes = request.body_file.read(size)
+        return content
+    except TimeoutError:
+        raise exc.HTTPRequestTimeout("The body did not arrive in time") from None
+    except (OSError, ValueError) as error:
+        raise exc.HTTPBadRequest(f"The body ended early, or is not chunked as it should be: {error}") from error
 
 
 def _no_constant(name: str) -> NoReturn:

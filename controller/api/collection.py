@@ -6,7 +6,8 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 
-from webob import Request, Response, exc
+from neutron_lib.exceptions import BadRequest
+from webob import Request, Response
 
 from controller.api import body, query
 from controller.api.attributes import ResourceType
@@ -14,7 +15,8 @@ from controller.api.router import Call, Handler, Route
 from controller.api.views import empty_response, json_response, view
 from controller.plugin.api import Body, Resources
 
-IF_MATCH = re.compile(r"revision_number=(-?\d{1,18})")
+IF_MATCH = re.compile(r'(?:W/)?("?)revision_number=(-?\d{1,18})\1')
+ANY_REVISION = "*"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,11 +111,12 @@ class Collection:
 
     def _expected_revision(self, request: Request) -> int | None:
         header = request.headers.get("If-Match")
-        if header is None:
+        if header is None or header.strip() == ANY_REVISION:
             return None
         found = IF_MATCH.fullmatch(header.strip())
         if found is None or "revision_number" not in self._resource.attributes:
-            raise exc.HTTPBadRequest(
-                "If-Match must have the form revision_number=<number>, for a resource that has a revision_number"
+            raise BadRequest(
+                resource="if-match",
+                msg="it must have the form revision_number=<number>, for a resource that has a revision_number",
             )
-        return int(found[1])
+        return int(found[2])

@@ -15,6 +15,7 @@ from controller.api.views import json_response
 def routes() -> Iterator[Route]:
     """The routes of the documents."""
     yield Route("/", {"GET": versions})
+    yield Route("/healthcheck", {"GET": healthcheck})
     yield Route("/v2.0", {"GET": resource_list})
     yield Route("/v2.0/extensions", {"GET": extensions})
     yield Route("/v2.0/extensions/{alias}", {"GET": extension})
@@ -23,6 +24,11 @@ def routes() -> Iterator[Route]:
 def versions(call: Call) -> Response:
     """``GET /``"""
     return json_response({"versions": [_version(call.request)]})
+
+
+def healthcheck(call: Call) -> Response:  # noqa: ARG001 - the shape of a handler
+    """``GET /healthcheck``: this process answers; for load balancers, which have no token."""
+    return Response(b"OK", content_type="text/plain", charset="UTF-8")
 
 
 def resource_list(call: Call) -> Response:

@@ -45,19 +45,7 @@ def fault_response(error: Exception, request_id: str) -> Response:
     status = status_of(error)
     kind, message = type(error).__name__, _message(error)
     if status >= 500:
-        away = isinstance(error, UNAVAILABLE)
-        if away:  # clients and agents try again all the time: a traceback each would bury everything else
-            LOG.warning("request %s failed: the database does not answer: %s", request_id, str(error).split("\n")[0])
-        else:
-            LOG.error("request %s failed", request_id, exc_info=error)
-        if away:
-            kind, message = "ServiceUnavailable", "The database does not answer or is too busy just now; try again."
-        elif not isinstance(error, (exceptions.NeutronException, IsthmusError, exc.HTTPException)):
-            kind = "HTTPInternalServerError"
-            message = (
-                f"Request failed: internal server error while processing your request; the controller's log has the "
-                f"cause under {request_id}."
-            )
+        kind, message = _server_fault(error, request_id, kind, message)
     response = neutron_error(status, kind, message)
     if isinstance(error, exc.HTTPException):
         kept = ((name, error.wsgi_response.headers.get(name)) for name in KEPT_HEADERS)
@@ -65,6 +53,24 @@ def fault_response(error: Exception, request_id: str) -> Response:
     if isinstance(error, UNAVAILABLE):
         response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
+
+
+def _server_fault(error: Exception, request_id: str, kind: str, message: str) -> tuple[str, str]:
+    """Log what is wrong here, with a traceback only if nobody foresaw it: clients and agents try again all the time,
+    and would bury everything else. Returns type and message as they are shown."""
+    if isinstance(error, UNAVAILABLE):
+        LOG.warning("request %s failed: the database does not answer: %s", request_id, str(error).split("\n")[0])
+        return "ServiceUnavailable", "The database does not answer or is too busy just now; try again."
+    if isinstance(error, (exc.HTTPException, exceptions.ServiceUnavailable)):
+        LOG.warning("request %s failed: %s", request_id, message)
+        return kind, message
+    LOG.error("request %s failed", request_id, exc_info=error)
+    if isinstance(error, (exceptions.NeutronException, IsthmusError)):
+        return kind, message
+    return "HTTPInternalServerError", (
+        f"Request failed: internal server error while processing your request; the controller's log has the cause "
+        f"under {request_id}."
+    )
 
 
 def neutron_error(status: int, kind: str, message: str) -> Response:

@@ -19,7 +19,7 @@ from controller.api.views import json_response
 
 PATH = "/v2.0/isthmus/openapi.json"
 VARIABLE = re.compile(r"\{(\w+)\}")
-FAULTS = (400, 401, 403, 404, 405, 409, 411, 412, 413, 415, 429, 503)
+FAULTS = (400, 401, 403, 404, 405, 408, 409, 411, 412, 413, 429, 503)
 JSON = "application/json"
 TEXT: Schema = {"type": "string"}
 PAGING: Mapping[str, Schema] = {

@@ -42,7 +42,7 @@ def parse(resource: ResourceType, request: Request, max_limit: int = -1) -> Page
         filters=_filters(resource, parameters),
         sorts=_sorts(resource, parameters, paged=limit is not None),
         limit=limit,
-        marker=_last(parameters, "marker"),
+        marker=_last(parameters, "marker") if limit is not None else None,
         page_reverse=(_last(parameters, "page_reverse") or "").lower() in TRUE_WORDS,
     )
     return Page(query, fields(parameters))
@@ -92,7 +92,7 @@ def _filters(resource: ResourceType, parameters: Parameters) -> Mapping[str, Seq
     names = {name for name, _ in parameters} - RESERVED
     unknown = sorted(names - resource.filters)
     if unknown:
-        raise InvalidInput(error_message=f"{unknown} is invalid attribute for filtering")
+        raise exc.HTTPBadRequest(f"{unknown} is invalid attribute for filtering")
     filters: dict[str, Sequence[Any]] = {}
     for name in sorted(names):
         key = "project_id" if name == "tenant_id" else name
@@ -129,7 +129,7 @@ def _sorts(resource: ResourceType, parameters: Parameters, paged: bool) -> tuple
         raise exc.HTTPBadRequest("The number of sort_keys and sort_dirs must be same")
     unknown = sorted(set(keys) - resource.sort_keys)
     if unknown:
-        raise exc.HTTPBadRequest(f"{unknown} is invalid attribute for sort keys")
+        raise exc.HTTPBadRequest(f"{unknown} is invalid attribute for sort_keys")
     wrong = sorted(set(directions) - set(DIRECTIONS))
     if wrong:
         raise exc.HTTPBadRequest(f"{wrong} is invalid value for sort_dirs, valid value is 'asc' and 'desc'")

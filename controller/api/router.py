@@ -80,7 +80,7 @@ class Router:
 
     def find(self, path: str) -> tuple[Route, Mapping[str, str]]:
         """The route of a path with its variables. Raises 404."""
-        normal = "/" + path.strip("/")
+        normal = _plain("/" + path.strip("/"))
         if "\x00" not in normal:
             parts, third = _place(normal)
             for route in (*self._known.get((parts, third), ()), *self._known.get((parts, ""), ())):
@@ -88,6 +88,13 @@ class Router:
                 if variables is not None:
                     return route, variables
         raise exc.HTTPNotFound("The resource could not be found.")
+
+
+def _plain(path: str) -> str:
+    """Without the suffix that older clients add to resources, as Neutron takes it; tags and hosts may end so."""
+    if path.endswith(".json") and path.count("/") < 5 and not path.startswith("/v2.0/isthmus/"):
+        return path.removesuffix(".json")
+    return path
 
 
 def _place(path: str) -> tuple[int, str]:

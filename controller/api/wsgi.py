@@ -10,13 +10,14 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import SplitResult
 
 from oslo_config import cfg
 from prometheus_client import CollectorRegistry
 from webob import Request, Response, exc
 
 from controller import config
-from controller.api import auth, discovery
+from controller.api import auth, discovery, proxies
 from controller.api.declarations import Declarations
 from controller.api.faults import fault_response
 from controller.api.guard import GuardedResources
@@ -42,9 +43,16 @@ class Application:
     """A WSGI callable."""
 
     def __init__(
-        self, routes: Iterable[Route], authenticate: auth.Authenticator, policy: Policy, metrics: ApiMetrics
+        self,
+        routes: Iterable[Route],
+        authenticate: auth.Authenticator,
+        policy: Policy,
+        metrics: ApiMetrics,
+        public: SplitResult | None = None,
     ) -> None:
+        """``public``: where clients reach it, if that is elsewhere than their requests say."""
         self.routes = tuple(routes)
+        self._public = public
         self._router = Router(self.routes)
         self._authenticate = authenticate
         self._policy = policy
@@ -53,6 +61,7 @@ class Application:
     def __call__(self, environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
         """The WSGI entry point."""
         started = time.monotonic()
+        proxies.as_clients_see_it(environ, self._public)
         request = Request(environ)
         response, template, request_id = self._answer(request)
         response.headers["X-Openstack-Request-Id"] = request_id
@@ -108,7 +117,8 @@ def make_application(
     guarded = GuardedResources(resources, policy)
     routes = [*_routes(guarded, isthmus, metrics, limits)]
     described = OpenApi(routes, with_tokens=conf.api.auth_strategy != "noauth")
-    return Application([*routes, *described.routes()], auth.authenticator(conf, policy), policy, metrics)
+    public = proxies.public_url(conf.api.public_url)
+    return Application([*routes, *described.routes()], auth.authenticator(conf, policy), policy, metrics, public)
 
 
 @functools.cache

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from controller import config
 from controller.api.attributes import RESOURCE_TYPES
+from controller.api.auth import PUBLIC
 from controller.api.extensions import EXTENSIONS
+from controller.api.wsgi import make_application
+from controller.errors import ConfigurationError
 from tests.unit.api.conftest import Api, fault
 
 
@@ -13,6 +17,50 @@ def test_versions_link_to_the_place_asked(api: Api) -> None:
     version = api.get("/", Host="example.org:9696").json["versions"][0]
     assert (version["id"], version["status"]) == ("v2.0", "CURRENT")
     assert version["links"] == [{"rel": "self", "href": "http://example.org:9696/v2.0/"}]
+
+
+@pytest.mark.parametrize(
+    ("headers", "base"),
+    [
+        ({"X_Forwarded_Proto": "https", "Host": "api.example"}, "https://api.example"),
+        ({"X_Forwarded_Proto": "https, http", "X_Forwarded_Host": "a.example:8443, b"}, "https://a.example:8443"),
+        ({"X_Forwarded_Host": "[2001:db8::1]:9696"}, "http://[2001:db8::1]:9696"),
+        ({"X_Forwarded_Prefix": "/networking/"}, "http://localhost/networking"),
+        ({"X_Forwarded_Proto": "gopher", "X_Forwarded_Host": "a/b", "X_Forwarded_Prefix": "x"}, "http://localhost"),
+    ],
+)
+def test_links_lead_where_the_client_came_from(api: Api, headers: dict[str, str], base: str) -> None:
+    assert api.get("/", **headers).json["versions"][0]["links"][0]["href"] == f"{base}/v2.0/"
+    api.network()
+    link = api.get("/v2.0/networks?limit=1", **headers).json["networks_links"][0]["href"]
+    assert link.startswith(f"{base}/v2.0/networks?limit=1&marker=")
+
+
+def test_links_lead_to_the_public_url(api: Api) -> None:
+    conf = config.load()
+    conf.set_override("public_url", "https://cloud.example/network/", "api")
+    api.application = make_application(conf, api.resources, api.isthmus)
+    shown = api.get("/", X_Forwarded_Host="elsewhere").json["versions"][0]["links"][0]["href"]
+    assert shown == "https://cloud.example/network/v2.0/"
+    for wrong in ("cloud.example", "ftp://cloud.example", "https://", "https://cloud.example/?x=1"):
+        conf.set_override("public_url", wrong, "api")
+        with pytest.raises(ConfigurationError, match="public_url"):
+            make_application(conf, api.resources, api.isthmus)
+
+
+def test_load_balancers_ask_without_a_token(api: Api) -> None:
+    answer = api.get("/healthcheck")
+    assert (answer.status_int, answer.text) == (200, "OK")
+    assert "/healthcheck" in PUBLIC
+
+
+def test_the_suffix_of_older_clients(api: Api) -> None:
+    network = api.network(name="blue")
+    assert api.get("/v2.0/networks.json").json == {"networks": [network]}
+    assert api.get(f"/v2.0/networks/{network['id']}.json").json == {"network": network}
+    assert api.get("/v2.0/extensions/segment.json").status_int == 200
+    assert "openapi" in api.get("/v2.0/isthmus/openapi.json").json
+    fault(api.get("/v2.0/routers.json"), 404, "HTTPNotFound")
 
 
 @pytest.mark.parametrize("path", ["/v2.0", "/v2.0/"])

@@ -7,6 +7,7 @@ import logging
 import pytest
 from neutron_lib import exceptions
 from sqlalchemy.exc import OperationalError
+from webob import exc
 
 from controller import config
 from controller.api.auth import warn_if_exposed
@@ -65,8 +66,10 @@ def test_if_match(api: Api) -> None:
     message = fault(response, 412, "RevisionNumberConstraintFailed")
     assert message == "Constrained to revision 1, but current revision is 2; read the resource again."
     fault(api.delete(path, If_Match="revision_number=1"), 412, "RevisionNumberConstraintFailed")
-    fault(api.put(path, {"network": {"name": "b"}}, If_Match='"etag"'), 400, "HTTPBadRequest")
-    deleted = api.delete(path, If_Match="revision_number=2")
+    fault(api.delete(path, If_Match='"revision_number=1"'), 412, "RevisionNumberConstraintFailed")
+    assert api.put(path, {"network": {"name": "a"}}, If_Match="*").status_int == 200
+    fault(api.put(path, {"network": {"name": "b"}}, If_Match='"etag"'), 400, "BadRequest")
+    deleted = api.delete(path, If_Match='"revision_number=3"')
     assert (deleted.status_int, deleted.body) == (204, b"")
 
 
@@ -76,6 +79,21 @@ def test_if_match(api: Api) -> None:
 def test_noauth_beyond_loopback_is_warned_about(host: str, exposed: bool, caplog: pytest.LogCaptureFixture) -> None:
     assert warn_if_exposed(config.load().api.auth_strategy, host) is exposed
     assert ("everybody who reaches" in caplog.text) is exposed
+
+
+def test_what_is_foreseen_is_one_line_of_the_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """Clients and agents try again all the time."""
+    for error in (exc.HTTPServiceUnavailable("Keystone is away"), exceptions.ServiceUnavailable()):
+        api.resources.error = error
+        fault(api.post("/v2.0/networks", {"network": {}}), 503, type(error).__name__)
+    assert "Keystone is away" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_pages_of_other_sites_may_not_ask_without_authentication(api: Api) -> None:
+    for origin in ("https://evil.example", "http://localhost:8080", "null"):
+        fault(api.post("/v2.0/networks", {"network": {}}, Origin=origin), 403, "HTTPForbidden")
+    assert api.post("/v2.0/networks", {"network": {}}, Origin="http://localhost:80").status_int == 201
 
 
 def test_a_database_that_is_away_says_when_to_come_back(api: Api) -> None:

@@ -43,14 +43,14 @@ def test_filters_are_converted_by_type(api: Api, collection: str, query: str, fi
 @pytest.mark.parametrize(
     ("query", "kind", "message"),
     [
-        ("colour=blue", "InvalidInput", "['colour'] is invalid attribute for filtering"),
-        ("subnets=x", "InvalidInput", "['subnets'] is invalid attribute for filtering"),
+        ("colour=blue", "HTTPBadRequest", "['colour'] is invalid attribute for filtering"),
+        ("subnets=x", "HTTPBadRequest", "['subnets'] is invalid attribute for filtering"),
         ("admin_state_up=maybe", "InvalidInput", "'maybe' cannot be converted to boolean"),
         ("mtu=big", "InvalidInput", "'big' is not an integer"),
         ("mtu=99999999999999999999", "InvalidInput", "is no valid filter for mtu"),
         ("limit=-1", "BadRequest", "Limit must be an integer 0 or greater and not '-1'"),
         ("limit=many", "BadRequest", "Limit must be an integer"),
-        ("sort_key=colour", "HTTPBadRequest", "['colour'] is invalid attribute for sort keys"),
+        ("sort_key=colour", "HTTPBadRequest", "['colour'] is invalid attribute for sort_keys"),
         ("sort_key=name&sort_dir=up", "HTTPBadRequest", "['up'] is invalid value for sort_dirs"),
         ("sort_key=name&sort_key=id&sort_dir=asc", "HTTPBadRequest", "The number of sort_keys and sort_dirs"),
     ],
