@@ -35,7 +35,7 @@ def everything(data: bytes) -> bool:  # noqa: ARG001
 
 def of_bridges(data: bytes) -> bool:
     """Whether there is an event of nftables' bridge family in what was received: others change their rules often."""
-    return any(body[:1] == bytes([NFPROTO_BRIDGE]) for _, _, body in messages(data))
+    return any(event.body[:1] == bytes([NFPROTO_BRIDGE]) for event in messages(data))
 
 
 def watch(events: socket.socket, notify: Callable[[], None], concerns: Callable[[bytes], bool] = everything) -> None:

@@ -11,7 +11,7 @@ import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from legacy_agent.netlink.errors import KernelError
@@ -19,8 +19,6 @@ from legacy_agent.netlink.messages import (
     ACKNOWLEDGE,
     APPEND,
     CREATE,
-    DONE,
-    DUMP,
     ERROR,
     REPLACE,
     REQUEST,
@@ -28,8 +26,8 @@ from legacy_agent.netlink.messages import (
     attributes,
     error_code,
     message,
-    messages,
 )
+from legacy_agent.netlink.route import RouteSocket
 
 FLOOD_MAC = "00:00:00:00:00:00"
 """Key of a VXLAN device's entries for broadcast and unknown destinations."""
@@ -54,25 +52,17 @@ class FdbEntry:
     remote: str | None = None
 
 
-class FdbSocket:
-    """The forwarding databases of the network namespace of the thread that makes it."""
+class ForwardingDatabase:
+    """The forwarding databases of the network namespace of ``route``."""
 
-    def __init__(self, timeout: float = 5.0) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._socket.bind((0, 0))
-        self._socket.settimeout(timeout)
-        self._sequence = 0
-
-    def close(self) -> None:
-        """Give the socket back."""
-        self._socket.close()
+    def __init__(self, route: RouteSocket) -> None:
+        self._route = route
 
     def dump(self, names: Mapping[int, str]) -> frozenset[FdbEntry]:
         """Static entries of the interfaces in ``names`` (number -> name); learned ones and the devices' own addresses
         are left out."""
-        sequence = self._next()
-        self._socket.send(message(_GET, sequence, REQUEST | DUMP, _ENTRY.pack(_AF_BRIDGE, 0, 0, 0, 0)))
-        return frozenset(entry for body in self._dumped(sequence) if (entry := _read(body, names)) is not None)
+        found = self._route.dump(_GET, _ENTRY.pack(_AF_BRIDGE, 0, 0, 0, 0), "list the forwarding database")
+        return frozenset(entry for body in found if (entry := _read(body, names)) is not None)
 
     def add(self, entries: Sequence[FdbEntry]) -> dict[FdbEntry, KernelError]:
         """Add entries; a MAC that is known elsewhere moves. Returns what failed."""
@@ -99,43 +89,23 @@ class FdbSocket:
             except OSError as error:
                 failed[entry] = KernelError(f"interface {entry.device} does not exist", error.errno or errno.ENODEV)
                 continue
-            sent[self._next()] = entry
+            sequence = self._route.next()
+            sent[sequence] = entry
             flags = REQUEST | ACKNOWLEDGE | (_flags(entry) if kind == _NEW else 0)
-            requests.append(message(kind, self._sequence, flags, body))
+            requests.append(message(kind, sequence, flags, body))
         if requests:
-            self._socket.send(b"".join(requests))
+            self._route.send(b"".join(requests))
         return failed | self._answers(sent, "add" if kind == _NEW else "remove")
 
     def _answers(self, waiting: dict[int, FdbEntry], what: str) -> dict[FdbEntry, KernelError]:
         failed: dict[FdbEntry, KernelError] = {}
         while waiting:
-            for kind, sequence, body in self._receive():
+            for kind, _, sequence, body in self._route.receive(f"{what} forwarding entries"):
                 entry = waiting.pop(sequence, None) if kind == ERROR else None
                 if entry is not None and (code := error_code(body)):
                     text = f"cannot {what} forwarding entry {entry.mac} on {entry.device}: {os.strerror(code)}"
                     failed[entry] = KernelError(text, code)
         return failed
-
-    def _dumped(self, sequence: int) -> Iterator[bytes]:
-        while True:
-            for kind, answered, body in self._receive():
-                if answered != sequence:
-                    continue
-                if kind == DONE:
-                    return
-                if kind == ERROR:
-                    raise KernelError(f"cannot list the forwarding database: {os.strerror(error_code(body))}")
-                yield body
-
-    def _next(self) -> int:
-        self._sequence += 1
-        return self._sequence
-
-    def _receive(self) -> list[tuple[int, int, bytes]]:
-        try:
-            return list(messages(self._socket.recv(1 << 20)))
-        except OSError as error:
-            raise KernelError(f"the forwarding database does not answer: {error}", error.errno or 0) from error
 
 
 def _flags(entry: FdbEntry) -> int:

@@ -1,7 +1,7 @@
 """Links and bridge ports of the kernel as frozen values, and the few changes the agent makes.
 
-A thin shell around pyroute2's ``IPRoute``. Every failure is a :class:`KernelError` that says what was tried on which
-interface and what the kernel answered.
+They are read by hand-made dumps (layout: ``linux/if_link.h``) and changed by pyroute2's ``IPRoute``. Every failure is
+a :class:`KernelError` that says what was tried on which interface and what the kernel answered.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ import errno
 import ipaddress
 import os
 import socket
+import struct
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from legacy_agent.netlink.errors import KernelError
-from legacy_agent.netlink.fdb import FdbEntry, FdbSocket
+from legacy_agent.netlink.fdb import FdbEntry, ForwardingDatabase
+from legacy_agent.netlink.messages import attribute, attributes
+from legacy_agent.netlink.route import RouteSocket
 
 OUR_GROUP = 4804
 """Link group given to a device in the very message that creates it, so that one whose alias was never written (the
@@ -28,6 +32,13 @@ agent was killed in between) is still known to be ours."""
 
 _GRE_KEY = 0x2000
 _IFF_UP = 1
+_GET_LINK = 18
+_INFO = struct.Struct("=BxHiII")
+_NAME, _MTU, _LOWER, _MASTER, _LINK_INFO, _ALIAS, _GROUP, _WANTED = 3, 4, 5, 10, 18, 20, 27, 29
+_KIND, _DATA, _SLAVE_KIND, _SLAVE_DATA = 1, 2, 4, 5
+_ISOLATED = 33
+_NO_STATISTICS = 1 << 3
+_EVERY_LINK = _INFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute(_WANTED, struct.pack("=I", _NO_STATISTICS))
 _DEFAULT_TTL = 64
 _IGNORE_ENCAPSULATION_LIMIT = 1
 
@@ -114,12 +125,13 @@ class KernelLinks:
 
     def __init__(self) -> None:
         self._route = IPRoute()
-        self._fdb = FdbSocket()
+        self._dumps = RouteSocket()
+        self._fdb = ForwardingDatabase(self._dumps)
 
     def close(self) -> None:
         """Give the sockets back."""
         self._route.close()
-        self._fdb.close()
+        self._dumps.close()
 
     @staticmethod
     def names() -> dict[int, str]:
@@ -129,10 +141,11 @@ class KernelLinks:
 
     def links(self) -> dict[str, Link]:
         """Every interface by name."""
-        with _explained("list interfaces"):
-            messages = list(self._route.get_links())
-        names = {message["index"]: message.get_attr("IFLA_IFNAME") for message in messages}
-        return {names[message["index"]]: _link(message, names) for message in messages}
+        found = self._dumps.dump(_GET_LINK, _EVERY_LINK, "list interfaces")
+        messages = {_INFO.unpack_from(body)[2]: (body, dict(attributes(body[_INFO.size :]))) for body in found}
+        names = {index: _string(parts[_NAME]) for index, (_, parts) in messages.items()}
+        links = (_link(index, body, parts, names) for index, (body, parts) in messages.items())
+        return {link.name: link for link in links}
 
     def addresses(self) -> dict[str, frozenset[str]]:
         """Interface name -> its IPv4 and IPv6 addresses, without link-local ones."""
@@ -246,46 +259,51 @@ def _attributes(spec: BridgeSpec | VxlanSpec | GretapSpec) -> dict[str, Any]:
     return {f"{prefix}_{name}": value for name, value in values.items()}
 
 
-def _link(message: Any, names: Mapping[int, str]) -> Link:
-    info: Any = message.get_attr("IFLA_LINKINFO")
-    kind = (info.get_attr("IFLA_INFO_KIND") if info else None) or ""
-    slave: Any = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
-    is_bridge_port = slave is not None and info.get_attr("IFLA_INFO_SLAVE_KIND") == "bridge"
-    master = message.get_attr("IFLA_MASTER")
+def _link(index: int, body: bytes, parts: Mapping[int, bytes], names: Mapping[int, str]) -> Link:
+    info = dict(attributes(parts.get(_LINK_INFO, b"")))
+    kind = _string(info.get(_KIND, b""))
+    slave = dict(attributes(info.get(_SLAVE_DATA, b""))) if _string(info.get(_SLAVE_KIND, b"")) == "bridge" else {}
     return Link(
-        index=message["index"],
-        name=message.get_attr("IFLA_IFNAME"),
+        index=index,
+        name=names[index],
         kind=kind,
-        mtu=message.get_attr("IFLA_MTU") or 0,
-        up=bool(message["flags"] & _IFF_UP),
-        alias=message.get_attr("IFLA_IFALIAS") or "",
-        group=message.get_attr("IFLA_GROUP") or 0,
-        master=names.get(master) if master else None,
-        isolated=is_bridge_port and bool(slave.get_attr("IFLA_BRPORT_ISOLATED")),
-        spec=_spec(kind, info.get_attr("IFLA_INFO_DATA") if info else None, message, names),
+        mtu=_integer(parts.get(_MTU)),
+        up=bool(_INFO.unpack_from(body)[3] & _IFF_UP),
+        alias=_string(parts.get(_ALIAS, b"")),
+        group=_integer(parts.get(_GROUP)),
+        master=names.get(_integer(parts.get(_MASTER))),
+        isolated=bool(_integer(slave.get(_ISOLATED))),
+        spec=_spec(kind, dict(attributes(info[_DATA])), parts, names) if _DATA in info else None,
     )
 
 
-def _spec(kind: str, data: Any, message: Any, names: Mapping[int, str]) -> DeviceSpec | None:
-    if data is None or not hasattr(data, "get_attr"):
-        return None
+def _spec(kind: str, data: Mapping[int, bytes], parts: Mapping[int, bytes],
+          names: Mapping[int, str]) -> DeviceSpec | None:  # fmt: skip
+    """The numbers are those of ``linux/if_link.h`` (bridge, vlan, vxlan) and ``linux/if_tunnel.h``."""
     if kind == "bridge":
-        return BridgeSpec(bool(data.get_attr("IFLA_BR_STP_STATE")), data.get_attr("IFLA_BR_FORWARD_DELAY") or 0,
-                          bool(data.get_attr("IFLA_BR_MCAST_SNOOPING")))  # fmt: skip
+        return BridgeSpec(bool(_integer(data.get(5))), _integer(data.get(1)), bool(_integer(data.get(23))))
     if kind == "vlan":
-        return VlanSpec(names.get(message.get_attr("IFLA_LINK"), ""), data.get_attr("IFLA_VLAN_ID"))
+        return VlanSpec(names.get(_integer(parts.get(_LOWER)), ""), _integer(data.get(1)))
     if kind == "vxlan":
-        local = data.get_attr("IFLA_VXLAN_LOCAL") or data.get_attr("IFLA_VXLAN_LOCAL6") or ""
-        return VxlanSpec(data.get_attr("IFLA_VXLAN_ID"), local, data.get_attr("IFLA_VXLAN_PORT") or 0,
-                         bool(data.get_attr("IFLA_VXLAN_LEARNING")),
-                         bool(data.get_attr("IFLA_VXLAN_UDP_CSUM")))  # fmt: skip
+        return VxlanSpec(_integer(data.get(1)), _address(data.get(4) or data.get(17)), _integer(data.get(15), "big"),
+                         bool(_integer(data.get(7))), bool(_integer(data.get(18))))  # fmt: skip
     if kind in ("gretap", "ip6gretap"):
-        prefix = "IFLA_GRE_" if kind == "gretap" else "IFLA_IP6GRE_"
-        key, local, remote = (data.get_attr(prefix + name) for name in ("IKEY", "LOCAL", "REMOTE"))
-        if kind == "ip6gretap" and not (data.get_attr("IFLA_IP6GRE_IFLAGS") or 0) & socket.htons(_GRE_KEY):
-            key = 0  # it has a number and does not use it
-        return GretapSpec(key or 0, local or "", remote or "")
+        has_key = _integer(data.get(2), "big") & _GRE_KEY  # there is a number also where it is not used
+        key = _integer(data.get(4), "big") if has_key else 0
+        return GretapSpec(key, _address(data.get(6)), _address(data.get(7)))
     return None
+
+
+def _integer(data: bytes | None, order: Literal["little", "big"] = sys.byteorder) -> int:
+    return int.from_bytes(data or b"", order)
+
+
+def _string(data: bytes) -> str:
+    return data.rstrip(b"\0").decode(errors="replace")
+
+
+def _address(data: bytes | None) -> str:
+    return str(ipaddress.ip_address(data)) if data else ""
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 ERROR, DONE = 2, 3
 REQUEST, ACKNOWLEDGE, DUMP = 0x1, 0x4, 0x300
@@ -20,14 +21,23 @@ def message(kind: int, sequence: int, flags: int, body: bytes) -> bytes:
     return header + body + bytes(-len(body) % 4)
 
 
-def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """The messages in what was received: kind, sequence number, body."""
+class Received(NamedTuple):
+    """A message that was received."""
+
+    kind: int
+    flags: int
+    sequence: int
+    body: bytes
+
+
+def messages(data: bytes) -> Iterator[Received]:
+    """The messages in what was received."""
     offset = 0
     while offset + _HEADER.size <= len(data):
-        length, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
         if length < _HEADER.size:
             return
-        yield kind, sequence, data[offset + _HEADER.size : offset + length]
+        yield Received(kind, flags, sequence, data[offset + _HEADER.size : offset + length])
         offset += length + -length % 4
 
 

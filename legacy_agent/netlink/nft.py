@@ -23,6 +23,7 @@ from legacy_agent.netlink.messages import (
     DUMP,
     ERROR,
     REQUEST,
+    Received,
     attribute,
     attributes,
     error_code,
@@ -276,7 +277,7 @@ class NftSocket:
         """Read replies up to the last message's. Errors come in order, so the first one is the cause."""
         failure: KernelError | None = None
         while True:
-            for kind, sequence, payload in self._receive():
+            for kind, _, sequence, payload in self._receive():
                 if kind != ERROR or not first <= sequence <= last:
                     continue
                 code = error_code(payload)
@@ -292,7 +293,7 @@ class NftSocket:
         sequence = self._next()
         self._send(_message(_SUBSYSTEM << 8 | message, sequence, REQUEST | DUMP, 0, payload))
         while True:
-            for kind, answered, body in self._receive():
+            for kind, _, answered, body in self._receive():
                 if answered != sequence:
                     continue
                 if kind == DONE:
@@ -314,7 +315,7 @@ class NftSocket:
         except OSError as error:
             raise KernelError(f"cannot write to nftables: {error.strerror}", error.errno or 0) from error
 
-    def _receive(self) -> list[tuple[int, int, bytes]]:
+    def _receive(self) -> list[Received]:
         try:
             data = self._socket.recv(1 << 20)
         except OSError as error:

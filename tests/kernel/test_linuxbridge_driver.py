@@ -262,6 +262,32 @@ def test_plug_after_plan(lab: Lab) -> None:
     assert_talk(lab, here, other)
 
 
+def test_interfaces_are_read_as_pyroute2_reads_them(lab: Lab) -> None:
+    host = lab.host()
+    for name in TYPES:
+        lab.vm(BY_TYPE[name][0], host)
+        lab.vm(BY_TYPE[name][0], lab.host())
+    lab.realise()
+    with netns.route(host.name) as handle:
+        messages = list(handle.get_links())
+    names = {message["index"]: message.get_attr("IFLA_IFNAME") for message in messages}
+    expected = {
+        names[message["index"]]: (
+            message["index"],
+            message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or "",
+            message.get_attr("IFLA_MTU"),
+            bool(message["flags"] & 1),
+            message.get_attr("IFLA_IFALIAS") or "",
+            message.get_attr("IFLA_GROUP"),
+            names.get(message.get_attr("IFLA_MASTER")),
+            bool(message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_ISOLATED")),
+        )
+        for message in messages
+    }
+    assert {name: (link.index, link.kind, link.mtu, link.up, link.alias, link.group, link.master, link.isolated)
+            for name, link in host.links().items()} == expected  # fmt: skip
+
+
 def two_hosts(lab: Lab, network_type: str):
     """The first host, and a VM on each of two."""
     hosts = [lab.host(), lab.host()]
