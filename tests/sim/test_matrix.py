@@ -47,3 +47,23 @@ def test_every_pair_talks_or_does_not(fabric: Fabric, sender, target) -> None:  
         for other in (port for port in PORTS if port.host == target.host and port.id != one.id):
             arrived = reached(fabric, one, datagram(one, other))
             assert arrived.count(other.id) == int(one.network_id == other.network_id)
+
+
+EDGES = tuple(make_network(key, kind) for key, kind in enumerate(
+    (("vlan", "physnet1", 1), ("vlan", "physnet1", 4094), ("vlan", "physnet2", 4094), ("gre", None, 1),
+     ("gre", None, 2**32 - 1), ("gre", None, 2**24 - 1), ("vxlan", None, 1), ("vxlan", None, 2**24 - 1)),
+    start=2**20 - 8))  # fmt: skip
+
+
+def test_ids_at_the_ends_of_their_ranges_are_ids_like_others() -> None:
+    """Network keys too."""
+    ports = [make_port(network, 4 * number + node.key, node) for number, network in enumerate(EDGES) for node in NODES]
+    state = State(*({item.id: item for item in items} for items in (EDGES, NODES, ports)))  # type: ignore[arg-type]
+    fabric = fabric_of(state)
+    for port in ports:
+        mates = sorted(other.id for other in ports if other.network_id == port.network_id and other is not port)
+        assert len(mates) == 3
+        assert reached(fabric, port, datagram(port)) == mates
+        for other in ports:
+            arrived = reached(fabric, port, datagram(port, other)) if other is not port else []
+            assert arrived.count(other.id) == (other.id in mates)
