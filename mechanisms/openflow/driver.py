@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
@@ -11,7 +12,7 @@ from controller.model import TUNNEL_TYPES, Network, Node, NodeKind, Observation,
 from mechanisms.api import Answer, Bound, Continue, Refused
 from mechanisms.openflow.adapt import Adapter, Shortcomings
 from mechanisms.openflow.features import PORT_SECURITY
-from mechanisms.openflow.here import locate
+from mechanisms.openflow.here import Locator
 from mechanisms.openflow.logical import LogicalNetworks
 from mechanisms.openflow.program import Compiled, ProgramCompiler
 from mechanisms.openflow.registers import NICIRA, Transport
@@ -33,6 +34,7 @@ class OpenFlowMechanismDriver:
         self._compiler = ProgramCompiler(views, LogicalNetworks(views))
         self._last: WeakKeyDictionary[Intent, dict[str, Compiled]] = WeakKeyDictionary()
         self._adapters: WeakKeyDictionary[Intent, dict[str, Adapter]] = WeakKeyDictionary()
+        self._locators: defaultdict[str, Locator] = defaultdict(Locator)
 
     def bind(self, port: Port, network: Network, segment: Segment, node: Node) -> Answer:  # noqa: ARG002
         """Bound, or refused where the switch lacks an uplink, a tunnel address or the fields that tunnels need."""
@@ -55,15 +57,18 @@ class OpenFlowMechanismDriver:
         """The switch's program. Unchanged fragments are the objects of its last one; what changed is known by the
         versions of networks, so the hint is not needed."""
         last = self._last.setdefault(intent, {})
-        compiled = self._compiler.compile(intent, locate(node, observation), last.get(node.id))
+        here = self._locators[node.id](node, observation)
+        compiled = self._compiler.compile(intent, here, last.get(node.id))
         last[node.id], program = compiled, compiled.program
         lacking = Shortcomings.of(node)
+        adapters = self._adapters.setdefault(intent, {})
         if lacking:
-            adapters = self._adapters.setdefault(intent, {})
             program = adapters.setdefault(node.id, Adapter()).adapt(program, lacking)
         if len(last) > len(intent.nodes) + 16:
             for gone in last.keys() - intent.nodes.keys():
                 del last[gone]
+                self._locators.pop(gone, None)
+                adapters.pop(gone, None)
         return program
 
     def prepare(self, intent: Intent) -> None:
