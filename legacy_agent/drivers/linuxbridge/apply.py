@@ -26,6 +26,7 @@ from legacy_agent.drivers.linuxbridge.items import (
     Uplink,
     is_ours,
     key,
+    network_of,
 )
 from legacy_agent.netlink.errors import KernelError
 from legacy_agent.netlink.fdb import FdbEntry
@@ -48,7 +49,7 @@ class Applier:
         self._links = links
         self._nft = nft
         self._state = state
-        self._adopted: set[str] = set()
+        self._bridges = set(state.bridges)
         self._rebuilt: set[str] = set()
         self.errors: dict[str, str] = {}
 
@@ -115,7 +116,7 @@ class Applier:
     def _disconnect(self, tap: str) -> None:
         """Fail closed: a tap whose rules cannot be put in force carries nothing, unless older rules are in force."""
         link, in_force = self._state.links.get(tap), self._state.guards.get(tap)
-        if link is not None and link.master in self._state.bridges and not (in_force and in_force.markers):
+        if link is not None and link.master in self._bridges and not (in_force and in_force.markers):
             self._links.enslave(tap, None)
 
     def _remove_guards(self, guards: list[Guard]) -> None:
@@ -131,8 +132,9 @@ class Applier:
 
     def _failed_release(self, tap: str) -> bool:
         link = self._state.links.get(tap)
-        network = next((item for item in self._state.bridges if link is not None and link.master == item), None)
-        return network is not None and _network_of(self._state, network) in self.errors
+        if link is None or link.master not in self._bridges:
+            return False
+        return network_of(self._state.links[link.master].alias) in self.errors
 
     def _release(self, item: Member) -> None:
         if item.interface in self._state.links:
@@ -162,7 +164,7 @@ class Applier:
                 "remove or rename it"
             )
         LOG.info("%s was made by somebody else for this network and holds only VMs: it is ours now", item.name)
-        self._adopted.add(item.name)
+        self._bridges.add(item.name)
 
     def _create(self, item: Device) -> None:
         """Up comes last: a tunnel port must be isolated before its first frame."""
@@ -219,7 +221,7 @@ class Applier:
         link = self._state.links.get(item.interface)
         if link is None:
             return  # unplugged meanwhile; its event is on the way
-        if link.master is not None and link.master not in self._state.bridges | self._adopted:
+        if link.master is not None and link.master not in self._bridges:
             raise Foreign(
                 f"interface {item.interface} is a port of {link.master}, which was not made by this agent; "
                 f"take it out of there"
@@ -246,7 +248,3 @@ def _ports_first(devices: list[Device]) -> list[Device]:
 
 def _bridges_first(devices: list[Device]) -> list[Device]:
     return sorted(devices, key=lambda item: (not isinstance(item.spec, BridgeSpec), item.name))
-
-
-def _network_of(state: KernelState, bridge: str) -> str:
-    return state.links[bridge].alias.split(":")[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 
 from controller.errors import IsthmusError
@@ -23,7 +24,7 @@ from legacy_agent.drivers.linuxbridge.items import (
 from legacy_agent.host_plan import HostNetwork, HostPort, bridge_name, device_name
 from legacy_agent.netlink.fdb import FLOOD_MAC, FdbEntry
 from legacy_agent.netlink.links import BridgeSpec, DeviceSpec, GretapSpec, VlanSpec, VxlanSpec
-from legacy_agent.netlink.nft import Rule, encode_rule
+from legacy_agent.netlink.nft import encode_rule
 
 _NAME_LIMIT = 15
 
@@ -104,7 +105,7 @@ def _flat(network: HostNetwork, bridge: str, view: HostView) -> Iterator[AnyItem
             f"interface {interface} carries {', '.join(sorted(addresses))}, which would be cut off in a bridge; "
             f"move the address or map physical network {network.physical_network!r} to another interface"
         )
-    yield _guard(interface, guard.uplink_rules(), network)
+    yield Guard(interface, *_encoded(None), network.network_id)
     yield Member(interface, bridge, uplink=True, network_id=network.network_id)
 
 
@@ -142,13 +143,17 @@ def _gre(network: HostNetwork, bridge: str, view: HostView) -> Iterator[AnyItem]
 def _port(port: HostPort, network: HostNetwork, bridge: str, view: HostView) -> Iterator[AnyItem]:
     """The guard is there before the tap, which Nova or an operator plugs in; the agent never makes taps."""
     tap = device_name(port.port_id)
-    yield _guard(tap, guard.rules(port), network)
+    yield Guard(tap, *_encoded(port), network.network_id)
     if tap in view.interfaces:
         yield Member(tap, bridge, network_id=network.network_id)
 
 
-def _guard(interface: str, rules: Sequence[Rule], network: HostNetwork) -> Guard:
-    return Guard(interface, tuple(map(guard.marker, rules)), tuple(map(encode_rule, rules)), network.network_id)
+@lru_cache(maxsize=2048)
+def _encoded(port: HostPort | None) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    """Markers and rules of a port, or of an uplink (None). Kept, because the whole plan is compared on every event and
+    this is most of the work."""
+    rules = guard.uplink_rules() if port is None else guard.rules(port)
+    return tuple(map(guard.marker, rules)), tuple(map(encode_rule, rules))
 
 
 def _device(name: str, spec: DeviceSpec, network: HostNetwork, bridge: str | None = None,

@@ -48,7 +48,8 @@ class KernelState:
     @property
     def addressed(self) -> dict[str, frozenset[str]]:
         """Interfaces that carry addresses and are not ports of our bridges (there the addresses are dead already)."""
-        ports = {name for name, link in self.links.items() if link.master in self.bridges}
+        bridges = self.bridges
+        ports = {name for name, link in self.links.items() if link.master in bridges}
         return {name: found for name, found in self.addresses.items() if name not in ports}
 
     def foreign(self, bridge: Link) -> str:
