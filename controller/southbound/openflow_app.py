@@ -44,11 +44,12 @@ class _Server(hub.StreamServer):  # type: ignore[misc]
     """os-ken's listener with a backlog that outlasts a storm of reconnecting switches, and with a deadline for the TLS
     handshake, whose failure is a line of the log."""
 
+    handle: Callable[[Any, Any], None]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.server.listen(BACKLOG)
-        self._serve: Callable[[Any, Any], None] = self.handle
-        self.handle = self._take
+        self._serve, self.handle = self.handle, self._take
 
     def _take(self, sock: Any, address: Any) -> None:
         sock.settimeout(os_ken_cfg.CONF.socket_timeout)
