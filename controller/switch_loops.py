@@ -23,6 +23,7 @@ from controller.model import Observation
 from controller.node_state import Board, NodeState, Work
 from controller.pace import Pace
 from controller.switches import Applied, Spawn, Switches
+from controller.turns import give_way
 
 LOG = logging.getLogger(__name__)
 
@@ -152,6 +153,7 @@ class SwitchLoops:
         self._tell(state.node_id)
 
     def _program(self, state: NodeState, work: Work) -> Program | None:
+        give_way()  # rather than in the middle, with everybody else waiting for the board
         with self._board.changed:
             node = self._board.intent.nodes.get(state.node_id)
             observation = self.seen(state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import is_
 
 from controller.model import Fabric, Node, Observation
 
@@ -18,6 +19,31 @@ class Here:
     uplinks: Mapping[str, int]
     ports: Mapping[str, int]
     fabric: Fabric | None = None
+
+
+class Locator:
+    """Resolves what one node's switch observes; again only what is another object than the last time."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[Node, Observation, Here] | None = None
+
+    def __call__(self, node: Node, observation: Observation) -> Here:
+        """See :func:`locate`."""
+        if self._seen is not None:
+            last_node, last, here = self._seen
+            if (
+                node is last_node
+                and observation.fabric is last.fabric
+                and all(map(is_, _resolved(observation), _resolved(last)))
+            ):
+                return here
+        here = locate(node, observation)
+        self._seen = (node, observation, here)
+        return here
+
+
+def _resolved(observation: Observation) -> tuple[object, ...]:
+    return observation.attachments, observation.uplinks, observation.tunnel_ports
 
 
 def locate(node: Node, observation: Observation) -> Here:
