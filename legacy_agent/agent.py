@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -116,6 +117,7 @@ class Agent:
         self._limits: dict[str, Mapping[str, str]] = {}
         self._errors: Mapping[str, str] = {}
         self._applied = 0
+        self._settle = _SETTLE
         self._changed: Mapping[ItemKey, Item] = {}
         self._retry = Backoff(largest=timing.retry_max)
         self._churn = Backoff(first=_SETTLE, largest=_CALM, uniform=lambda _, most: most)
@@ -158,14 +160,17 @@ class Agent:
         pause = self._turn(self.drivers)
         while not self.stopped.is_set():
             woken = self._wake.wait(pause)
-            pause = self._turn(self._limited() if woken else self.drivers, _SETTLE)
+            pause = self._turn(self._limited() if woken else self.drivers, self._settle)
 
     def _turn(self, probed: Iterable[str], settle: float = 0.0) -> float:
-        """Probe some drivers and step, after ``settle`` seconds; the seconds until the next turn. Whatever goes wrong,
-        there is one: reports go on without the worker, and nobody would see that nothing is done any more."""
+        """Probe some drivers and step, after ``settle`` seconds unless a plan comes; the seconds until the next turn.
+        Whatever goes wrong, there is one: reports go on without the worker, and nobody would see that nothing is done
+        any more."""
         try:
             self._probe(probed)
-            return 0.0 if settle and self.stopped.wait(settle) else self.step()
+            if settle:
+                self._plan_came.wait(settle)
+            return 0.0 if settle and self.stopped.is_set() else self.step()
         except Exception:
             LOG.exception("internal error; the whole host is compared again soon")
             return self._retry.next()
@@ -185,6 +190,7 @@ class Agent:
 
     def step(self) -> float:
         """Compare and apply once; seconds until the next time if nothing happens."""
+        began = time.monotonic()
         self._wake.clear()
         self._plan_came.clear()
         with self._lock:
@@ -199,6 +205,8 @@ class Agent:
             return self._retry.next()
         self._log_errors(outcome.errors)
         self._publish(plan, outcome, host_facts)
+        # Where others' events come all the time, and are nothing to us, no more than half of the time goes into them.
+        self._settle = _SETTLE if outcome.changed else min(_CALM, max(_SETTLE, time.monotonic() - began))
         self._calm(outcome.changed)
         if outcome.errors:
             return self._retry.next()

@@ -209,6 +209,29 @@ def test_one_network_that_cannot_be_realised_does_not_hold_up_plans() -> None:
     worker.join(5)
 
 
+def test_events_that_are_nothing_to_us_take_half_of_the_time_at_most() -> None:
+    """Other programs change interfaces all the time on some hosts, and a comparison of a large host is long."""
+    comparisons: list[float] = []
+
+    def read_facts() -> HostFacts:
+        comparisons.append(time.monotonic())
+        time.sleep(0.1)
+        return HostFacts(INTERFACES)
+
+    agent = make(FakeDriver(), read_facts=read_facts)
+    worker = threading.Thread(target=agent.work, daemon=True)
+    worker.start()
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        agent.wake()
+        time.sleep(0.005)
+    assert 3 <= len(comparisons) <= 9
+    agent.accept(HostPlan("rack7", 5, (network(1),)))
+    until(lambda: agent.current_report().applied_revision == 5, 1.0)
+    agent.stop()
+    worker.join(5)
+
+
 def until(condition: Callable[[], bool], timeout: float = 5.0) -> None:
     end = time.monotonic() + timeout
     while not condition():
