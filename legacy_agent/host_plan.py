@@ -165,18 +165,20 @@ def _network_dict(network: HostNetwork) -> dict[str, Any]:
 
 
 def _network(item: Mapping[str, Any]) -> HostNetwork:
-    ports = tuple(
-        HostPort(
-            **{
-                **port,
-                "macs": tuple(port["macs"]),
-                "allowed": tuple(AllowedAddress(**address) for address in port["allowed"]),
-            }
-        )
-        for port in item["ports"]
-    )
-    remotes = tuple(RemoteAddress(**remote) for remote in item["remotes"])
-    return HostNetwork(**{**item, "ports": ports, "peers": tuple(item["peers"]), "remotes": remotes})
+    ports = tuple(_port(port) for port in item["ports"])
+    remotes = tuple(RemoteAddress(**_known(RemoteAddress, remote)) for remote in item["remotes"])
+    own = _known(HostNetwork, item)
+    return HostNetwork(**{**own, "ports": ports, "peers": tuple(item["peers"]), "remotes": remotes})
+
+
+def _port(item: Mapping[str, Any]) -> HostPort:
+    allowed = tuple(AllowedAddress(**_known(AllowedAddress, address)) for address in item["allowed"])
+    return HostPort(**{**_known(HostPort, item), "macs": tuple(item["macs"]), "allowed": allowed})
+
+
+def _known(kind: type[Any], item: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that this version knows: a controller is upgraded before the agents, and may say more."""
+    return {name: value for name, value in item.items() if name in kind.__dataclass_fields__}
 
 
 def _text(data: Mapping[str, Any], name: str, required: bool = False) -> str:

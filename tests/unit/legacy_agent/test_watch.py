@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import socket
 import threading
@@ -112,6 +113,19 @@ def test_next_controller_takes_over_and_is_asked_for_everything() -> None:
     assert source.plan(7, 0.05) == HostPlan("h", 3)
     assert source.plan(3, 0.05) is None
     second.close()
+
+
+def test_plan_of_a_newer_controller_is_understood() -> None:
+    """It is upgraded first; what it says beyond is passed over. What is missing is still an error."""
+    plan = HostPlan("h", 3, (network(1, "vxlan", None, 77, port(1)),))
+    data = json.loads(json.dumps(plan.to_dict()))
+    [net] = data["networks"]
+    for item in (data, net, net["ports"][0], net["ports"][0]["allowed"][0], net["remotes"][0]):
+        item["colour"] = "blue"
+    assert HostPlan.from_dict(data) == plan
+    del net["ports"][0]["mac"]
+    with pytest.raises(TypeError):
+        HostPlan.from_dict(data)
 
 
 class Script:
