@@ -14,7 +14,7 @@ def endpoint(text: str) -> str:
         address = ipaddress.ip_address(text.strip())
     except ValueError:
         raise ValueError(f"{text.strip()!r} is no IP address") from None
-    scoped = address.version == 6 and address.is_link_local
+    scoped = isinstance(address, ipaddress.IPv6Address) and (address.is_link_local or address.scope_id is not None)
     if address.is_multicast or address.is_unspecified or scoped:
         raise ValueError(f"{address} cannot be a tunnel's endpoint")
     return str(address)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import time
 
+from controller.endpoints import endpoint
 from controller.errors import ReportError, UnknownNode
 from controller.model import TUNNEL_TYPES, Attachment, NodeFacts, NodeKind, Observation, host_node_id
 from controller.plugin.api import Nodes
@@ -89,9 +89,9 @@ def _facts(report: HostReport) -> NodeFacts:
     tunnel_ip = None
     if report.tunnel_ip is not None:
         try:
-            tunnel_ip = str(ipaddress.ip_address(report.tunnel_ip))
-        except ValueError:
-            raise ReportError(f"field 'tunnel_ip' must be an IP address, not {report.tunnel_ip!r}") from None
+            tunnel_ip = endpoint(report.tunnel_ip)
+        except ValueError as error:
+            raise ReportError(f"field 'tunnel_ip': {error}") from None
     unknown = sorted(set(report.tunnel_types) - TUNNEL_TYPES)
     if unknown:
         raise ReportError(f"field 'tunnel_types' has {unknown[0]!r}; known are {', '.join(sorted(TUNNEL_TYPES))}")

@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 
 from controller.endpoints import endpoint, within_overlay
+from controller.errors import ReportError
+from controller.hosts import Hosts
 from controller.model import TUNNEL_TYPES, NodeFacts, NodeKind, Observation
+from legacy_agent.host_plan import HostReport
 from tests.unit.controller.world import World, facts
 
 HOST = "host:lb1"
@@ -23,11 +26,20 @@ def test_an_address_has_one_way_of_being_written(text: str, written: str) -> Non
 
 
 @pytest.mark.parametrize("text", [
-    "", "rack1", "192.0.2.1/24", "::", "fe80::1", "ff02::1", "224.0.0.1",
+    "", "rack1", "192.0.2.1/24", "::", "fe80::1", "ff02::1", "224.0.0.1", "fe80::1%eth0", "2001:db8::1%eth0",
 ])  # fmt: skip
 def test_what_cannot_be_an_endpoint(text: str) -> None:
     with pytest.raises(ValueError, match=r"no IP address|cannot be a tunnel's endpoint"):
         endpoint(text)
+
+
+@pytest.mark.parametrize("text", ["2001:db8::1%eth0", "224.0.0.1", "rack1"])
+def test_an_agent_that_reports_no_endpoint_is_told_and_spoils_nobodys_plans(text: str) -> None:
+    """All nodes on a tunnel network compile the endpoints of all others."""
+    with World() as world:
+        with pytest.raises(ReportError, match=r"field 'tunnel_ip': .*(no IP address|cannot be a tunnel's endpoint)"):
+            Hosts(world.reconciler, world.store).report(HostReport("lb1", tunnel_ip=text, tunnel_types=("vxlan",)))
+        assert not world.reconciler.board.intent.nodes
 
 
 def test_tunnels_of_the_overlays_version_are_left_alone() -> None:
