@@ -161,7 +161,7 @@ class StatusWriter:
             began = time.monotonic()
             due = iter(self._take())
             while batch := list(itertools.islice(due, BATCH)):
-                self._write(*self._decide(batch))
+                self._write(self._decide(batch))
                 time.sleep(0)  # others have their turn
             lasted = time.monotonic() - began
             self._stopped.wait(min(lasted / SHARE - lasted, LONGEST_PAUSE))
@@ -179,8 +179,8 @@ class StatusWriter:
             ports = self._board.intent.ports
             return sorted(due, key=lambda port_id: ports[port_id].network_id if port_id in ports else "")
 
-    def _decide(self, ports: Iterable[str]) -> tuple[dict[str, PortStatus], int]:
-        """What is to be written of these ports, and the revision of the intent that it follows from."""
+    def _decide(self, ports: Iterable[str]) -> dict[str, tuple[PortStatus, int]]:
+        """What is to be written of these ports, and the revisions of the ports that it follows from."""
         decided, now = {}, time.monotonic()
         with self._board.changed:
             look = Look(self._board.intent, self._board.known, self._board.transit)
@@ -194,8 +194,8 @@ class StatusWriter:
                 if self._written.get(port_id) == status:
                     self._settled(port_id, status)
                 elif not self._postponed(port_id, status, now):
-                    decided[port_id] = status
-            return decided, self._board.intent.revision
+                    decided[port_id] = status, port.revision
+        return decided
 
     def _wait_for(self, port: Port, status: PortStatus, look: Look) -> None:
         """Note what a BUILD port waits for."""
@@ -239,12 +239,13 @@ class StatusWriter:
             heapq.heappush(self._ripening, (first, port_id))
         return True
 
-    def _write(self, statuses: Mapping[str, PortStatus], revision: int) -> None:
-        if not statuses:
+    def _write(self, decided: Mapping[str, tuple[PortStatus, int]]) -> None:
+        if not decided:
             return
+        statuses = {port_id: status for port_id, (status, _) in decided.items()}
         said = {port_id: (item.status, item.reason) for port_id, item in statuses.items()}
         try:
-            self._nodes.set_port_statuses(said, revision)
+            self._nodes.set_port_statuses(said, {port_id: revision for port_id, (_, revision) in decided.items()})
         except Exception as error:
             self._outage.failed(error)
             with self._board.changed:

@@ -91,10 +91,12 @@ class Nodes(Protocol):
     def port_statuses(self) -> Mapping[str, tuple[str, str]]:
         """Port id -> (status, reason), of all ports."""
 
-    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]], revision: int | None = None) -> None:
+    def set_port_statuses(
+        self, statuses: Mapping[str, tuple[str, str]], revisions: Mapping[str, int] | None = None
+    ) -> None:
         """Record ACTIVE, BUILD or DOWN with the reason that the API shows (port id -> (status, reason)), in one
-        transaction. It is no change of intent. Ports whose intent changed after ``revision``, from which this was
-        decided, are left as they are: they are about to be decided anew."""
+        transaction. It is no change of intent. ``revisions``: port id -> the revision of the port from which this was
+        decided; one that has changed since is left as it is, because it is about to be decided anew."""
 
 
 class Feed(Protocol):

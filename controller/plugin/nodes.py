@@ -199,16 +199,16 @@ class NodeEvents:
             rows = session.execute(select(PortRow.id, PortRow.status, PortRow.status_reason)).all()
         return {port_id: (status, reason) for port_id, status, reason in rows}
 
-    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]], revision: int | None = None) -> None:
-        """Record statuses (port id -> status, reason) in one transaction. What was decided too early, at ``revision``
-        of the intent, is left out; nor does it make an unbound port ACTIVE."""
+    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]], revisions: Mapping[str, int]) -> None:
+        """Record statuses (port id -> status, reason) in one transaction. What was decided of a port as it was at an
+        earlier revision is left out; and no unbound port becomes ACTIVE."""
         with self._store.read() as session:
-            if not _different(session, statuses, revision):
+            if not _different(session, statuses, revisions):
                 return
 
         def work(transaction: Transaction) -> None:
             session = transaction.session
-            changed = _different(session, statuses, revision, lock=True)
+            changed = _different(session, statuses, revisions, lock=True)
             rows = [{"port_id": port_id, "status": statuses[port_id][0], "status_reason": statuses[port_id][1],
                      "updated_at": transaction.now} for port_id in changed]  # fmt: skip
             if rows:
@@ -220,7 +220,7 @@ class NodeEvents:
 
 
 def _different(
-    session: Session, statuses: Mapping[str, tuple[str, str]], revision: int | None, lock: bool = False
+    session: Session, statuses: Mapping[str, tuple[str, str]], revisions: Mapping[str, int], lock: bool = False
 ) -> list[str]:
     """Which of these ports have another status, and may have the new one."""
     found, wanted = [], sorted(statuses)
@@ -229,7 +229,7 @@ def _different(
         statement = STATUSES.where(chosen)
         for row in session.execute(statement.with_for_update(of=PortRow) if lock else statement):
             unbound = statuses[row.id][0] == PORT_STATUS_ACTIVE and row.node_id is None
-            outdated = revision is not None and row.intent_revision > revision
+            outdated = row.intent_revision > revisions.get(row.id, row.intent_revision)
             if (row.status, row.status_reason) != statuses[row.id] and not unbound and not outdated:
                 found.append(row.id)
     return found

@@ -155,9 +155,11 @@ class Plugin:
         """See :meth:`controller.plugin.api.Nodes.port_statuses`."""
         return self._nodes.port_statuses()
 
-    def set_port_statuses(self, statuses: Mapping[str, tuple[str, str]], revision: int | None = None) -> None:
+    def set_port_statuses(
+        self, statuses: Mapping[str, tuple[str, str]], revisions: Mapping[str, int] | None = None
+    ) -> None:
         """Record ports' statuses in one transaction."""
-        self._nodes.set_port_statuses(statuses, revision)
+        self._nodes.set_port_statuses(statuses, revisions or {})
 
 
 def _require_revision(row: Any, expected: int | None) -> None:

@@ -38,9 +38,9 @@ def test_a_short_build_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
         written: list[str] = []
         record = world.store.set_port_statuses
 
-        def note(statuses: dict[str, tuple[str, str]], revision: int | None = None) -> None:
+        def note(statuses: dict[str, tuple[str, str]], revisions: dict[str, int] | None = None) -> None:
             written.extend(status for status, _ in statuses.values())
-            record(statuses, revision)
+            record(statuses, revisions)
 
         monkeypatch.setattr(status_writer, "PATIENCE", 30.0)
         world.store.set_port_statuses = note  # type: ignore[method-assign]
@@ -70,12 +70,14 @@ def test_what_changes_while_it_is_written_is_written_again() -> None:
         two_switches(world)
         record = world.store.set_port_statuses
 
-        def acknowledged_meanwhile(statuses: dict[str, tuple[str, str]], revision: int | None = None) -> None:
+        def acknowledged_meanwhile(
+            statuses: dict[str, tuple[str, str]], revisions: dict[str, int] | None = None
+        ) -> None:
             if any(status == "BUILD" for status, _ in statuses.values()):
                 world.switches.blocked.clear()
                 eventually(lambda: not any(state.pending for state in world.reconciler.board.states()))
                 time.sleep(0.05)  # until the writer has heard of it
-            record(statuses, revision)
+            record(statuses, revisions)
 
         world.store.set_port_statuses = acknowledged_meanwhile  # type: ignore[method-assign]
         world.switches.blocked.add(SWITCH_A)

@@ -100,7 +100,7 @@ class MemoryStore:
     def port_statuses(self) -> dict[str, tuple[str, str]]:
         return dict(self.statuses)
 
-    def set_port_statuses(self, statuses: dict[str, tuple[str, str]], revision: int | None = None) -> None:
+    def set_port_statuses(self, statuses: dict[str, tuple[str, str]], revisions: dict[str, int] | None = None) -> None:
         self.statuses.update(statuses)
 
 

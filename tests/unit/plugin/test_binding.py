@@ -251,11 +251,11 @@ def test_a_status_that_was_decided_too_early_is_left_out(world: World) -> None:
     for number in (1, 2):
         world.plugin.node_seen(host_facts(number))
     port = world.port(world.network(), "h1")
-    decided_from = world.feed.latest()
+    decided_from = world.model(port).revision
     world.update("port", port, **{"binding:host_id": "h2"})
-    world.plugin.set_port_statuses({port["id"]: ("ACTIVE", "")}, decided_from)
+    world.plugin.set_port_statuses({port["id"]: ("ACTIVE", "")}, {port["id"]: decided_from})
     assert world.get("port", port)["status"] == "DOWN"
-    world.plugin.set_port_statuses({port["id"]: ("ACTIVE", "")}, world.feed.latest())
+    world.plugin.set_port_statuses({port["id"]: ("ACTIVE", "")}, {port["id"]: world.model(port).revision})
     assert world.get("port", port)["status"] == "ACTIVE"
 
 
