@@ -14,7 +14,7 @@ from controller.model import Fabric
 from topology.attachment import Attachments, Host, clouds
 from topology.discovery import Discovery, Pace, Probing
 from topology.events import EventLog
-from topology.graph import MOST_ALTERNATIVES, Paths, ports_by_switch, spanning_forest
+from topology.graph import MOST_ALTERNATIVES, Paths, behind, ports_by_switch, spanning_forest
 from topology.learning import Learning, Limits
 from topology.links import End, Link, PortState, Role
 from topology.lldp import Neighbour
@@ -67,7 +67,8 @@ class Topology:
         self._attachments = Attachments(events)
         self._places = Places()
         self._handover_at: float | None = None
-        self._replanted: set[str] = set()
+        self._behind: dict[str, dict[str, dict[int, frozenset[str]]]] = {name: {} for name in self._tags}
+        """Physical network -> what is behind the ports of its tree, as of :func:`topology.graph.behind`."""
         self._recalled = NOTHING_RECALLED
         self._unseen: frozenset[Link] = frozenset()
         """Links from before a restart that have not been found again."""
@@ -230,26 +231,46 @@ class Topology:
         links = self.discovery.links
         if links == self._links and not self._stale:
             return set()
-        gone = self._links - links
+        gone, moved = self._links - links, {end.node_id for each in self._links ^ links for end in each}
         self._welcome(links - self._links, now)
         self._links, self._stale = links, False
         self._fresh = {each: at for each, at in self._fresh.items()
                        if each in links and each not in ripe and not (gone and now >= at)}  # fmt: skip
         affected, ends = self.paths.update(self._uplinks, links - self._fresh.keys())
-        self._link_ports = ports_by_switch(links)
-        before = {name: tree.links for name, tree in self._trees.items()}
-        self._plant(now)
-        self._replanted = {name for name, tree in self._trees.items() if tree.links != before[name]}
+        if moved:
+            self._link_ports = ports_by_switch(links)
+        exits, places = self._exits(), self._places
+        moved |= self._replant(now)
         self._place()
-        changed = self._look(affected, ends)
+        same = (exits, places) == (self._exits(), self._places)
+        changed = self._look(affected, ends, moved if same else self.paths.switches)
         self.learning.keep(self._learns)
-        self.learning.flush(now, self.discovery.away)
-        return self._stage(changed, frozenset() if gone else ripe, now) | self._teach(self.paths.switches)
+        taught = self.paths.switches if self.learning.flush(now, self.discovery.away) else list(changed)
+        return self._stage(changed, frozenset() if gone else ripe, now) | self._teach(taught)
 
-    def _look(self, affected: Mapping[str, Collection[str]], ends: Collection[str]) -> dict[str, Fabric]:
-        """Take the new views; returns those that switches had until now whose view changed."""
+    def _exits(self) -> dict[str, frozenset[End]]:
+        return {name: tree.uplinks for name, tree in self._trees.items()}
+
+    def _replant(self, now: float) -> set[str]:
+        """Choose the trees anew; returns the switches behind whose ports there is something else than before."""
+        before, moved = {name: tree.links for name, tree in self._trees.items()}, set()
+        self._plant(now)
+        for name, tree in self._trees.items():
+            if tree.links != before[name]:
+                old, new = self._behind[name], behind(tree.links)
+                moved |= {node for node in old.keys() | new.keys() if old.get(node) != new.get(node)}
+                self._behind[name] = new
+        return moved
+
+    def _look(
+        self, affected: Mapping[str, Collection[str]], ends: Collection[str], others: Collection[str]
+    ) -> dict[str, Fabric]:
+        """Take the new views of those whose paths may have changed, and of ``others``; returns those that switches had
+        until now whose view changed."""
         changed = {}
-        for node_id in self.paths.switches:
+        for node_id in sorted({*affected, *ends, *others}):
+            if node_id not in self.paths:
+                continue
             old = self._newest(node_id)
             new = self._see(node_id, old, None if node_id in ends else affected.get(node_id, ()))
             if new is not old:
@@ -275,7 +296,7 @@ class Topology:
     def _see(self, node_id: str, old: Fabric, measured: Collection[str] | None) -> Fabric:
         links = self._link_ports.get(node_id, ())
         return fabric_of(
-            node_id, self.paths, self._trees, old, measured, self._tags, self._places, self._replanted, links
+            node_id, self.paths, self._trees, old, measured, self._tags, self._places, self._behind, links
         )
 
     def _plant(self, now: float) -> None:

@@ -5,9 +5,10 @@ networkx stays in this module. What leaves it are the values of :mod:`topology.l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
+from heapq import heapify, heappop, heappush
 
 import networkx as nx
 
@@ -16,30 +17,38 @@ from topology.links import End, Link
 MOST_ALTERNATIVES = 3
 """Ports of a fast-failover group at most."""
 
+BEYOND = 1 << 30
+"""A distance that no way has."""
+
 
 class Paths:
     """Shortest paths between switches, kept up to date link by link.
 
-    For each destination the distances of all switches are kept. A link event recomputes those destinations only whose
-    distances or next hops it can change: where the distances of its two ends differ (or one is not reached).
-    ``alternatives`` is how many ports there may be towards a destination.
+    For each destination the distances of all switches are kept. A link event walks only over those switches whose
+    distance to a destination it changes. ``alternatives`` is how many ports there may be towards a destination.
     """
 
     def __init__(self, alternatives: int = MOST_ALTERNATIVES) -> None:
-        self._graph: nx.MultiGraph[str] = nx.MultiGraph()
         self._alternatives = alternatives
+        self._links: set[Link] = set()
+        self._adjacent: dict[str, dict[Link, str]] = {}
+        """Switch -> its links, each with the switch at the other end."""
         self._distances: dict[str, dict[str, int]] = {}
+        """Destination -> switch that reaches it -> number of links."""
         self.recomputed = 0
-        """Destinations whose distances were computed anew, since the start: what link events cost."""
+        """Distances that were computed anew, since the start: what link events cost."""
         self._affected: dict[str, set[str]] = {}
+        self._parts: dict[str, frozenset[str]] = {}
+        """Switch -> all that it reaches, as far as that was asked since the last update; ``_former``: before it."""
+        self._former: dict[str, frozenset[str]] = {}
 
     @property
     def switches(self) -> list[str]:
         """All switches, ordered."""
-        return sorted(self._graph)
+        return sorted(self._adjacent)
 
     def __contains__(self, node: str) -> bool:
-        return node in self._graph
+        return node in self._adjacent
 
     def update(self, switches: Iterable[str], links: Iterable[Link]) -> tuple[dict[str, set[str]], set[str]]:
         """Make the graph consist of these switches and links (between different switches).
@@ -50,22 +59,29 @@ class Paths:
         wanted, nodes = set(links), set(switches)
         nodes |= {end.node_id for each in wanted for end in each}
         self._affected = {}
-        ends = {end.node_id for each in wanted ^ self._edges() for end in each} | (nodes ^ set(self._graph))
-        for node in nodes - set(self._graph):
-            self._graph.add_node(node)
-            self._distances[node] = {node: 0}
-        for gone in sorted(self._edges() - wanted):
+        ends = {end.node_id for each in wanted ^ self._links for end in each} | (nodes ^ self._adjacent.keys())
+        for node in nodes - self._adjacent.keys():
+            self._adjacent[node], self._distances[node] = {}, {node: 0}
+        for gone in sorted(self._links - wanted):
             self._remove(gone)
-        for node in set(self._graph) - nodes:
-            self._graph.remove_node(node)
-            del self._distances[node]
-        for new in sorted(wanted - self._edges()):
+        for node in self._adjacent.keys() - nodes:
+            del self._adjacent[node], self._distances[node]
+        for new in sorted(wanted - self._links):
             self._add(new)
+        if self._affected or ends:
+            self._former |= self._parts
+            self._parts = {}
         return self._affected, ends
 
     def component(self, node: str) -> frozenset[str]:
-        """The switches that a switch reaches, itself among them."""
-        return frozenset(self._distances.get(node, {node: 0}))
+        """The switches that a switch reaches, itself among them; the same object for all of them."""
+        if node not in self._distances:
+            return frozenset({node})
+        if node not in self._parts:
+            part = frozenset(self._distances[node])
+            old = self._former.get(node)
+            self._parts |= dict.fromkeys(part, old if old == part else part)
+        return self._parts[node]
 
     def joining(self, new: Iterable[Link]) -> set[Link]:
         """Of new links one for each two parts of the graph that had no way to each other."""
@@ -80,7 +96,7 @@ class Paths:
 
     def distance(self, targets: Iterable[str], node: str) -> int:
         """Links from a switch to the nearest of ``targets``; more than any way has where it reaches none."""
-        beyond = len(self._graph)
+        beyond = len(self._adjacent)
         return min((self._distances.get(target, {}).get(node, beyond) for target in targets), default=beyond)
 
     def next_hops(self, node: str, target: str) -> tuple[int, ...]:
@@ -95,10 +111,9 @@ class Paths:
         if own is None or node == target:
             return ()
         ranked = []
-        for each in self._links_of(node):
-            near, far = _near(each, node), _far(each, node)
-            if distance[far.node_id] <= own:
-                ranked.append((distance[far.node_id], _rank(target, each), near.port))
+        for each, far in self._adjacent[node].items():
+            if distance[far] <= own:
+                ranked.append((distance[far], _rank(target, each), _near(each, node).port))
         return tuple(port for _, _, port in sorted(ranked)[: self._alternatives])
 
     def path(self, source: str, target: str) -> list[str]:
@@ -108,38 +123,79 @@ class Paths:
         found = [source]
         while found[-1] != target:
             port = self.next_hops(found[-1], target)[0]
-            found.append(next(_far(each, found[-1]).node_id for each in self._links_of(found[-1])
+            found.append(next(far for each, far in self._adjacent[found[-1]].items()
                               if _near(each, found[-1]).port == port))  # fmt: skip
         return found
 
-    def _edges(self) -> set[Link]:
-        return {key for _, _, key in self._graph.edges(keys=True)}
-
-    def _links_of(self, node: str) -> Iterator[Link]:
-        return (key for _, _, key in self._graph.edges(node, keys=True))
-
     def _add(self, new: Link) -> None:
-        self._graph.add_edge(new.a.node_id, new.b.node_id, key=new)
+        a, b = new.a.node_id, new.b.node_id
+        self._links.add(new)
+        self._adjacent[a][new], self._adjacent[b][new] = b, a
         for target, distance in self._distances.items():
-            one, other = distance.get(new.a.node_id), distance.get(new.b.node_id)
-            if one != other and (one is None or other is None or abs(one - other) > 1):
-                self._measure(target)
+            one, other = distance.get(a, BEYOND), distance.get(b, BEYOND)
+            if abs(one - other) > 1:
+                self._shorten(target, distance, b if one < other else a, min(one, other) + 1)
 
     def _remove(self, gone: Link) -> None:
-        self._graph.remove_edge(gone.a.node_id, gone.b.node_id, key=gone)
-        if self._graph.has_edge(gone.a.node_id, gone.b.node_id):
+        a, b = gone.a.node_id, gone.b.node_id
+        self._links.remove(gone)
+        del self._adjacent[a][gone], self._adjacent[b][gone]
+        if b in self._adjacent[a].values():
             return
         for target, distance in self._distances.items():
-            if distance.get(gone.a.node_id) != distance.get(gone.b.node_id):
-                self._measure(target)
+            one, other = distance.get(a, BEYOND), distance.get(b, BEYOND)
+            if one != other:
+                orphans = self._orphans(distance, a if one > other else b)
+                if orphans:
+                    self._find_again(target, distance, orphans)
 
-    def _measure(self, target: str) -> None:
+    def _shorten(self, target: str, distance: dict[str, int], start: str, steps: int) -> None:
+        """A switch has become as near as ``steps``; others may be nearer by it."""
+        layer = {start}
+        while layer:
+            following: set[str] = set()
+            for node in layer:
+                distance[node] = steps
+                self._changed(target, node)
+            for node in layer:
+                following.update(far for far in self._adjacent[node].values() if distance.get(far, BEYOND) > steps + 1)
+            layer, steps = following, steps + 1
+
+    def _orphans(self, distance: Mapping[str, int], start: str) -> set[str]:
+        """Switches that lose every shortest way when this one has lost one: layer by layer those without a neighbour
+        that is nearer and keeps its own."""
+        orphans: set[str] = set()
+        layer, steps = {start}, distance[start]
+        while layer:
+            lost = {node for node in layer
+                    if not any(distance.get(far) == steps - 1 and far not in orphans
+                               for far in self._adjacent[node].values())}  # fmt: skip
+            orphans |= lost
+            layer = {far for node in lost for far in self._adjacent[node].values() if distance.get(far) == steps + 1}
+            steps += 1
+        return orphans
+
+    def _find_again(self, target: str, distance: dict[str, int], orphans: set[str]) -> None:
+        """Find the ways of those who lost theirs, nearest first, from those who did not."""
+        for node in orphans:
+            del distance[node]
+            self._changed(target, node)
+        waiting = [(distance[far] + 1, node) for node in orphans for far in self._adjacent[node].values()
+                   if far in distance]  # fmt: skip
+        heapify(waiting)
+        while waiting:
+            steps, node = heappop(waiting)
+            if node in distance:
+                continue
+            distance[node] = steps
+            for far in self._adjacent[node].values():
+                if far not in distance:
+                    heappush(waiting, (steps + 1, far))
+
+    def _changed(self, target: str, node: str) -> None:
         self.recomputed += 1
-        old = self._distances[target]
-        new = self._distances[target] = dict(nx.single_source_shortest_path_length(self._graph, target))
-        for node in {node for node, _ in old.items() ^ new.items()}:
-            for near in (node, *self._graph[node]) if node in self._graph else ():
-                self._affected.setdefault(near, set()).add(target)
+        for near in (node, *self._adjacent[node].values()):
+            self._affected.setdefault(near, set()).add(target)
 
 
 def spanning_forest(
@@ -177,18 +233,32 @@ def ports_by_switch(links: Iterable[Link]) -> dict[str, tuple[int, ...]]:
     return {node: tuple(sorted(ports)) for node, ports in found.items()}
 
 
-def behind(tree: Iterable[Link], start: str) -> dict[int, frozenset[str]]:
-    """Tree port of ``start`` -> the switches that broadcast reaches through it."""
-    graph: nx.Graph[str] = nx.Graph()
-    graph.add_edges_from((each.a.node_id, each.b.node_id, {"link": each}) for each in tree)
-    if start not in graph:
-        return {}
-    found = {}
-    edges = list(graph.edges(start, data="link"))
-    graph.remove_node(start)
-    for _, neighbour, each in edges:
-        found[_near(each, start).port] = frozenset(nx.node_connected_component(graph, neighbour))
+def behind(tree: Iterable[Link]) -> dict[str, dict[int, frozenset[str]]]:
+    """Switch -> its ports in a forest -> the switches that broadcast reaches through each."""
+    ports: dict[str, dict[str, int]] = {}
+    for each in tree:
+        for near, far in (each, (each.b, each.a)):
+            ports.setdefault(near.node_id, {})[far.node_id] = near.port
+    found: dict[str, dict[int, frozenset[str]]] = {}
+    for root in ports:
+        if root not in found:
+            found |= _behind_from(root, ports)
     return found
+
+
+def _behind_from(root: str, ports: Mapping[str, Mapping[str, int]]) -> dict[str, dict[int, frozenset[str]]]:
+    above = {root: ""}
+    order = [root]
+    for node in order:
+        for far in ports[node]:
+            if far != above[node]:
+                above[far] = node
+                order.append(far)
+    below: dict[str, frozenset[str]] = {}
+    for node in reversed(order):
+        below[node] = frozenset({node}).union(*(below[far] for far in ports[node] if far != above[node]))
+    return {node: {port: below[root] - below[node] if far == above[node] else below[far]
+                   for far, port in ports[node].items()} for node in order}  # fmt: skip
 
 
 def _cloud(name: str) -> str:
@@ -197,10 +267,6 @@ def _cloud(name: str) -> str:
 
 def _near(each: Link, node: str) -> End:
     return each.a if each.a.node_id == node else each.b
-
-
-def _far(each: Link, node: str) -> End:
-    return each.b if each.a.node_id == node else each.a
 
 
 @lru_cache(maxsize=1 << 17)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.model import Fabric, FabricTree
-from topology.graph import Paths, behind
+from topology.graph import Paths
 from topology.links import End, Link
 
 
@@ -41,24 +41,29 @@ class Places:
 def next_hops_of(
     node: str, paths: Paths, old: Mapping[str, tuple[int, ...]], measured: Collection[str] | None
 ) -> Mapping[str, tuple[int, ...]]:
-    """Other member -> ports towards it. With ``measured``, only those destinations may differ from ``old``."""
-    members = paths.component(node) - {node}
+    """Other member -> ports towards it; ``old`` itself if nothing changed. With ``measured``, only those destinations
+    may differ from ``old``."""
+    members = paths.component(node)
     if measured is None:
-        return {target: paths.next_hops(node, target) for target in sorted(members)}
-    if not (members ^ old.keys()) and not members & set(measured):
+        new = {target: paths.next_hops(node, target) for target in members if target != node}
+        return old if new == old else new
+    found = {target: paths.next_hops(node, target) for target in measured if target in members and target != node}
+    gone = [target for target in measured if target not in members and target in old]
+    if not gone and all(old.get(target) == ports for target, ports in found.items()):
         return old
-    return {target: old[target] if target in old and target not in measured else paths.next_hops(node, target)
-            for target in sorted(members)}  # fmt: skip
+    new = {**old, **found}
+    for target in gone:
+        del new[target]
+    return new
 
 
 def tree_of(
-    node: str, tree: Tree, paths: Paths, tags: tuple[int, int], known: Mapping[int, frozenset[str]] | None,
+    node: str, tree: Tree, paths: Paths, tags: tuple[int, int], found: Mapping[int, frozenset[str]],
     hosted: Collection[End],
 ) -> FabricTree:  # fmt: skip
-    """One physical network's tree as a switch sees it; ``known``: what is behind its ports, if the links of the tree
-    are what they were; ``hosted`` are the ports behind which there is one legacy host and nothing else."""
+    """One physical network's tree as a switch sees it; ``found`` is what is behind its ports, ``hosted`` are the ports
+    behind which there is one legacy host and nothing else."""
     members = paths.component(node)
-    found = behind(tree.links, node) if known is None else known
     entrances = sorted(end for end in tree.uplinks if end.node_id in members)
     wild = [end for end in entrances if end not in hosted]
     exit_ports: tuple[int, ...] = ()
@@ -91,17 +96,16 @@ def fabric_of(
     measured: Collection[str] | None,
     tags: Mapping[str, tuple[int, int]],
     places: Places,
-    replanted: Collection[str],
+    found: Mapping[str, Mapping[str, Mapping[int, frozenset[str]]]],
     links: tuple[int, ...],
 ) -> Fabric:
     """The view of one switch, whose ports ``links`` have a link; ``old`` itself if nothing changed.
 
-    ``tags`` are VLAN ids by physical network, ``measured`` is as in :func:`next_hops_of`; ``replanted`` are the
-    physical networks whose tree links changed.
+    ``tags`` are VLAN ids by physical network, ``measured`` is as in :func:`next_hops_of`; ``found`` is what is
+    behind the ports of each tree, as of :func:`topology.graph.behind`.
     """
     hops = next_hops_of(node, paths, old.next_hops, measured)
-    known = {name: tree.links for name, tree in old.trees.items() if name not in replanted}
-    seen = {name: tree_of(node, tree, paths, tags[name], known.get(name), places.alone)
+    seen = {name: tree_of(node, tree, paths, tags[name], found[name].get(node, {}), places.alone)
             for name, tree in sorted(trees.items())}  # fmt: skip
     members = paths.component(node)
     hosts = {host: (end.port,) if end.node_id == node else hops[end.node_id]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -108,10 +110,27 @@ class FabricBed:
         self._program.start()
         wait_until(self._answers, 30.0, lambda: f"the API does not answer\n{self.log()}")
 
-    def stop_controller(self) -> None:
-        """SIGTERM."""
+    def stop_controller(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End the controller by a signal."""
         if self._program is not None:
-            self._program.stop()
+            self._program.stop(how)
+
+    def restart_controller(self, how: signal.Signals) -> list[str]:
+        """End it, start it again, and wait until it knows everything; what has changed in the switches meanwhile."""
+        before = self._installed()
+        self.stop_controller(how)
+        time.sleep(1.0)
+        self.start_controller()
+        self.wait_for_links(len(self.cables))
+        self.wait_in_sync()
+        after = self._installed()
+        return [f"s{number}: {sorted(before[number] ^ after[number])}" for number in self.switches
+                if before[number] != after[number]]  # fmt: skip
+
+    def _installed(self) -> dict[int, frozenset[str]]:
+        """Flows and groups of each switch."""
+        return {number: frozenset([*self.ovs.flows(f"s{number}"), *self.ovs.groups(f"s{number}")])
+                for number in self.switches}  # fmt: skip
 
     def log(self) -> str:
         """The end of the controller's log."""

@@ -6,6 +6,7 @@ devices for the hosts.)
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 
@@ -67,3 +68,22 @@ def test_an_agent_that_restarts_loses_nothing(bed: FabricBed) -> None:
     time.sleep(1.0)
     bed.hosts["lb1"].start()
     assert stream.lost() <= 1
+
+
+@pytest.mark.timeout(120)
+def test_restart_of_the_controller_loses_nothing(bed: FabricBed) -> None:
+    """It knows where hosts and the cloud's entrance are before it hears of them."""
+    legacy = [vm for vm in bed.vms if vm.switch == 0]
+    for up in (False, True):
+        netns.set_link(None, uplink(3), up=up)
+        time.sleep(1.0)
+    bed.broadcast(bed.strangers[0], 1)
+    time.sleep(1.0)
+    streams = [Stream(legacy[0], legacy[1].ip, 10.0), Stream(legacy[1], bed.vms[3].ip, 10.0),
+               Stream(bed.strangers[0], bed.vms[1].ip, 10.0)]  # fmt: skip
+    time.sleep(0.5)
+    bed.restart_controller(signal.SIGKILL)
+    lost = [stream.lost() for stream in streams]
+    print(f"{lost} ms lost while the controller was killed and started", flush=True)
+    assert max(lost) <= 1
+    assert bed.matrix() == []

@@ -22,7 +22,6 @@ from legacy_agent.host_plan import HostNetwork, HostPlan, HostPort
 from mechanisms.api import Plan
 
 MOST_HOPS = 1000
-MULTICAST_BIT = 1 << 40
 
 
 class Wire(NamedTuple):

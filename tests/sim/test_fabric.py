@@ -193,7 +193,7 @@ def test_only_the_switches_that_a_failure_touches_change() -> None:
     spare = next(item for item in sorted(world.bed.topology.discovery.links) if item not in tree)
     before = world.bed.topology.paths.recomputed
     changed = world.fail(spare.a)
-    assert world.bed.topology.paths.recomputed - before <= 12
+    assert world.bed.topology.paths.recomputed - before <= 22, "its end's distances to all others, and back"
     world.install(changed)
     check(world)
     assert End(*spare.a).node_id in changed

@@ -10,6 +10,7 @@ from tests.unit.topology.cabling import end
 from topology.graph import Paths, behind, spanning_forest
 from topology.links import End, Link, link
 
+APART = None
 pairs = st.tuples(st.integers(1, 7), st.integers(1, 7)).filter(lambda pair: pair[0] != pair[1])
 
 
@@ -24,25 +25,36 @@ def as_graph(links: list[Link]) -> nx.MultiGraph:  # type: ignore[type-arg]
     return graph
 
 
-@given(st.lists(pairs, max_size=14), st.lists(st.integers(0, 13), max_size=10))
-def test_incremental_paths_are_those_of_a_fresh_start(wanted: list[tuple[int, int]], toggles: list[int]) -> None:
+changes = st.tuples(st.sets(st.integers(0, 13), max_size=4), st.sets(st.integers(1, 9)))
+
+
+@given(st.lists(pairs, max_size=14), st.lists(changes, max_size=10))
+def test_incremental_paths_are_those_of_a_fresh_start(
+    wanted: list[tuple[int, int]], events: list[tuple[set[int], set[int]]]
+) -> None:
+    """Whatever comes and goes at once, links and switches: nobody is told of less than what changed."""
     links = cabled(wanted)
-    present = set(links)
-    paths = Paths()
+    present, paths = set(links), Paths()
     paths.update([], present)
-    known = {(a, b): paths.next_hops(a, b) for a in paths.switches for b in paths.switches}
-    for toggle in toggles:
-        if links:
-            present ^= {links[toggle % len(links)]}
-        measured, ends = paths.update([], present)
+    known = everything(paths)
+    for toggles, numbers in events:
+        present ^= {links[toggle % len(links)] for toggle in toggles if links}
+        alone = [end(number, 0).node_id for number in numbers]
+        measured, ends = paths.update(alone, present)
         fresh = Paths()
-        fresh.update([], present)
+        fresh.update(alone, present)
         assert paths.switches == fresh.switches
-        now = {(a, b): fresh.next_hops(a, b) for a in fresh.switches for b in fresh.switches}
-        assert now == {(a, b): paths.next_hops(a, b) for a in paths.switches for b in paths.switches}
-        for (a, b), ports in now.items():
-            assert ports == known.get((a, b), ()) or b in measured.get(a, ()) or a in ends
+        now = everything(fresh)
+        assert now == everything(paths)
+        for (a, b), seen in now.items():
+            assert seen == known.get((a, b), APART) or b in measured.get(a, ()) or a in ends
         known = now
+
+
+def everything(paths: Paths) -> dict[tuple[str, str], object]:
+    """What is asked of paths, for each pair of switches."""
+    return {(a, b): (paths.next_hops(a, b), paths.distance([b], a)) if b in paths.component(a) else APART
+            for a in paths.switches for b in paths.switches}  # fmt: skip
 
 
 @given(st.lists(pairs, min_size=1, max_size=14))
@@ -73,6 +85,11 @@ def test_one_link_event_measures_few_destinations() -> None:
     paths.update([], [*links, spare])
     paths.update([], links)
     assert paths.recomputed == before
+    leaf = link(end(1, 3), end(101, 1))
+    paths.update([], [*links, leaf])
+    before = paths.recomputed
+    paths.update([], links)
+    assert paths.recomputed - before == 200, "a hundred lost the way to the leaf, and it the way to a hundred"
 
 
 @given(st.lists(pairs, max_size=14), st.sets(st.integers(1, 7), max_size=4), st.data())
@@ -97,8 +114,13 @@ def test_trees_span_without_a_loop_and_keep_what_they_can(
 
 def test_behind_a_tree_port_is_what_broadcast_reaches_through_it() -> None:
     links = cabled([(1, 2), (2, 3), (1, 4)])
-    assert behind(links, end(1, 0).node_id) == {
-        10: frozenset({end(2, 0).node_id, end(3, 0).node_id}),
-        12: frozenset({end(4, 0).node_id}),
+    one, two, three, four = (end(number, 0).node_id for number in (1, 2, 3, 4))
+    assert behind([*links, *cabled([(5, 6)])[:1]]) == {
+        one: {10: {two, three}, 12: {four}},
+        two: {50: {one, four}, 11: {three}},
+        three: {51: {one, two, four}},
+        four: {52: {one, two, three}},
+        end(5, 0).node_id: {10: {end(6, 0).node_id}},
+        end(6, 0).node_id: {50: {end(5, 0).node_id}},
     }
-    assert behind(links, end(9, 0).node_id) == {}
+    assert behind([]) == {}
