@@ -130,6 +130,11 @@ def _binding_profile(value: Any) -> Any:
     return value
 
 
+def _word(value: Any) -> Any:
+    """A word of ours, however it is written."""
+    return value.strip().lower() if isinstance(value, str) else value
+
+
 def _is_local_link(link: Any) -> bool:
     return isinstance(link, dict) and all(isinstance(link.get(name), str) for name in ("switch_id", "port_id"))
 
@@ -191,7 +196,7 @@ AGENT_OWN: Attributes = {
 
 RBAC: Attributes = {
     "id": _read_only(is_filter=True, is_sort_key=True),
-    "object_type": _given_once(validate={"type:values": ["network", "subnetpool"]}),
+    "object_type": _given_once(convert_to=_word, validate={"type:values": ["network", "subnetpool"]}),
     "object_id": _given_once(validate={"type:uuid": None}),
     "target_tenant": _given_once(allow_put=True, validate={"type:not_empty_string": PROJECT_SIZE}),
     "action": _given_once(validate={"type:string": None}),

@@ -99,8 +99,10 @@ class Tags:
         return json_response({"tags": self._change(call, {"tags": self._said(call)})})
 
     def add_several(self, call: Call) -> Response:
-        """``POST tags``: these too."""
-        return json_response({"tags": self._change(call, {"add_tags": self._said(call)})}, 201)
+        """``POST tags``: these too; answers with these, as Neutron does."""
+        said = self._said(call)
+        self._change(call, {"add_tags": said})
+        return json_response({"tags": said})
 
     def clear(self, call: Call) -> Response:
         """``DELETE tags``"""

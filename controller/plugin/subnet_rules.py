@@ -43,7 +43,7 @@ def plan(body: Body) -> SubnetPlan:
     if given(body, "enable_dhcp", True):
         refuse_dhcp_without_room(cidr)
     chosen = gateway(cidr, body["gateway_ip"]) if is_given(body, "gateway_ip") else _first(cidr)
-    if given(body, "allocation_pools") is not None:
+    if given(body, "allocation_pools"):  # an empty list is said by clients that mean nothing by it
         wanted = pools(cidr, body["allocation_pools"])
         refuse_gateway_in_pools(chosen, wanted)
     else:
