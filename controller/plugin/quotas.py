@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from neutron_lib.db.constants import PROJECT_ID_FIELD_SIZE
 from neutron_lib.exceptions import InvalidQuotaValue, OverQuota
 from oslo_config import cfg
 from sqlalchemy import Select, TextClause, delete, func, select, text
@@ -17,6 +18,7 @@ from controller.db.locks import held, hold, number
 from controller.db.models import NetworkRow, PortRow, QuotaRow, RbacRow, SubnetPoolRow, SubnetRow
 from controller.db.transaction import Transaction
 from controller.plugin.api import Body, Query
+from controller.plugin.bodies import invalid
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import TenantQuotaNotFound
 from controller.plugin.use_cases import Computed
@@ -96,8 +98,11 @@ class Quotas(Computed):
         return {"id": project_id, "project_id": project_id, **self.limits(session, project_id)}
 
     def update(self, transaction: Transaction, context: RequestContext, row: Body, body: Body) -> None:  # noqa: ARG002
-        """Set limits. With ``check_limit`` raises InvalidQuotaValue for one below what the project has."""
+        """Set limits. With ``check_limit`` raises InvalidQuotaValue for one below what the project has; 400 for a
+        project that cannot be."""
         session, project_id = transaction.session, row["project_id"]
+        if len(project_id) > PROJECT_ID_FIELD_SIZE:
+            raise invalid(f"the id of a project has {PROJECT_ID_FIELD_SIZE} characters at most, not {len(project_id)}")
         limits = {resource: int(body[resource]) for resource in COUNTED if resource in body}
         hold(session, "quotas of", project_id)
         if body.get("check_limit"):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from neutron_lib import exceptions as faults
+from neutron_lib.db.constants import NAME_FIELD_SIZE
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
@@ -53,7 +54,7 @@ class SubnetPools(Stored):
             id=self._new_id(),
             description=given(body, "description") or "",
             project_id=project_of(body, context),
-            name=body["name"],
+            name=_checked_name(body["name"]),
             ip_version=version,
             prefixes=list(map(str, prefixes)),
             min_prefixlen=bounds.shortest,
@@ -93,6 +94,7 @@ class SubnetPools(Stored):
             self._set_default(transaction.session, row, body["is_default"])
         if is_given(body, "default_quota"):
             row.default_quota = body["default_quota"]
+        _checked_name(given(body, "name"))
         set_plain(row, body, "name", "description")
 
     def _change_prefixes(self, session: Session, row: SubnetPoolRow, body: Body) -> None:
@@ -175,6 +177,13 @@ class SubnetPools(Stored):
         if row.default_quota is not None and own + rules.quota_units(cidr) > row.default_quota:
             raise faults.SubnetPoolQuotaExceeded()
         return cidr
+
+
+def _checked_name(name: str | None) -> str | None:
+    """A name that has room; neutron-lib leaves its length to the database. Raises 400."""
+    if name is not None and len(name) > NAME_FIELD_SIZE:
+        raise invalid(f"name of a subnetpool can have {NAME_FIELD_SIZE} characters, not {len(name)}")
+    return name
 
 
 def default_pool(session: Session, version: int) -> SubnetPoolRow | None:

@@ -64,7 +64,7 @@ class Subnets(Stored):
         if pool is not None:
             body = {**body, **self._from_pool(session, context, pool, body)}
         plan = rules.plan(body)
-        others = session.execute(OTHERS, {"network": network.id}).all()
+        others = session.connection().execute(OTHERS, {"network": network.id}).all()
         _refuse_overlap(network, others, plan.cidr, None if pool is None else pool.id)
         if plan.version == 6 and network.mtu < IPV6_MIN_MTU:
             raise faults.NetworkMTUSubnetConflict(net_id=network.id, mtu=IPV6_MIN_MTU)
@@ -204,9 +204,11 @@ class Subnets(Stored):
 
 
 def _network(session: Session, context: RequestContext, network_id: str) -> NetworkRow:
-    """The network of a new subnet, locked; the subnets of a bulk create share it."""
+    """The network of a new subnet, locked; the subnets of a bulk create share it. What they change of their networks
+    is written for all of them at the end."""
     key = ("network of subnets", context.project_id, str(context.sees_all), network_id)
-    return once(session, key, lambda: visibility.find_network(session, context, network_id, lock=True))
+    with session.no_autoflush:
+        return once(session, key, lambda: visibility.find_network(session, context, network_id, lock=True))
 
 
 def _store(session: Session, row: SubnetRow, pools: Sequence[rules.AddressPool]) -> None:

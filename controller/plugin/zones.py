@@ -11,7 +11,7 @@ from neutron_lib.exceptions.availability_zone import AvailabilityZoneNotFound
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from controller.db.models import BindingRow, NodeRow, PortRow
+from controller.db.models import BindingRow, NodeRow, SegmentRow
 from controller.plugin.agents import Agents
 from controller.plugin.api import Body, Query
 from controller.plugin.context import RequestContext, system_context
@@ -38,11 +38,16 @@ class Zones(ZoneMap):
         """Network -> the zones of the nodes where its ports are bound."""
         found: dict[str, set[str]] = defaultdict(set)
         for start in range(0, len(network_ids), CHUNK):
-            chosen = PortRow.network_id.in_(network_ids[start : start + CHUNK])
-            statement = select(PortRow.network_id, NodeRow.host).join(PortRow.binding)
-            for network_id, host in session.execute(
-                statement.join(NodeRow, NodeRow.id == BindingRow.node_id).where(chosen).distinct()
-            ):
+            chosen = SegmentRow.network_id.in_(network_ids[start : start + CHUNK])
+            places = (
+                select(SegmentRow.network_id, BindingRow.node_id)
+                .join(BindingRow, BindingRow.segment_id == SegmentRow.id)
+                .where(chosen)
+                .distinct()
+                .subquery()
+            )
+            statement = select(places.c.network_id, NodeRow.host).join(NodeRow, NodeRow.id == places.c.node_id)
+            for network_id, host in session.execute(statement):
                 found[network_id].add(self.of_host(host))
         return {network_id: sorted(zones) for network_id, zones in found.items()}
 

@@ -155,6 +155,11 @@ def test_configured_ranges_are_shown_and_stay(world: World) -> None:
             write()
 
 
+def test_a_limit_for_a_project_that_cannot_be(world: World) -> None:
+    with pytest.raises(faults.InvalidInput, match="255 characters"):
+        world.plugin.update(ADMIN, "quota", "x" * 256, {"network": 2})
+
+
 def test_a_bulk_create_counts_as_a_whole(world: World) -> None:
     world.plugin.update(ADMIN, "quota", "red", {"network": 2})
     with pytest.raises(faults.OverQuota):

@@ -31,6 +31,7 @@ def pool(world: World, *prefixes: str, **body: Any) -> dict[str, Any]:
         ({"min_prefixlen": 28, "max_prefixlen": 24}, faults.IllegalSubnetPoolPrefixBounds),
         ({"default_prefixlen": 7}, faults.IllegalSubnetPoolPrefixBounds),
         ({"default_prefixlen": 30, "max_prefixlen": 29}, faults.IllegalSubnetPoolPrefixBounds),
+        ({"name": "a" * 256}, faults.InvalidInput),
     ],
 )
 def test_unsound_pools(world: World, body: dict[str, Any], fault: type[Exception]) -> None:
