@@ -203,6 +203,8 @@ class Agent:
         except IsthmusError as error:
             LOG.error("%s", error)
             return self._retry.next()
+        if outcome.errors != self._errors:
+            self._retry.reset()
         self._log_errors(outcome.errors)
         self._publish(plan, outcome, host_facts)
         # Where others' events come all the time, and are nothing to us, no more than half of the time goes into them.

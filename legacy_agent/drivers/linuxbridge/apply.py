@@ -58,13 +58,13 @@ class Applier:
         wanted = [*delta.add.values(), *delta.change.values()]
         removed = list(delta.remove.values())
         self._install_guards(_of(wanted, Guard))
-        self._each(_of(removed, Member), self._release)
+        self._each(_of(removed, Member), _if_there(self._release))
         self._forward(_of(removed, Forwarding), self._links.remove_fdb)
         self._each(_ports_first(_of(removed, Device)), lambda item: self._links.delete(item.name))
         self._each(_of(wanted, Uplink), lambda item: self._links.set(item.interface, up=True))
         self._each(_bridges_first(_of(wanted, Device)), self._ensure_device)
         self._forward([*_of(wanted, Forwarding), *self._lost(delta)], self._links.add_fdb)
-        self._each(_of(wanted, Member), self._enslave)
+        self._each(_of(wanted, Member), _if_there(self._enslave))
         self._remove_guards(_of(removed, Guard))
         return self.errors
 
@@ -220,7 +220,7 @@ class Applier:
     def _enslave(self, item: Member) -> None:
         link = self._state.links.get(item.interface)
         if link is None:
-            return  # unplugged meanwhile; its event is on the way
+            return
         if link.master is not None and link.master not in self._bridges:
             raise Foreign(
                 f"interface {item.interface} is a port of {link.master}, which was not made by this agent; "
@@ -231,6 +231,19 @@ class Applier:
         if link.master != item.bridge:
             self._links.enslave(item.interface, item.bridge)
         self._links.set(item.interface, up=True)
+
+
+def _if_there(action: Callable[[Member], None]) -> Callable[[Member], None]:
+    """A tap that was unplugged meanwhile is no failure of its network: its event is on the way."""
+
+    def tolerant(item: Member) -> None:
+        try:
+            action(item)
+        except KernelError as error:
+            if error.code != errno.ENODEV:
+                raise
+
+    return tolerant
 
 
 def _exclusive(spec: DeviceSpec) -> object:

@@ -6,6 +6,7 @@ Between the two the port numbers are read, which Open vSwitch chooses. A failure
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +67,7 @@ class Applier:
             self._links.set(wire.name, up=True)
         except KernelError as error:
             LOG.warning("interface %s: %s", wire.name, error)
-            if wire.network_id:
+            if wire.network_id and error.code != errno.ENODEV:  # unplugged meanwhile; its event is on the way
                 self.errors.setdefault(wire.network_id, str(error))
 
     def _wire(self, wire: Wire) -> list[Operation]:

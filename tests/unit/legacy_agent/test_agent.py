@@ -97,6 +97,18 @@ def test_sick_network_is_reported_and_tried_again_soon() -> None:
     assert agent.current_report().errors == {}
 
 
+def test_new_trouble_is_tried_again_soon_beside_old_trouble() -> None:
+    driver = FakeDriver()
+    driver.sick = {network(1).network_id: "no"}
+    agent = make(driver)
+    agent._plan_came.wait = lambda pause: True  # type: ignore[assignment,method-assign]
+    agent.accept(HostPlan("rack7", 5, (network(1), network(2))))
+    assert max(agent.step() for _ in range(12)) > 10
+    driver.items.clear()
+    driver.sick = {network(1).network_id: "no", network(2).network_id: "busy"}
+    assert agent.step() < 1
+
+
 def test_host_that_cannot_be_read_keeps_the_old_revision() -> None:
     driver = FakeDriver()
     agent = make(driver)

@@ -168,6 +168,17 @@ def test_tap_that_somebody_takes_down_comes_up_again() -> None:
     assert world.quiet(plan)
 
 
+def test_tap_that_is_unplugged_meanwhile_is_no_failure() -> None:
+    world = World(*TAPS)
+    driver = LinuxBridgeAgentDriver(SETTINGS, world.links, world.nft)
+    snapshot = driver.snapshot()
+    plan = network(1, "vxlan", None, 77, port(0), port(1))
+    delta = difference(driver.desired([plan], snapshot).items, snapshot.items)
+    world.links.unplug(TAPS[0])
+    assert driver.apply(delta, snapshot) == {}
+    assert world.masters()[TAPS[1]] == bridge_name(plan.network_id)
+
+
 def test_tap_of_an_operator_is_no_port() -> None:
     world = World(*TAPS, "tap0")
     plan = network(1, "vxlan", None, 77, port(0))
