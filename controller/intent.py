@@ -45,21 +45,19 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What a change may have altered: node id -> ids of the networks concerned there."""
+    """What a change may have altered: node id -> ids of the networks concerned there.
+
+    ``displaced`` are the ports on nodes that carry their network by another segment now: some of them carry traffic no
+    more, or do so again, though nothing of them changed.
+    """
 
     revision: int
     nodes: Mapping[str, frozenset[str]]
+    displaced: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Carriers:
-    """Who carries one network: node id -> segment, and segment id -> nodes ordered by key."""
-
-    segments: Mapping[str, Segment] = field(default_factory=dict)
-    nodes: Mapping[str, list[Node]] = field(default_factory=dict)
-
-
-NOBODY = Carriers()
+Carriers = Mapping[str, list[Node]]
+"""Segment id -> the nodes that carry a network by it, ordered by key."""
 
 Place = tuple[str, str, str]
 """Where a port is bound: network, node and segment."""
@@ -115,38 +113,34 @@ class Intent:
         Should ports of the network be bound there by several segments, it is the network's first of them: the answer
         depends on what is bound and never on the order in which it came.
         """
-        return self._carriers_of(network_id).segments.get(node_id)
+        network, bound = self.networks.get(network_id), self._bindings.get(network_id, {}).get(node_id)
+        if network is None or bound is None:
+            return None
+        return next((item for item in network.segments if item.id in bound), None)
 
     def peers_of(self, node_id: str, network_id: str) -> list[Node]:
         """The other nodes that carry the network by the same segment, ordered by key."""
-        carriers = self._carriers_of(network_id)
-        mine = carriers.segments.get(node_id)
-        return [] if mine is None else [node for node in carriers.nodes[mine.id] if node.id != node_id]
+        mine = self.segment_on(node_id, network_id)
+        return [] if mine is None else [node for node in self.carriers_by(network_id, mine.id) if node.id != node_id]
 
     def carriers_by(self, network_id: str, segment_id: str) -> Sequence[Node]:
-        """The nodes that carry the network by that segment, ordered by key."""
-        return self._carriers_of(network_id).nodes.get(segment_id, ())
-
-    def _carriers_of(self, network_id: str) -> Carriers:
-        """Who carries the network by which segment; found out anew when a node begins or ceases to carry it by one, or
-        when the network or such a node is another. Other changes of ports cost nothing."""
+        """The nodes that carry the network by that segment, ordered by key. Found out anew for a network when a node
+        begins or ceases to carry it by a segment, or when the network or such a node is another; other changes of
+        ports cost nothing."""
         known = self._known_carriers.get(network_id)
         if known is None:
-            network, places = self.networks.get(network_id), self._bindings.get(network_id)
-            if network is None or places is None:
-                return NOBODY
-            known = self._known_carriers[network_id] = self._find_carriers(network, places)
-        return known
+            if network_id not in self.networks or network_id not in self._bindings:
+                return ()
+            known = self._known_carriers[network_id] = self._find_carriers(network_id)
+        return known.get(segment_id, ())
 
-    def _find_carriers(self, network: Network, places: Mapping[str, Mapping[str, int]]) -> Carriers:
-        segments: dict[str, Segment] = {}
+    def _find_carriers(self, network_id: str) -> Carriers:
         nodes: dict[str, list[Node]] = defaultdict(list)
-        for node_id, bound in places.items():
-            segment = next((item for item in network.segments if item.id in bound), None)
-            if segment is not None:
-                segments[node_id] = segment
-                nodes[segment.id] += [self.nodes[node_id]] if node_id in self.nodes else []
-        return Carriers(segments, {key: sorted(found, key=lambda node: node.key) for key, found in nodes.items()})
+        for node_id in self._bindings[network_id]:
+            segment, node = self.segment_on(node_id, network_id), self.nodes.get(node_id)
+            if segment is not None and node is not None:
+                nodes[segment.id].append(node)
+        return {key: sorted(found, key=lambda node: node.key) for key, found in nodes.items()}
 
     def apply(self, change: Change) -> Touched:
         """Take over a change and say which nodes' plans it may alter, and for which networks."""
@@ -155,13 +149,14 @@ class Intent:
             self._replace_network(network_id, network, touched)
         for node_id, node in change.nodes.items():
             self._replace_node(node_id, node, touched)
-        self._replace_ports(change.ports, touched)
+        displaced = self._replace_ports(change.ports, touched)
         self.switches.update({key: said for key, said in change.switches.items() if said is not None})
         for key in [key for key, said in change.switches.items() if said is None]:
             self.switches.pop(key, None)
         self.cables = self.cables if change.cables is None else change.cables
         self.revision = max(self.revision, change.revision)
-        return Touched(self.revision, {node: frozenset(networks) for node, networks in touched.items()})
+        nodes = {node: frozenset(networks) for node, networks in touched.items()}
+        return Touched(self.revision, nodes, frozenset(displaced))
 
     def _replace_network(self, network_id: str, network: Network | None, touched: dict[str, set[str]]) -> None:
         if self.networks.get(network_id) == network:
@@ -187,18 +182,20 @@ class Intent:
             for other in self.nodes_of(network_id):
                 touched[other].add(network_id)
 
-    def _replace_ports(self, ports: Mapping[str, Port | None], touched: dict[str, set[str]]) -> None:
-        carriers: dict[str, set[str]] = {}
-        for port_id, port in ports.items():
-            old = self.ports.get(port_id)
-            if old != port:
-                for network_id in {item.network_id for item in (old, port) if item is not None} - carriers.keys():
-                    carriers[network_id] = set(self.nodes_of(network_id))
-                self._replace_port(port_id, old, port)
+    def _replace_ports(self, ports: Mapping[str, Port | None], touched: dict[str, set[str]]) -> set[str]:
+        changed = [(self.ports.get(key), port, key) for key, port in ports.items() if self.ports.get(key) != port]
+        bound = [place for old, port, _ in changed for place in (_place(old), _place(port)) if place is not None]
+        carried = {(node_id, network_id): self.segment_on(node_id, network_id) for network_id, node_id, _ in bound}
+        networks = {port.network_id for old, new, _ in changed for port in (old, new) if port is not None}
+        carriers = {network_id: set(self.nodes_of(network_id)) for network_id in networks}
+        for old, port, port_id in changed:
+            self._replace_port(port_id, old, port)
         for network_id, before in carriers.items():
             self._outdate(network_id)
             for node_id in before | set(self.nodes_of(network_id)):
                 touched[node_id].add(network_id)
+        displaced = [place for place, segment in carried.items() if self.segment_on(*place) != segment]
+        return {port_id for place in displaced for port_id in self.ports_on(*place)}
 
     def _replace_port(self, port_id: str, old: Port | None, port: Port | None) -> None:
         if old is not None:

@@ -130,7 +130,7 @@ class Reconciler:
             self._sightings.follow_links(before)
             tick = self.board.touch(self._with_transit(touched.nodes, change.networks))
             moved = {port_id for port_id, port in before.items() if port != self.board.intent.ports.get(port_id)}
-            self._statuses.changed(moved, tick)
+            self._statuses.changed(moved | touched.displaced, tick)
             for network_id in change.networks:
                 self._statuses.changed(self.board.intent.bound_ports(network_id), tick)
         if change.at is not None:

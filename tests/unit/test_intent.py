@@ -253,7 +253,7 @@ def changed_by(step: Sequence[Any], revision: int) -> Change:
             return Change.of(revision, networks={TWO_WAYS.id: None})
 
 
-def carriers(intent: Intent) -> dict[str, object]:
+def carriers(intent: Intent) -> dict[str, Any]:
     """Who carries what, by whatever question."""
     networks = {key: intent.networks[key].segments for key in intent.networks}
     return {
@@ -269,10 +269,24 @@ def test_who_carries_a_network_follows_every_change(steps: list[Sequence[Any]]) 
     intent = Intent()
     intent.apply(Change.of(1, {net.id: net for net in (TWO_WAYS, STAYS)}, nodes={node.id: node for node in PLACES}))
     for revision, step in enumerate(steps, start=2):
-        intent.apply(changed_by(step, revision))
+        before = carriers(intent)["segments"]
+        touched = intent.apply(changed_by(step, revision))
         anew = Intent()
         anew.apply(Change.of(revision, dict(intent.networks), dict(intent.ports), dict(intent.nodes)))
         assert carriers(intent) == carriers(anew), step
+        if "port" in step[0] or step[0] == "unbound":
+            others = {key for place, segment in carriers(intent)["segments"].items() if before[place] != segment
+                      for key in intent.ports_on(*place)}  # fmt: skip
+            assert touched.displaced == others
+
+
+def test_ports_whose_node_carries_the_network_by_another_segment_now_are_named() -> None:
+    second = make_port(NET, 2, ONE, binding=Binding(ONE.id, NET.segments[1].id, "openflow", 2))
+    first = make_port(NET, 1, ONE)
+    intent = built(second)
+    assert intent.apply(Change.of(2, ports={first.id: first})).displaced == {first.id, second.id}
+    assert intent.apply(Change.of(3, ports={first.id: replace(first, fixed_ips=())})).displaced == frozenset()
+    assert intent.apply(Change.of(4, ports={first.id: None})).displaced == {second.id}
 
 
 def test_a_port_that_joins_others_on_its_node_costs_no_look_at_the_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from controller.dataplane.values import Program
 from controller.hosts import Hosts
-from controller.model import Attachment, Observation
+from controller.model import Attachment, Binding, Observation, Port, Segment
 from controller.pace import Pace
 from legacy_agent.host_plan import HostReport
 from tests.unit.controller.world import HOST, NET, SWITCH_A, SWITCH_B, PortsCompiler, World, eventually, facts, port
@@ -44,6 +44,25 @@ def test_a_failing_switch_fails_alone_and_heals() -> None:
         eventually(lambda: "table 4 is full" in world.reason(P2))
         assert world.status(P2) == "BUILD"
         world.switches.broken.clear()
+        eventually(lambda: world.status(P2) == "ACTIVE")
+
+
+def test_a_port_that_carries_nothing_because_of_another_is_down_as_long_as_that_is_there() -> None:
+    segments = Segment("one", "vlan", "physnet1", 1), Segment("two", "vlan", "physnet2", 2)
+
+    def on(segment: Segment, name: str) -> Port:
+        return replace(port(name, SWITCH_A), binding=Binding(SWITCH_A, segment.id, "openflow", 1))
+
+    with World() as world:
+        world.store.commit(networks={"net": replace(NET, segments=segments)})
+        world.reconciler.switch_ready(facts(SWITCH_A), seen(SWITCH_A, P1, P2))
+        world.store.commit(ports={P2: on(segments[1], P2)})
+        eventually(lambda: world.status(P2) == "ACTIVE")
+        world.store.commit(ports={P1: on(segments[0], P1)})
+        eventually(lambda: world.status(P1) == "ACTIVE")
+        eventually(lambda: "carries the network by segment vlan 1 on physnet1" in world.reason(P2))
+        assert world.status(P2) == "DOWN"
+        world.store.commit(ports={P1: None})
         eventually(lambda: world.status(P2) == "ACTIVE")
 
 
