@@ -50,10 +50,13 @@ class AgentProcess:
         head = f"[agent]\nhost = {self.host.name}\ncontroller_url = {self.controller.url}\nreport_interval = 1\n"
         self._configuration.write_text(f"{head}{general}\n{rest}")
 
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "legacy_agent.main", "--config-file", str(self._configuration)]
+
     def start(self) -> None:
-        command = [sys.executable, "-m", "legacy_agent.main", "--config-file", str(self._configuration)]
         with self._log.open("ab") as log:
-            self._process = self.host.run(lambda: subprocess.Popen(command, stdout=log, stderr=log))
+            self._process = self.host.run(lambda: subprocess.Popen(self.command, stdout=log, stderr=log))
 
     def stop(self, how: signal.Signals) -> float:
         """Seconds until it was gone."""
@@ -242,6 +245,17 @@ def test_error_is_reported_and_goes_away(lab: Lab, agent: AgentProcess) -> None:
     netns.delete_link(agent.host.name, bridge)
     agent.controller.wait(lambda report: not report.errors, 5)
     assert agent.host.links()[device_name(blocked.port.port_id)].master == bridge
+
+
+def test_second_agent_on_the_host_ends_at_once(agent: AgentProcess) -> None:
+    """Not one in another namespace, which is another host."""
+    agent.start()
+    until(lambda: "started" in agent.log, 20)
+    again = agent.host.run(lambda: subprocess.run(agent.command, capture_output=True, text=True, timeout=30))
+    assert again.returncode == 1
+    assert "another isthmus-agent serves this host" in again.stderr
+    assert "Traceback" not in again.stderr
+    assert agent.stop(signal.SIGTERM) < 2
 
 
 def test_term_during_start_and_without_controller(agent: AgentProcess) -> None:

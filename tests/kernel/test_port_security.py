@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import subprocess
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 
 from legacy_agent.drivers.senders import link_local
 from legacy_agent.host_plan import AllowedAddress, device_name
+from legacy_agent.netlink import events
 from tests.kernel import frames
 from tests.kernel.lab import Lab, Net, Vm, address, mac
 from tests.support import ethernet
@@ -150,6 +152,18 @@ def test_nft_can_list_the_rules(lab: Lab, watcher: Vm) -> None:
     text = lab.hosts["host1"].run(lambda: command_output(["nft", "list", "table", "bridge", "isthmus"]))
     assert f'"{device_name(lab.vms[0].port.port_id)}" : goto {_chain(lab)}' in text
     assert f"ether saddr {ME} ip saddr {MINE} accept" in text
+
+
+def test_only_rules_of_bridges_are_heard_of(lab: Lab) -> None:
+    host = lab.host()
+    heard = host.run(events.open_nftables_events)
+    heard.settimeout(5)
+    for family in ("inet", "bridge"):
+        host.run(lambda family=family: command_output(["nft", "add", "table", family, "somebody"]))
+        assert events.of_bridges(heard.recv(65536)) == (family == "bridge")
+        while select.select([heard], [], [], 0.1)[0]:
+            heard.recv(65536)
+    heard.close()
 
 
 def _chain(lab: Lab) -> str:
