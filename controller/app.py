@@ -144,7 +144,8 @@ def _fabric(conf: cfg.ConfigOpts, linked: dict[str, tuple[int, int]]) -> FabricC
     pace = discovery.Pace(conf.topology.probe_interval, conf.topology.probe_rate)
     planned = cables.read_plan(conf.topology.cable_plan) if conf.topology.cable_plan else ()
     limits = Limits(conf.topology.address_age, conf.topology.address_rate, conf.topology.address_limit)
-    topology = Topology(key, pace, linked, events, Options(conf.topology.fast_failover, limits))
+    options = Options(conf.topology.fast_failover, limits, first_probe=time.time_ns())
+    topology = Topology(key, pace, linked, events, options)
     return FabricControl(topology, events, conf.topology.hold_time, hub.spawn, planned=planned)
 
 

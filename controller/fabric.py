@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from controller.intent import Intent
-from controller.model import PHYSICAL_TYPES, Cable, Fabric, Observation, Plug, PortView
+from controller.model import PHYSICAL_TYPES, Cable, Fabric, Observation, Plug, PortView, Segment
 from controller.switches import Spawn
 from topology import cables, memory
 from topology.events import EventLog
@@ -229,9 +229,13 @@ class FabricControl:
             return {"events": rows, "totals": dict(sorted(self._events.totals.items()))}
 
     def path(self, source: str, target: str) -> list[str]:
-        """The switches from one to the other that unicast takes; empty if links do not join them."""
+        """The nodes from one to the other that unicast takes; empty if links do not join them."""
         with self._lock:
-            return self._topology.paths.path(source, target)
+            return self._topology.path(source, target)
+
+    def carries(self, segment: Segment) -> bool:
+        """Whether links carry a segment."""
+        return self._topology.carries(segment)
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -271,7 +275,8 @@ class FabricControl:
         probes, by_time = self._topology.turn(now, self._behind(now))
         changed |= by_time
         for probe in probes:
-            self._send(probe.end.node_id, probe.end.port, probe.frame)
+            if not self._send(probe.end.node_id, probe.end.port, probe.frame):
+                self._topology.discovery.unsent(probe.end)
         if now >= self._compare_at:
             self._compare_at = now + COMPARED
             self._plan_watch.look(self._findings(), now)

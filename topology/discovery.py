@@ -67,9 +67,13 @@ class Stranger:
 
 
 class Discovery:
-    """The links between the switches that :meth:`switch` named."""
+    """The links between the switches that :meth:`switch` named.
 
-    def __init__(self, key: bytes, pace: Pace, events: EventLog) -> None:
+    Probes are numbered from ``first`` on. With a ``key`` that was used before it must be beyond every number that was:
+    what was captured then is of no use now.
+    """
+
+    def __init__(self, key: bytes, pace: Pace, events: EventLog, first: int = 0) -> None:
         self.events = events
         self._key = key
         self._wheel: TimerWheel[End] = TimerWheel(pace.period, pace.rate)
@@ -78,7 +82,7 @@ class Discovery:
         self._heard: dict[End, _Heard] = {}
         self._sent: dict[End, deque[int]] = {}
         self._seen: dict[End, int] = {}
-        self._sequence = 0
+        self._sequence = first
         self._links: frozenset[Link] = frozenset()
         self._strangers: dict[End, dict[str, Stranger]] = {}
         self._allowance: dict[End, tuple[float, float]] = {}
@@ -171,6 +175,11 @@ class Discovery:
         """The probes to be sent now; also ends links that were not heard for too long."""
         self._age(now)
         return [self._next_probe(end) for end in self._wheel.due(now)]
+
+    def unsent(self, end: End) -> None:
+        """The latest probe of a port was not sent, its switch has too much to do; it is due again."""
+        self._sent[end].pop()
+        self._wheel.soon(end)
 
     # -- ports ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from controller.model import Fabric
+from controller.model import PHYSICAL_TYPES, Fabric, Segment
 from topology.attachment import Attachments, Host, clouds
 from topology.discovery import Discovery, Pace, Probing
 from topology.events import EventLog
@@ -34,10 +34,12 @@ other. And between a link's coming up and unicast's taking it."""
 @dataclass(frozen=True, slots=True)
 class Options:
     """``fast_failover``: whether switches get alternatives that they take by themselves when a port goes down.
-    ``addresses`` limits what is learned of addresses that nobody manages."""
+    ``addresses`` limits what is learned of addresses that nobody manages. ``first_probe``: see
+    :class:`topology.discovery.Discovery`."""
 
     fast_failover: bool = True
     addresses: Limits = field(default_factory=Limits)
+    first_probe: int = 0
 
 
 DEFAULTS = Options()
@@ -50,7 +52,7 @@ class Topology:
         self, key: bytes, pace: Pace, physical_networks: Mapping[str, tuple[int, int]], events: EventLog,
         options: Options = DEFAULTS,
     ) -> None:  # fmt: skip
-        self.discovery = Discovery(key, pace, events)
+        self.discovery = Discovery(key, pace, events, options.first_probe)
         self.learning = Learning(events, options.addresses)
         self.paths = Paths(MOST_ALTERNATIVES if options.fast_failover else 1)
         self._tags = dict(physical_networks)
@@ -346,6 +348,20 @@ class Topology:
         hosts_at = {node_id: next(iter(ends)) for node_id, ends in seen.items() if len(ends) == 1}
         alone = frozenset(end for end, hosts in behind.items() if len(hosts) == 1 and hosts <= hosts_at.keys())
         self._places = Places(hosts_at, alone)
+
+    def carries(self, segment: Segment) -> bool:
+        """Whether links carry a segment."""
+        first, last = self._tags.get(segment.physical_network or "", (1, 0))
+        return segment.network_type in PHYSICAL_TYPES and first <= (segment.segmentation_id or 0) <= last
+
+    def path(self, source: str, target: str) -> list[str]:
+        """The nodes from one to the other that unicast takes, switches or legacy hosts that are cabled to one; empty
+        if links do not join them."""
+        near, far = (self._places.hosts.get(node_id) for node_id in (source, target))
+        switches = self.paths.path(near.node_id if near else source, far.node_id if far else target)
+        if not switches or switches[0] not in self.paths:
+            return []
+        return [*([source] if near else []), *switches, *([target] if far else [])]
 
     def rows(self) -> list[dict[str, Any]]:
         """The links as the API shows them: two-way ones, then what is heard one way only."""

@@ -1,12 +1,22 @@
-"""After a restart switches wait for those that were there before, and for nobody who had long been away."""
+"""What the reconciler tells the fabric: whom to expect after a restart, and what is plugged into whom."""
 
 from __future__ import annotations
 
 from controller.fabric import FabricControl
-from controller.model import Node, NodeKind
+from controller.model import Node, NodeKind, Observation, PortView
 from controller.pace import Pace
 from controller.reconciler import Reconciler
-from tests.unit.controller.world import SWITCH_A, SWITCH_B, MemoryStore, NotingSwitches, PortsCompiler, thread
+from tests.unit.controller.world import (
+    NET,
+    SWITCH_A,
+    SWITCH_B,
+    MemoryStore,
+    NotingSwitches,
+    PortsCompiler,
+    facts,
+    port,
+    thread,
+)
 from topology.discovery import Pace as ProbePace
 from topology.events import EventLog
 from topology.fabric import Topology
@@ -17,6 +27,10 @@ class Waiting(FabricControl):
 
     def expect(self, node_ids: object) -> None:
         self.expected = set(node_ids)  # type: ignore[call-overload]
+        self.seen: list[Observation] = []
+
+    def observed(self, observation: Observation) -> None:
+        self.seen.append(observation)
 
 
 class Store(MemoryStore):
@@ -26,10 +40,13 @@ class Store(MemoryStore):
         return frozenset({SWITCH_B})
 
 
-def test_who_was_away_already_is_not_expected() -> None:
+def control() -> Waiting:
     events = EventLog()
-    fabric = Waiting(Topology(b"key", ProbePace(), {"physnet1": (0, 4094)}, events), events, 15.0, thread)
-    store = Store()
+    return Waiting(Topology(b"key", ProbePace(), {"physnet1": (0, 4094)}, events), events, 15.0, thread)
+
+
+def test_who_was_away_already_is_not_expected() -> None:
+    fabric, store = control(), Store()
     nodes = [Node(node_id, key, NodeKind.SWITCH, node_id, ("openflow",))
              for key, node_id in enumerate((SWITCH_A, SWITCH_B), 1)]  # fmt: skip
     store.commit(nodes={node.id: node for node in nodes})
@@ -37,3 +54,26 @@ def test_who_was_away_already_is_not_expected() -> None:
     reconciler.start()
     reconciler.stop()
     assert fabric.expected == {SWITCH_A}
+
+
+def test_a_port_that_moves_while_its_switch_is_away_does_not_bring_the_switch_back() -> None:
+    """Else its links, which nobody can probe, would be held to be dead."""
+    fabric, store, port_id = control(), Store(), "11111111-0000-0000-0000-000000000000"
+    store.commit(networks={"net": NET})
+    reconciler = Reconciler(store, store, PortsCompiler(), NotingSwitches(), Pace(), thread, fabric=fabric)
+    reconciler.start()
+    told = Observation(SWITCH_A, switch_ports={7: PortView("eth7", True)})
+    reconciler.node_observed(facts(SWITCH_A), told)
+
+    def plugged(into: str) -> list[Observation]:
+        fabric.seen.clear()
+        store.commit(ports={port_id: port(port_id, SWITCH_A, local_links=(("a", into),))})
+        reconciler.catch_up()
+        return fabric.seen
+
+    assert list(plugged("eth7")[-1].attachments) == [port_id]
+    reconciler.node_lost(SWITCH_A)
+    assert plugged("eth9") == []
+    reconciler.node_observed(facts(SWITCH_A), told)
+    assert fabric.seen[-1].attachments == {}
+    reconciler.stop()

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.topology.cabling import Cabling, end, ring
+from tests.unit.topology.cabling import KEY, Cabling, end, ring
 from topology import lldp
 from topology.discovery import Pace
+from topology.fabric import Options, Topology
 from topology.links import PortState, Role
 
 
@@ -204,3 +205,28 @@ def test_any_history_ends_in_what_is_cabled(history: list[tuple[int, int, str]])
         bed.run(0.3)
     bed.run(60)
     assert bed.links == {pair for pair in bed.cabled if not pair & down}
+
+
+def test_a_probe_that_was_not_sent_is_due_at_once() -> None:
+    bed = ring(3)
+    bed.connect()
+    discovery = bed.topology.discovery
+    for probe in discovery.due(bed.now):
+        discovery.unsent(probe.end)
+    again = {probe.end for probe in discovery.due(bed.now)}
+    assert again == set(bed.cables)
+
+
+def test_what_was_captured_before_a_restart_is_of_no_use_after_it() -> None:
+    """With the same key: numbers go on where they were, and do not begin anew."""
+    bed = ring(3)
+    bed.connect()
+    bed.run(1)
+    where, frame = bed.captured[0]
+    bed.topology = Topology(KEY, Pace(), {"physnet1": (0, 4094)}, bed.events, Options(first_probe=10**6))
+    bed.connect()
+    probes = {probe.end for probe in bed.topology.discovery.due(bed.now)}
+    assert where in probes
+    bed.topology.frame(bed.cables[where], frame, bed.now)
+    assert bed.events.totals["replayed"] == 1
+    assert bed.topology.discovery.peer(bed.cables[where]) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.model import Segment
 from legacy_agent.announce import announcement
 from tests.unit.topology.cabling import Cabling, end, ring
 from topology.links import PortState, Role
@@ -157,3 +158,22 @@ def test_an_agent_that_is_heard_by_uplinks_is_in_the_cloud() -> None:
     made.run(2)
     assert made.topology.trees["physnet1"].uplinks == before
     assert made.events.totals["forged"] == 0
+
+
+def test_the_path_of_a_host_begins_at_the_host() -> None:
+    made = bed()
+    switches = [end(number, 1).node_id for number in (1, 2, 3)]
+    assert made.topology.path("host:lb1", switches[2]) == []
+    made.topology.frame(end(1, 7), said(5), made.now)
+    assert made.topology.path("host:lb1", switches[2]) == ["host:lb1", switches[0], switches[2]]
+    assert made.topology.path(switches[0], "host:lb1") == [switches[0], "host:lb1"]
+    assert made.topology.path("host:lb9", "host:lb9") == []
+    assert made.topology.path(switches[1], switches[2]) == switches[1:]
+
+
+def test_segments_that_links_carry() -> None:
+    made = bed().topology
+    assert made.carries(Segment("s", "vlan", "physnet1", 100))
+    assert made.carries(Segment("s", "flat", "physnet1", None))
+    assert not made.carries(Segment("s", "vlan", "physnet2", 100))
+    assert not made.carries(Segment("s", "vxlan", None, 100))
