@@ -10,6 +10,7 @@ from neutron_lib.api.definitions import portbindings
 from sqlalchemy import ColumnElement, Table, bindparam, delete, or_, select
 from sqlalchemy.orm import Session, joinedload
 
+from controller.db.locks import hold
 from controller.db.models import BindingRow, InactiveBindingRow, NetworkRow, NodeRow, PortRow
 from controller.db.transaction import Transaction
 from controller.db.values import local_links, network_value, node_value, port_value
@@ -191,10 +192,23 @@ def status_reason(row: BindingRow) -> str:
 
 
 def _candidates(session: Session, row: BindingRow, node_id: str | None) -> Sequence[NodeRow]:
-    """The nodes where the port may be, locked: their facts and keys must not change under the decision."""
+    """The nodes where the port may be, locked: their facts and keys must not change under the decision. If there is
+    none, one may be on its way (see :func:`expect`), and is waited for."""
     wanted = node_id or row.switch_node_id
     statement, name = (BY_ID, wanted) if wanted else (BY_HOST, row.host)
-    return session.scalars(statement, {"wanted": name, "present": row.node_id or ""}).all()
+    chosen = {"wanted": name, "present": row.node_id or ""}
+    found = session.scalars(statement, chosen).all()
+    if not found:
+        expect(session, name)
+        found = session.scalars(statement, chosen).all()
+    return found
+
+
+def expect(session: Session, *names: str) -> None:
+    """Before a node is looked for in vain by a name, or appears under it: whoever comes second until the end of the
+    transaction waits for the first, so that a node finds the ports that were refused for want of it."""
+    for name in sorted(set(names)):
+        hold(session, "node", name)
 
 
 def _locked(session: Session, chosen: ColumnElement[bool]) -> Sequence[PortRow]:

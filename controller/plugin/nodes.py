@@ -16,7 +16,7 @@ from controller.db.values import CHUNK, facts_json, node_value
 from controller.errors import UnknownNode
 from controller.model import Node, NodeFacts
 from controller.plugin.agents import agent_id
-from controller.plugin.binding import Binder, set_host
+from controller.plugin.binding import Binder, expect, set_host
 from typedrivers.intervals import Interval
 from typedrivers.pools import UsedIds
 
@@ -57,6 +57,8 @@ class NodeEvents:
             row = transaction.session.get(NodeRow, facts.id, with_for_update=True)
             hosts = [facts.host] if row is None else sorted({row.host, facts.host})
             changed = row is None or (row.facts, row.host, row.kind) != (facts_json(facts), facts.host, facts.kind)
+            if row is None or row.host != facts.host:
+                expect(transaction.session, facts.id, facts.host)
             if row is None:
                 row = self._create(transaction, facts)
             elif changed:

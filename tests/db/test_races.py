@@ -13,7 +13,7 @@ from neutron_lib.exceptions import NetworkNotFound, NeutronException, SubnetPool
 from controller.db.models import NodeRow
 from controller.db.transaction import Transaction
 from controller.db.values import facts_json
-from controller.model import Network, Node, Port
+from controller.model import Network, Node, NodeFacts, Port
 from controller.plugin.binding import Decision
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import RevisionNumberConstraintFailed, SegmentNotFound
@@ -143,6 +143,23 @@ def test_a_port_that_was_being_refused_gets_the_segment_that_was_being_added(mad
     for thread in (refused, added):
         thread.join(20)
     assert made.get(ADMIN, "port", port["id"])["binding:vif_type"] == "tap"
+
+
+@pytest.mark.parametrize("facts", [host_facts(2), host_facts(1, host="h2")], ids=["new", "renamed"])
+def test_a_port_that_was_made_while_its_node_came_is_bound(made: Plugin, slow: Slow, facts: NodeFacts) -> None:
+    network = made.create(ADMIN, "network", {})["id"]
+    body = {"network_id": network, "binding:host_id": "h2"}
+    made.create(ADMIN, "port", body)
+    slow.asked.clear()
+    slow.go.clear()
+    found: list[Any] = []
+    coming = started(lambda: made.node_seen(facts), [])
+    assert slow.asked.wait(10), "the node is on its way, with a port that waits for it"
+    late = started(lambda: made.create(ADMIN, "port", body), found)
+    slow.go.set()
+    for thread in (coming, late):
+        thread.join(20)
+    assert found[0]["binding:vif_type"] == "tap", found[0]["status_reason"]
 
 
 def test_a_plug_is_decided_by_what_the_node_says_now(made: Plugin) -> None:
