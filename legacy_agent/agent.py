@@ -33,16 +33,17 @@ _CALM = 1.0
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a comparison led to: errors by network, and what had to be changed (empty: nothing). ``endpoints`` maps
-    port id -> interface, for VMs of which a driver knows."""
+    port id -> interface, for VMs of which a driver knows. ``unread`` are the drivers that could not read the host."""
 
     errors: Mapping[str, str]
     changed: Mapping[ItemKey, Item]
     endpoints: Mapping[str, str] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
 
 
 def realise(plan: HostPlan, drivers: Mapping[str, AgentDriver]) -> Outcome:
     """Make the host look like the plan, each driver its networks. What cannot be applied is in the outcome. A driver
-    that cannot read the host leaves the others alone; :class:`IsthmusError` is raised when none can."""
+    that cannot read the host leaves the others alone."""
     errors = {
         network.network_id: f"agent driver {network.driver!r} is not enabled on this host ([agent] drivers: "
         f"{', '.join(drivers) or 'none'})"
@@ -51,21 +52,19 @@ def realise(plan: HostPlan, drivers: Mapping[str, AgentDriver]) -> Outcome:
     }
     changed: dict[ItemKey, Item] = {}
     endpoints: dict[str, str] = {}
-    failures: list[IsthmusError] = []
+    unread: set[str] = set()
     for name, driver in drivers.items():
         mine = tuple(network for network in plan.networks if network.driver == name)
         try:
             outcome = _realise(mine, driver)
         except IsthmusError as error:
-            failures.append(error)
+            unread.add(name)
             errors.update({network.network_id: str(error) for network in mine})
             continue
         errors.update(outcome.errors)
         endpoints.update(outcome.endpoints)
         changed |= {(name, key): item for key, item in outcome.changed.items()}
-    if failures and len(failures) == len(drivers):
-        raise failures[0]
-    return Outcome(errors, changed, endpoints)
+    return Outcome(errors, changed, endpoints, frozenset(unread))
 
 
 def _realise(networks: tuple[HostNetwork, ...], driver: AgentDriver) -> Outcome:
@@ -116,6 +115,7 @@ class Agent:
         self._capabilities = Capabilities()
         self._limits: dict[str, Mapping[str, str]] = {}
         self._errors: Mapping[str, str] = {}
+        self._endpoints: Mapping[str, str] = {}
         self._applied = 0
         self._settle = _SETTLE
         self._changed: Mapping[ItemKey, Item] = {}
@@ -198,19 +198,21 @@ class Agent:
         try:
             # Facts first: a tap that appears meanwhile is not wired yet, and must not be reported before it is.
             host_facts = self._read_facts()
-            outcome = realise(plan, self.drivers) if plan is not None else Outcome({}, {})
-            host_facts = replace(host_facts, endpoints=outcome.endpoints)
         except IsthmusError as error:
             LOG.error("%s", error)
             return self._retry.next()
+        outcome = realise(plan, self.drivers) if plan is not None else Outcome({}, {})
+        if outcome.unread:  # VMs stay where they were, as far as anybody knows
+            outcome = replace(outcome, endpoints={**self._endpoints, **outcome.endpoints})
+        self._endpoints = outcome.endpoints
         if outcome.errors != self._errors:
             self._retry.reset()
         self._log_errors(outcome.errors)
-        self._publish(plan, outcome, host_facts)
+        self._publish(plan, outcome, replace(host_facts, endpoints=outcome.endpoints))
         # Where others' events come all the time, and are nothing to us, no more than half of the time goes into them.
         self._settle = _SETTLE if outcome.changed else min(_CALM, max(_SETTLE, time.monotonic() - began))
         self._calm(outcome.changed)
-        if outcome.errors:
+        if outcome.errors or outcome.unread == self.drivers.keys():
             return self._retry.next()
         self._retry.reset()
         return self._timing.audit
@@ -238,7 +240,7 @@ class Agent:
             return replace(self._report, announcement_key=self.announcement_key)
 
     def _publish(self, plan: HostPlan | None, outcome: Outcome, host_facts: HostFacts) -> None:
-        if plan is not None:
+        if plan is not None and outcome.unread != self.drivers.keys():
             if plan.revision != self._applied:
                 LOG.info("plan of revision %d is in force", plan.revision)
             self._applied = plan.revision

@@ -115,8 +115,8 @@ def test_plug_and_tampering_are_noticed_at_once(lab: Lab, agent: OvsAgentProcess
     assert talk(lab, a, b)
 
 
-def test_open_vswitch_comes_after_the_agent(lab: Lab, agent: OvsAgentProcess) -> None:
-    """Until then nothing can be bound there, and the report says why."""
+def test_open_vswitch_comes_after_the_agent_and_goes(lab: Lab, agent: OvsAgentProcess) -> None:
+    """While it is away nothing can be bound there, what is bound is not well, and the report says why."""
     agent.host.ovs.stop_daemons()
     agent.start()
     agent.controller.plan(3)
@@ -125,6 +125,13 @@ def test_open_vswitch_comes_after_the_agent(lab: Lab, agent: OvsAgentProcess) ->
     agent.host.ovs.start_again()
     agent.controller.wait(lambda report: not report.limits)
     until(lambda: BRIDGE in agent.host.ovs.vsctl("list-br"))
+    vm = lab.vm(VLAN, agent.host)
+    agent.plan(4, *lab.networks_of(agent.host))
+    agent.controller.forget_reports()
+    agent.host.ovs.stop_daemons()
+    report = agent.controller.wait(lambda report: bool(report.errors), 5)
+    assert "cannot be reached" in report.errors[vm.net.id]
+    assert report.applied_revision == 4
 
 
 def test_both_drivers_on_one_host(lab: Lab, tmp_path: Path) -> None:

@@ -110,14 +110,22 @@ def test_new_trouble_is_tried_again_soon_beside_old_trouble() -> None:
 
 
 def test_host_that_cannot_be_read_keeps_the_old_revision() -> None:
+    """And says why nothing is done: its ports are not well."""
     driver = FakeDriver()
     agent = make(driver)
     agent.accept(HostPlan("rack7", 5))
     agent.step()
     driver.unreadable = "no netlink today"
-    agent.accept(HostPlan("rack7", 6))
+    agent.accept(HostPlan("rack7", 6, (network(1),)))
     assert agent.step() < 1
+    report = agent.current_report()
+    assert (report.applied_revision, report.errors) == (5, {network(1).network_id: "no netlink today"})
+    agent.accept(HostPlan("rack7", 7))
+    assert agent.step() < 2
     assert agent.current_report().applied_revision == 5
+    driver.unreadable = ""
+    assert agent.step() == 60
+    assert (agent.current_report().applied_revision, agent.current_report().errors) == (7, {})
 
 
 def test_driver_that_cannot_read_the_host_leaves_the_other_alone() -> None:
