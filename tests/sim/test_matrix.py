@@ -13,10 +13,10 @@ from tests.sim.test_traffic import datagram, reached
 from tests.sim.world import fabric_of
 from tests.support.scenarios import SEGMENT_KINDS, State, host_node, make_network, make_port, switch_node
 
-NODES = (switch_node(1), switch_node(2), host_node(3), host_node(4))
+NODES = (switch_node(1), switch_node(2), host_node(3), host_node(4), host_node(5, mechanisms=("openvswitch",)))
 NETWORKS = tuple(make_network(key, kind) for key, kind in enumerate(SEGMENT_KINDS, start=1))
 PORTS = tuple(
-    make_port(network, 16 * network.key + 4 * which + node.key - 1, node)
+    make_port(network, 16 * network.key + 8 * which + node.key - 1, node)
     for network in NETWORKS
     for which in (0, 1)
     for node in NODES
@@ -57,13 +57,29 @@ EDGES = tuple(make_network(key, kind) for key, kind in enumerate(
 
 def test_ids_at_the_ends_of_their_ranges_are_ids_like_others() -> None:
     """Network keys too."""
-    ports = [make_port(network, 4 * number + node.key, node) for number, network in enumerate(EDGES) for node in NODES]
+    ports = [make_port(network, 8 * number + node.key, node) for number, network in enumerate(EDGES) for node in NODES]
     state = State(*({item.id: item for item in items} for items in (EDGES, NODES, ports)))  # type: ignore[arg-type]
     fabric = fabric_of(state)
     for port in ports:
         mates = sorted(other.id for other in ports if other.network_id == port.network_id and other is not port)
-        assert len(mates) == 3
+        assert len(mates) == len(NODES) - 1
         assert reached(fabric, port, datagram(port)) == mates
         for other in ports:
             arrived = reached(fabric, port, datagram(port, other)) if other is not port else []
             assert arrived.count(other.id) == (other.id in mates)
+
+
+def test_geneve_is_between_those_that_have_it_and_local_networks_stay_on_their_node() -> None:
+    nodes = (NODES[0], NODES[1], replace(NODES[4], tunnel_types=frozenset({"geneve"})))
+    networks = [make_network(key, kind) for key, kind in enumerate((("geneve", None, 77), ("local", None, None)), 1)]
+    ports = [make_port(network, 32 * network.key + 8 * which + node.key, node)
+             for network in networks for which in (0, 1) for node in nodes]  # fmt: skip
+    state = State(*({item.id: item for item in items} for items in (networks, nodes, ports)))  # type: ignore[arg-type]
+    fabric = fabric_of(state)
+    for port in ports:
+        mates = [other for other in ports if other is not port and other.network_id == port.network_id]
+        heard = {other.id for other in mates if other.host == port.host or port.network_id == networks[0].id}
+        assert reached(fabric, port, datagram(port)) == sorted(heard)
+        for other in ports:
+            arrived = reached(fabric, port, datagram(port, other)) if other is not port else []
+            assert arrived.count(other.id) == (other.id in heard)

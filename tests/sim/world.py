@@ -18,7 +18,7 @@ def fabric_of(
     without: Collection[str] = (),
 ) -> Fabric:
     """Every node with the plan compiled for it; the ports in ``without`` are not plugged in."""
-    manager = manager or MechanismManager.load(["openflow", "linuxbridge"])
+    manager = manager or MechanismManager.load(["openflow", "linuxbridge", "openvswitch"])
     fabric = Fabric(state.nodes)
     plugged = {key: port for key, port in state.ports.items() if key not in without}
     for node in state.nodes.values():
