@@ -47,6 +47,11 @@ class UtcTime(TypeDecorator[datetime]):
     impl = DateTime()
     cache_ok = True
 
+    @property
+    def python_type(self) -> type[datetime]:
+        """Before SQLAlchemy 2.1 a decorated type does not know it by itself; sorting asks for it."""
+        return datetime
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
