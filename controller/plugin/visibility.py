@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar, cast
 
 from neutron_lib.exceptions import NetworkNotFound, PortNotFound, SubnetNotFound, SubnetPoolNotFound
-from sqlalchemy import ColumnElement, Table, bindparam, or_, select
+from sqlalchemy import ColumnElement, Table, bindparam, or_, select, text
 from sqlalchemy.orm import Session, joinedload
 
 from controller.db.models import NetworkRow, PortRow, RbacRow, SubnetPoolRow, SubnetRow
@@ -17,13 +17,20 @@ Row = TypeVar("Row", NetworkRow, SubnetRow, SubnetPoolRow)
 Conditions = Sequence[ColumnElement[bool]]
 
 PORTS = cast(Table, PortRow.__table__)
+KEPT = cast(Table, NetworkRow.__table__).alias("kept")
 
 PORT = (
     select(PortRow)
     .where(PortRow.id == bindparam("port"))
     .options(joinedload(PortRow.binding, innerjoin=True), joinedload(PortRow.ips), joinedload(PortRow.pairs))
 )
-LOCKED_PORT = select(PORTS.c.id).where(PORTS.c.id == bindparam("port")).with_for_update()
+LOCKED_PORT = (
+    select(PORTS.c.id)
+    .join(KEPT, KEPT.c.id == PORTS.c.network_id)
+    .where(PORTS.c.id == bindparam("port"))
+    .suffix_with(text("FOR KEY SHARE OF kept FOR UPDATE OF ports"), dialect="postgresql")
+)
+"""The network first, as a new port locks it: whoever changes the network and then its ports would be met otherwise."""
 
 
 def networks(context: RequestContext) -> list[ColumnElement[bool]]:

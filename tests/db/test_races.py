@@ -195,6 +195,11 @@ def rename(resource_id: str) -> Act:
     return act
 
 
+def tried_again(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was said of transactions that met others."""
+    return [record.getMessage() for record in caplog.records if "tried again" in record.getMessage()]
+
+
 @pytest.fixture
 def segment(made: Plugin) -> dict[str, Any]:
     """One of three segments of a network."""
@@ -230,7 +235,25 @@ def test_a_subnet_is_changed_while_ports_are_made_and_nobody_tries_twice(
         made, "subnet", find(subnet), lambda: made.create(ADMIN, "port", {"network_id": network}), rename(subnet)
     )
     assert port["fixed_ips"]
-    assert [record.getMessage() for record in caplog.records if "tried again" in record.getMessage()] == []
+    assert tried_again(caplog) == []
+
+
+def test_a_port_is_bound_while_a_subnet_gives_addresses_and_nobody_tries_twice(
+    made: Plugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = made.create(ADMIN, "network", {})["id"]
+    port = made.create(ADMIN, "port", {"network_id": network})["id"]
+    caplog.set_level(logging.DEBUG, "controller.db.session")
+
+    def bind(ports: Any, transaction: Transaction) -> None:
+        row = find(port)(ports, transaction)
+        ports.update(transaction, ADMIN, row, {"binding:host_id": "h1"})
+
+    body = {"network_id": network, **SLAAC}
+    meanwhile(made, "port", find(port), lambda: made.create(ADMIN, "subnet", body), bind)
+    bound = made.get(ADMIN, "port", port)
+    assert (bound["binding:vif_type"], len(bound["fixed_ips"])) == ("tap", 1)
+    assert tried_again(caplog) == []
 
 
 def test_a_ports_revision_counts_every_change(made: Plugin) -> None:
