@@ -51,5 +51,6 @@ class Ofctl:
         except subprocess.TimeoutExpired as error:
             raise FlowError(f"ovs-vswitchd did not answer within {self._timeout:.0f} s") from error
         if done.returncode:
-            raise FlowError(f"ovs-ofctl: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}")
+            said = done.stderr.strip().splitlines()
+            raise FlowError(f"ovs-ofctl: {said[-1].removeprefix('ovs-ofctl: ') if said else done.returncode}")
         return done.stdout
