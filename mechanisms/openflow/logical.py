@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -65,14 +65,20 @@ class Reach:
     nodes: tuple[Node, ...]
 
     @cached_property
-    def mark(self) -> int:
-        """A hash of what matters of the nodes."""
-        return mark_of(tuple([inputs.node(node) for node in self.nodes]))
+    def inputs(self) -> tuple[Hashable, ...]:
+        """What matters of each node."""
+        return tuple([inputs.node(node) for node in self.nodes])
 
     @cached_property
-    def endpoints(self) -> Mapping[tuple[str, str], Node]:
-        """The nodes that tunnels reach, by network type and node id."""
-        return {(self.network_type, node.id): node for node in self.nodes if endpoint_of(node) is not None}
+    def mark(self) -> int:
+        """A hash of what matters of the nodes."""
+        return mark_of(self.inputs)
+
+    @cached_property
+    def endpoints(self) -> Mapping[tuple[str, str], tuple[Node, Hashable]]:
+        """The nodes that tunnels reach and what matters of them, by network type and node id."""
+        nodes = zip(self.nodes, self.inputs, strict=True)
+        return {(self.network_type, node.id): (node, matters) for node, matters in nodes if endpoint_of(node)}
 
 
 @dataclass(frozen=True)

@@ -115,22 +115,20 @@ class ProgramCompiler:
         )
 
     def _of_peers(self, reached: tuple[Reach, ...], here: Here) -> Iterator[Fragment]:
-        endpoints = {key: node for reach in reached for key, node in reach.endpoints.items()}
+        endpoints = {key: found for reach in reached for key, found in reach.endpoints.items()}
         for network_type, peer_id in sorted(endpoints):
             tunnel = here.tunnels.get(network_type)
-            peer = endpoints[network_type, peer_id]
+            peer, matters = endpoints[network_type, peer_id]
             if peer_id != here.node.id and tunnel is not None and here.node.reaches(peer):
-                yield self._of_peer(peer, network_type, tunnel)
+                yield self._of_peer(peer, network_type, (network_type, matters, tunnel), tunnel)
 
-    def _of_peer(self, peer: Node, network_type: str, tunnel: int) -> Fragment:
+    def _of_peer(self, peer: Node, network_type: str, depends_on: Hashable, tunnel: int) -> Fragment:
         """The same object on every switch whose tunnels have the same OpenFlow port."""
-        known = (network_type, inputs.node(peer), tunnel)
-        fragment = self._peers.get(known)
+        fragment = self._peers.get(depends_on)
         if fragment is None:
-            fragment = LazyFragment(
-                ("peer", network_type, peer.id), known, lambda _: _towards(peer, network_type, tunnel)
+            fragment = self._peers[depends_on] = LazyFragment(
+                ("peer", network_type, peer.id), depends_on, lambda _: _towards(peer, network_type, tunnel)
             )
-            self._peers[known] = fragment
         return fragment
 
 
