@@ -12,7 +12,6 @@ import socket
 import struct
 from collections.abc import Iterable
 from hashlib import blake2b
-from pathlib import Path
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +27,7 @@ _CHASSIS, _PORT, _TTL, _SYSTEM_NAME, _ORGANIZATION = 1, 2, 3, 5, 127
 _OURS = bytes.fromhex("0a157102")
 """A locally administered OUI and the subtype of announcements."""
 _LOCAL, _INTERFACE_NAME = 7, 5
+_MAC_LENGTH = 6
 
 
 def announcement(host: str, interface: str, mac: bytes, sequence: int, key: bytes) -> bytes:
@@ -58,9 +58,11 @@ def announce(host: str, interfaces: Iterable[str], sequence: int, key: bytes, fa
 
 
 def _send(host: str, interface: str, sequence: int, key: bytes) -> None:
-    mac = bytes.fromhex(Path(f"/sys/class/net/{interface}/address").read_text().strip().replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as channel:
         channel.bind((interface, 0))
+        mac = channel.getsockname()[4]
+        if len(mac) != _MAC_LENGTH:
+            raise OSError("it is no Ethernet interface")
         channel.send(announcement(host, interface, mac, sequence, key))
 
 

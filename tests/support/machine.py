@@ -48,7 +48,6 @@ class Machine(Site):
         self._tunnel_ip = wiring.tunnel_ip
         directory.mkdir(parents=True, exist_ok=True)
         self._configuration = directory / "agent.conf"
-        # The agent reads /sys as its namespace sees it, hence ip netns exec rather than a bare setns.
         enter = ["ip", "netns", "exec", namespace] if namespace else []
         command = [*enter, sys.executable, "-m", "legacy_agent.main", "--config-file", str(self._configuration)]
         self._agent = Program("agent", command, directory / "agent.log")
