@@ -178,9 +178,21 @@ class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
 
     def parse_request(self) -> bool:
         with eventlet.Timeout(HEAD, False):
-            return bool(super().parse_request())
+            if not super().parse_request():
+                return False
+            if self._body_has_one_end():
+                return True
+            self.send_error(400, "The length of the body is not clear")
         self.close_connection = True
         return False
+
+    def _body_has_one_end(self) -> bool:
+        """Whether everybody who reads the request finds the same end of it (RFC 9112, 6.3). Eventlet takes the first
+        of several lengths, and codings other than ``chunked`` for none."""
+        codings = self.headers.get_all("Transfer-Encoding", [])
+        return len(set(self.headers.get_all("Content-Length", []))) <= 1 and (
+            not codings or [coding.strip().lower() for coding in codings] == ["chunked"]
+        )
 
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()

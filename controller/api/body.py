@@ -18,6 +18,7 @@ from webob import Request, exc
 from controller.api.attributes import UNSTORED, ResourceType
 from controller.plugin.api import Body
 from controller.plugin.context import RequestContext
+from controller.turns import in_turns
 
 LARGEST_INTEGER = 2**63 - 1
 """What every database can hold; a larger number is a mistake in any attribute."""
@@ -52,7 +53,7 @@ def prepare_create(resource: ResourceType, body: Any, context: RequestContext) -
             raise exc.HTTPBadRequest(f"'{resource.collection}' must be a list")
         if not items:
             raise exc.HTTPBadRequest("Resources required")
-        return [_create_one(resource, _bulk_item(resource, item), context) for item in items]
+        return [_create_one(resource, _bulk_item(resource, item), context) for item in in_turns(items)]
     return _create_one(resource, _unwrap(resource, body), context)
 
 

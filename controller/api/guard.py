@@ -120,6 +120,8 @@ class GuardedResources:
                 "admin privileges"
             )
         action, target = f"create_{resource}", judge.target({"project_id": context.project_id, **body})
+        if not judge.allows(action, target) and "network_id" in body:
+            self._resources.get(context, "network", body["network_id"])  # one that the caller does not see is a 404
         judge.require(action, target)
         if resource == "rbac_policy":
             target.update(self._given_away(context, body))

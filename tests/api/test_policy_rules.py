@@ -118,6 +118,10 @@ def test_only_the_owner_of_a_network_divides_it_into_subnets(rules: Rules) -> No
     commons = default.create(ADMIN, "network", {"name": "commons", "shared": True, "project_id": "admin"})
     wanted = {"network_id": commons["id"], "cidr": "10.0.0.0/24", "ip_version": 4}
     refused(lambda: default.create(BOB, "subnet", wanted), "create_subnet")
+    unseen = default.create(ALICE, "network", {"name": "n"})["id"]
+    for resource, body in (("subnet", {**wanted, "network_id": unseen}), ("port", {"network_id": unseen})):
+        with pytest.raises(NetworkNotFound):
+            default.create(BOB, resource, body)
     default.create(ALICE, "subnet", {**wanted, "network_id": default.create(ALICE, "network", {"name": "n"})["id"]})
 
 

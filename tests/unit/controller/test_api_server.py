@@ -119,6 +119,23 @@ def test_chunked_bodies_are_read(server: Running) -> None:
         assert connection.recv(1 << 16).endswith(b" hi")
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Transfer-Encoding: gzip, chunked"],
+        [b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"],
+        [b"Transfer-Encoding: xchunked"],
+        [b"Content-Length: 0", b"Content-Length: 20"],
+    ],
+)
+def test_a_body_whose_end_is_not_clear_is_no_second_request(server: Running, lines: list[bytes]) -> None:
+    hidden = HEAD % (b"GET", b"/hidden")
+    with server.client(*lines, b"", hidden, method=b"POST") as connection:
+        answer = everything(connection)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
 def test_an_idle_connection_ends(server: Running) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as silent:
         assert everything(silent) == b""
