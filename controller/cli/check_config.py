@@ -16,6 +16,11 @@ from topology import cables, tags
 from typedrivers.manager import TypeManager
 
 READ_BY_LIBRARIES = frozenset({"keystone_authtoken", "oslo_policy"})
+READ_BY_OS_KEN = frozenset({
+    "ctl_privkey", "ctl_cert", "ca_certs", "ciphers", "ofp_ssl_listen_port", "default_log_level", "log_config_file",
+    "log_dir", "log_file", "log_file_mode", "use_stderr", "use_syslog", "verbose",
+})  # fmt: skip
+"""Of [DEFAULT], by which the controller's log and TLS with switches are set."""
 
 
 def problems(path: str) -> list[str]:
@@ -42,6 +47,7 @@ def unknown_options(path: str) -> list[str]:
         if group in READ_BY_LIBRARIES:
             continue
         known = _names(group) | (_names_of_plugin(parser) if group == identity.GROUP else set())
+        known |= READ_BY_OS_KEN if group == "DEFAULT" else frozenset()
         if not known:
             found.append(f"[{group}] is not read by Isthmus")
         else:

@@ -20,7 +20,9 @@ them. Lists are separated by commas, pairs are `name:value`. `isthmus check-conf
 file, and what in it nobody reads.
 
 Beside these, the libraries read their own: `[keystone_authtoken]` (keystonemiddleware) and `[oslo_policy]`, see
-[access.md](access.md); `[auth]` takes the options of the keystoneauth plugin that it names.
+[access.md](access.md); `[auth]` takes the options of the keystoneauth plugin that it names. Of `[DEFAULT]` os-ken
+reads what [access.md](access.md) says of TLS with switches, and where the controller's log goes: `log_file`,
+`log_dir`, `use_syslog`, `verbose`.
 """
 
 SECTIONS = {

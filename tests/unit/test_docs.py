@@ -14,7 +14,7 @@ import pytest
 from controller import config
 from controller.api.policy_rules import RULES
 from controller.cli import describe_config
-from controller.cli.check_config import READ_BY_LIBRARIES, problems, unknown_options
+from controller.cli.check_config import READ_BY_LIBRARIES, READ_BY_OS_KEN, problems, unknown_options
 from controller.cli.main import _parser
 from controller.identity import plugin_options
 from topology.cables import Difference
@@ -34,7 +34,7 @@ def names_of(group: str) -> set[str]:
     for own, options in config.GROUPS.items():
         for option in options:
             known |= {old.name or option.name for old in option.deprecated_opts if (old.group or own) == group}
-    return known
+    return known | READ_BY_OS_KEN if group == "DEFAULT" else known
 
 
 def settings(text: str) -> Iterator[tuple[str, str, str, bool]]:
