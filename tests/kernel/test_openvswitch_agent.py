@@ -97,6 +97,9 @@ def test_plug_and_tampering_are_noticed_at_once(lab: Lab, agent: OvsAgentProcess
     complete = len(agent.host.flows())
     agent.host.ovs.ofctl("del-flows", BRIDGE, "table=3")
     until(lambda: len(agent.host.flows()) == complete, 3)
+    control = "table=0,priority=200,dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:f0"
+    agent.host.ovs.ofctl("add-flow", BRIDGE, f"{control},actions=FLOOD")  # in place of the agent's
+    until(lambda: not any("FLOOD" in flow for flow in agent.host.flows()), 3)
     agent.host.ovs.vsctl("del-port", BRIDGE, tap)
     until(lambda: tap in agent.host.ports())
     assert talk(lab, a, b)

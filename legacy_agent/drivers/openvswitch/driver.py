@@ -15,7 +15,7 @@ from legacy_agent.drivers.openvswitch import desired
 from legacy_agent.drivers.openvswitch.apply import Applier
 from legacy_agent.drivers.openvswitch.database import Database, DatabaseError, Ovsdb
 from legacy_agent.drivers.openvswitch.installed import COLUMNS, HostState, installed, read, selection
-from legacy_agent.drivers.openvswitch.monitor import removals
+from legacy_agent.drivers.openvswitch.monitor import losses
 from legacy_agent.drivers.openvswitch.ofctl import Flows, Ofctl
 from legacy_agent.host_plan import HostNetwork
 from legacy_agent.netlink.links import KernelLinks, Links
@@ -72,7 +72,7 @@ class OpenVSwitchAgentDriver:
         return Applier(self._database, self._flows, links, state, self._bridge, self._read).apply(delta)
 
     def watch(self, notify: Callable[[], None], stopped: threading.Event) -> None:
-        """Hear of changes of the database and of flows that are removed, connecting again whenever that is needed."""
+        """Hear of changes of the database and of flows that are lost, connecting again whenever that is needed."""
         threading.Thread(target=self._watch_flows, args=(notify, stopped), name="flow-events", daemon=True).start()
         heard = {table: [name for name in names if name != "_uuid"] for table, names in COLUMNS.items()}
         connected = True
@@ -92,7 +92,7 @@ class OpenVSwitchAgentDriver:
         """The database tells when the bridge comes or goes, so that nothing is said here while it is not there."""
         while not stopped.is_set():
             with contextlib.suppress(OSError):
-                for _ in removals(self._socket):
+                for _ in losses(self._socket):
                     notify()
             stopped.wait(_RECONNECT)
 

@@ -1,4 +1,4 @@
-"""Hears of flows that somebody takes out of a bridge, by the flow monitor of OpenFlow 1.4 (section 7.3.5.17).
+"""Hears of flows that somebody takes out of a bridge or replaces: the flow monitor of OpenFlow 1.4, section 7.3.5.17.
 
 The database tells nothing of flows. What is heard is not read: the driver compares everything anyway. The bridge's
 management socket takes any number of such connections.
@@ -12,16 +12,17 @@ from collections.abc import Iterator
 
 _VERSION = 5
 _HELLO, _ERROR, _ECHO_REQUEST, _ECHO_REPLY, _MULTIPART_REQUEST, _MULTIPART_REPLY = 0, 1, 2, 3, 18, 19
-_FLOW_MONITOR, _REMOVED, _ANY, _ALL_TABLES, _ADD = 16, 1 << 2, 0xFFFFFFFF, 0xFF, 0
+_FLOW_MONITOR, _ANY, _ALL_TABLES, _ADD = 16, 0xFFFFFFFF, 0xFF, 0
+_REMOVED_OR_MODIFIED = 1 << 2 | 1 << 3
 
 _HEADER = struct.Struct("!BBHI")
 _REQUEST = struct.Struct("!HH4xIIIHBBHH4x")
 """Multipart header, flow monitor request, and a match without fields."""
 
 
-def removals(path: str, timeout: float = 5.0) -> Iterator[None]:
-    """Yields once when it hears of removals, then after each. ``path`` is that of the bridge's management socket;
-    ``timeout`` (seconds) is for the connection to come about. Raises ``OSError`` when it does not, or ends."""
+def losses(path: str, timeout: float = 5.0) -> Iterator[None]:
+    """Yields once when it hears of flows that are lost, then after each. ``path`` is that of the bridge's management
+    socket; ``timeout`` (seconds) is for the connection to come about. Raises ``OSError`` when it does not, or ends."""
     with socket.socket(socket.AF_UNIX) as channel:
         channel.settimeout(timeout)
         channel.connect(path)
@@ -29,15 +30,14 @@ def removals(path: str, timeout: float = 5.0) -> Iterator[None]:
         peer.send(_HELLO, b"")
         if peer.receive() != _HELLO:
             raise ConnectionError(f"{path} is no OpenFlow switch")
-        peer.send(
-            _MULTIPART_REQUEST, _REQUEST.pack(_FLOW_MONITOR, 0, 1, _ANY, _ANY, _REMOVED, _ALL_TABLES, _ADD, 1, 4)
-        )
+        monitor = (1, _ANY, _ANY, _REMOVED_OR_MODIFIED, _ALL_TABLES, _ADD)
+        peer.send(_MULTIPART_REQUEST, _REQUEST.pack(_FLOW_MONITOR, 0, *monitor, 1, 4))
         yield
-        channel.settimeout(None)  # nothing may be removed for ever
+        channel.settimeout(None)  # nothing may be lost for ever
         while True:
             kind = peer.receive()
             if kind == _ERROR:
-                raise ConnectionError(f"{path} cannot tell of flows that are removed")
+                raise ConnectionError(f"{path} cannot tell of flows that are lost")
             if kind == _MULTIPART_REPLY:
                 yield
 
