@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from controller.db.models import BindingRow, NodeRow
-from controller.db.transaction import Transaction
+from controller.db.transaction import STATUS, Transaction
 from controller.model import NodeKind
 from controller.plugin.api import Body, Query
 from controller.plugin.binding import Binder
@@ -87,10 +87,12 @@ class Agents(Computed):
         unknown = set(body) - {"admin_state_up", "description"}
         if unknown:
             raise invalid(f"{', '.join(sorted(unknown))} of an agent cannot be changed")
-        if is_given(body, "description"):
+        if is_given(body, "description") and (body["description"] or "") != row.description:
             row.description = body["description"] or ""
+            transaction.touch(row, STATUS)
         before, row.admin_state_up = row.admin_state_up, given(body, "admin_state_up", row.admin_state_up)
-        transaction.touch(row)
+        if row.admin_state_up != before:
+            transaction.touch(row)
         transaction.session.flush()
         if row.admin_state_up and not before:
             self._binder.decide_node(transaction, row, [row.host], only_unbound=True)

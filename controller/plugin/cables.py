@@ -39,9 +39,11 @@ class CablePlan(Computed):
         except cables.CablePlanError as error:
             raise invalid(str(error)) from None
         row = transaction.session.get(CablePlanRow, PLAN, with_for_update=True) or CablePlanRow(id=PLAN)
-        row.cables = [[[end.switch, end.port] for end in (cable.a, cable.b)] for cable in plan]
-        transaction.session.add(row)
-        transaction.touch(row)
+        said = [[[end.switch, end.port] for end in (cable.a, cable.b)] for cable in plan]
+        if row.cables != said:
+            row.cables = said
+            transaction.session.add(row)
+            transaction.touch(row)
         return row
 
     def delete(self, transaction: Transaction, context: RequestContext, row: CablePlanRow) -> None:  # noqa: ARG002

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from controller.db.models import NodeRow, SwitchRow
 from controller.db.transaction import Transaction
+from controller.db.values import switch_value
 from controller.declared import NICIRA
 from controller.endpoints import endpoint
 from controller.local_links import switch_number
@@ -47,7 +48,9 @@ class DeclaredSwitches(Computed):
     def create(self, transaction: Transaction, context: RequestContext, body: Body) -> SwitchRow:  # noqa: ARG002
         """Declare a switch, or declare it otherwise. Raises 400 and DeclarationConflict."""
         session, node_id = transaction.session, node_id_of(str(body["dpid"]))
-        row = session.get(SwitchRow, node_id, with_for_update=True) or SwitchRow(id=node_id)
+        found = session.get(SwitchRow, node_id, with_for_update=True)
+        before = None if found is None else (switch_value(found), found.admin_state_up)
+        row = found or SwitchRow(id=node_id)
         row.name = _name(body.get("name"))
         row.uplinks = _uplinks(body.get("uplinks"))
         row.tunnel_ip, row.tunnel_ports = _tunnel(body.get("tunnel"))
@@ -55,7 +58,8 @@ class DeclaredSwitches(Computed):
         _require_distinct([port for ports in row.uplinks.values() for port in ports] + [*row.tunnel_ports.values()])
         self._require_fit(session, row)
         session.add(row)
-        transaction.touch(row)
+        if before != (switch_value(row), row.admin_state_up):
+            transaction.touch(row)
         self._tell_node(transaction, row)
         return row
 

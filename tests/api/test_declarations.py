@@ -41,7 +41,9 @@ def test_a_switch_is_declared_shown_followed_and_forgotten(application: Applicat
         "tunnel": {"ip": "192.0.2.1", "ports": {"vxlan": "vx"}}, "admin_state_up": False,
     }  # fmt: skip
     assert ask(application, "GET", "switches/a").json["switch"] == shown
+    after = feed.latest()
     assert ask(application, "PUT", "switches/a", {"switch": shown}).json["switch"] == shown
+    assert feed.latest() == after, "what was declared already is no change"
     value = DeclaredSwitch(shown["id"], "leaf1", {"physnet1": ("eth1", "2"), "physnet2": ("eth3",)}, "192.0.2.1",
                            {"vxlan": "vx"})  # fmt: skip
     assert feed.since(before)[-1].switches == {shown["id"]: value}
@@ -116,6 +118,9 @@ def test_cable_plan(application: Application, plugin: Plugin) -> None:
     assert ask(application, "PUT", "cables", {"cables": plan}).json == {"cables": stored}
     assert ask(application, "GET", "cables").json == {"cables": stored}
     feed = StoreFeed(plugin._store)
+    before = feed.latest()
+    assert ask(application, "PUT", "cables", {"cables": plan}).json == {"cables": stored}
+    assert feed.latest() == before, "what was planned already is no change"
     cables = (Cable(Plug("leaf1", "eth1"), Plug("2", "3")),)
     assert feed.load().cables == cables
     assert feed.since(0)[-1].cables == cables

@@ -353,6 +353,11 @@ def test_agents_are_changed_and_forgotten(world: World) -> None:
     port = world.port(world.network(), "h1")
     changed = world.plugin.update(ADMIN, "agent", agent["id"], {"admin_state_up": False, "description": "old"})
     assert (changed["admin_state_up"], changed["description"]) == (False, "old")
+    before = world.feed.latest()
+    assert world.plugin.update(ADMIN, "agent", agent["id"], {"admin_state_up": False, "description": "old"}) == changed
+    assert world.feed.latest() == before
+    world.plugin.update(ADMIN, "agent", agent["id"], {"description": "older"})
+    assert world.feed.since(before) == [], "no plan depends on words about a node"
     assert world.feed.load().nodes["host:h1"].admin_state_up is False
     refused = world.port(world.network(), "h1")
     assert "administratively down" in refused["status_reason"]
