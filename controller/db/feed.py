@@ -33,8 +33,7 @@ class StoreFeed:
 
     def latest(self) -> int:
         """The newest committed revision."""
-        with self._store.read() as session:
-            return _state(session).revision
+        return self._store.fetch(lambda session: _state(session).revision, at_once=True)
 
     def subscribe(self, callback: Callable[[int], None]) -> None:
         """Call back after every commit with its revision; on SQLite those of other processes are found by asking."""
@@ -44,27 +43,38 @@ class StoreFeed:
     def load(self) -> Intent:
         """The whole intent at the newest revision, from one state of the database."""
         intent = Intent()
-        with self._store.read() as session:
-            revision = _state(session).revision
-            networks = {item.id: item for item in values.networks(session, None, self._arp_responder)}
-            nodes = {item.id: item for item in values.nodes(session)}
-            ports = {item.id: item for item in values.ports(session)}
-            switches = {item.node_id: item for item in values.switches(session)}
-            cables = values.cables(session)
-        intent.apply(Change.of(revision, networks, ports, nodes, switches, cables))
+        intent.apply(self._store.fetch(self._everything))
         return intent
+
+    def _everything(self, session: Session) -> Change:
+        revision = _state(session).revision
+        networks = {item.id: item for item in values.networks(session, None, self._arp_responder)}
+        nodes = {item.id: item for item in values.nodes(session)}
+        ports = {item.id: item for item in values.ports(session)}
+        switches = {item.node_id: item for item in values.switches(session)}
+        return Change.of(revision, networks, ports, nodes, switches, values.cables(session))
 
     def since(self, revision: int) -> list[Change]:
         """All later changes of intent, in order; objects are as they are now.
 
-        Raises :class:`controller.errors.FeedExpired` when entries after ``revision`` were pruned.
+        Raises :class:`controller.errors.FeedExpired` when entries after ``revision`` were pruned, and when the store
+        is older than that: somebody restored a backup.
         """
-        with self._store.read() as session:
-            if revision < _state(session).pruned:
+
+        def read(session: Session) -> list[Change]:
+            state = _state(session)
+            if revision < state.pruned:
                 raise FeedExpired(f"the change feed no longer has what follows revision {revision}; load anew")
+            if revision > state.revision:
+                raise FeedExpired(
+                    f"the store is at revision {state.revision}, and was at {revision} before: an older one was "
+                    "restored, and everything is loaded anew; start the controllers again"
+                )
             touched, times = _touched(session, revision)
             current = self._current(session, touched)
-        return [replace(_change(number, ids, current), at=times[number]) for number, ids in touched.items()]
+            return [replace(_change(number, ids, current), at=times[number]) for number, ids in touched.items()]
+
+        return self._store.fetch(read)
 
     def _current(self, session: Session, touched: Mapping[int, Mapping[str, list[str]]]) -> dict[str, dict[str, Any]]:
         ids: dict[str, set[str]] = {resource: set() for resource in FOLLOWED}

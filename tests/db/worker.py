@@ -32,7 +32,7 @@ from tests.support.store import ADMIN, EasyMechanism, configuration
 from typedrivers.manager import TypeManager
 
 LIMIT = 2_000
-STEPS = 60
+STEPS = 90
 
 
 def plugin(url: str) -> Plugin:
@@ -132,7 +132,8 @@ def subnets(made: Plugin, pool_id: str) -> dict[str, Any]:
 
 
 def churn(made: Plugin, argument: str) -> dict[str, Any]:
-    """Networks, subnets, ports, bindings and policies come and go; faults that clients can get are counted."""
+    """Networks, subnets, ports, segments, bindings and policies come, change and go; faults that clients can get are
+    counted."""
     seed, pool_id = argument.split()
     chance = random.Random(int(seed))
     faults: list[Any] = []
@@ -147,6 +148,13 @@ def churn(made: Plugin, argument: str) -> dict[str, Any]:
         if chance.random() < 0.5:
             made.update(ADMIN, "port_binding", f"{fresh['id']}/h2", {"status": "ACTIVE"})
 
+    def automatic(network: str) -> None:
+        body = {"network_id": network, "ip_version": 6, "cidr": f"2001:db8:{chance.randrange(4)}::/64"}
+        made.create(ADMIN, "subnet", {**body, "ipv6_address_mode": "slaac", "ipv6_ra_mode": "slaac"})
+
+    def rename(resource: str, resource_id: str) -> None:
+        made.update(ADMIN, resource, resource_id, {"name": str(chance.random())})
+
     def share(network: str) -> None:
         policy = {"object_type": "network", "object_id": network, "action": "access_as_shared"}
         made.create(ADMIN, "rbac_policy", {**policy, "target_tenant": chance.choice(("red", "*"))})
@@ -154,12 +162,16 @@ def churn(made: Plugin, argument: str) -> dict[str, Any]:
     steps: dict[str, Callable[[], object]] = {
         "network": lambda: made.create(ADMIN, "network", {"project_id": "blue"}),
         "subnet": lambda: made.create(ADMIN, "subnet", {"network_id": one("network") or "", "subnetpool_id": pool_id}),
+        "subnet of automatic addresses": lambda: automatic(one("network") or ""),
+        "segment": lambda: made.create(ADMIN, "segment", {"network_id": one("network") or "", "network_type": "gre"}),
         "port": lambda: port(one("network") or ""),
         "ports": lambda: port(one("network") or ""),
         "share": lambda: share(one("network") or ""),
         "tag": lambda: made.update(ADMIN, "network", one("network") or "", {"add_tags": [chance.choice("abcdef")]}),
         **{f"delete {resource}": (lambda resource=resource: made.delete(ADMIN, resource, one(resource) or ""))  # type: ignore[misc]
-           for resource in ("network", "subnet", "port", "rbac_policy")},
+           for resource in ("network", "subnet", "port", "segment", "rbac_policy")},
+        **{f"rename {resource}": (lambda resource=resource: rename(resource, one(resource) or ""))  # type: ignore[misc]
+           for resource in ("network", "subnet", "port", "segment")},
     }  # fmt: skip
     for _ in range(STEPS):
         try:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 
 from controller.db import transaction
 from controller.db.models import FeedRow, FeedState
@@ -138,6 +138,17 @@ def test_old_entries_go_when_they_are_old_in_both_ways(world: World, monkeypatch
         pruned = session.scalars(select(FeedState.pruned)).one()
     assert pruned == 20
     assert [change.revision for change in world.feed.since(pruned)] == list(range(21, 31))
+
+
+def test_a_store_that_was_restored_is_loaded_anew(world: World) -> None:
+    network = world.network()
+    world.update("network", network, name="lost")
+    with world.store.engine.execution_options(isthmus_write=True).begin() as connection:
+        connection.execute(update(FeedState).values(revision=1))
+        connection.execute(delete(FeedRow).where(FeedRow.revision > 1))
+    assert world.feed.since(1) == []
+    with pytest.raises(FeedExpired, match="older one was restored"):
+        world.feed.since(2)
 
 
 def test_threads_get_revisions_without_gaps(world: World) -> None:
