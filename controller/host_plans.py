@@ -10,6 +10,7 @@ from controller.compiler import Compiler
 from controller.errors import IsthmusError
 from controller.model import Node, NodeKind, Observation
 from controller.node_state import Board, NodeState, Work
+from controller.turns import in_turns
 from legacy_agent.host_plan import HostPlan
 
 LOG = logging.getLogger(__name__)
@@ -36,10 +37,11 @@ class HostPlans:
         self._failures: dict[str, _Failure] = {}
 
     def compile(self, touched: Mapping[str, object] | None = None) -> None:
-        """Compile plans of touched hosts (None: of all) and publish those that changed; watchers wake up."""
-        with self._board.changed:
-            nodes = self._board.intent.nodes
-            for node_id in list(nodes if touched is None else touched):
+        """Compile plans of touched hosts (None: of all) and publish those that changed; watchers wake up. Others have
+        their turn, and the board, between two hosts."""
+        nodes = self._board.intent.nodes
+        for node_id in in_turns(list(nodes if touched is None else touched)):
+            with self._board.changed:
                 node = nodes.get(node_id)
                 if node is None:
                     self._failures.pop(node_id, None)
@@ -50,7 +52,8 @@ class HostPlans:
         """Compile the plans again that could not be, when it is their time. To be called now and then."""
         with self._board.changed:
             now = self._board.clock()
-            self.compile({node_id: None for node_id, failure in self._failures.items() if failure.due <= now})
+            due = [node_id for node_id, failure in self._failures.items() if failure.due <= now]
+        self.compile(dict.fromkeys(due))
 
     def applied(self, node_id: str, revision: int, errors: Mapping[str, str]) -> None:
         """A host's agent says that the plan of ``revision`` is in force, but for ``errors`` (network id -> reason)."""

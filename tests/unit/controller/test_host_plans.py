@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from controller import host_plans
 from controller.errors import CompileError
 from controller.host_plans import FIRST_RETRY, HostPlans
 from controller.intent import Change, Intent
@@ -138,3 +140,31 @@ def test_a_host_that_is_gone_is_not_tried(scene: Scene) -> None:
         scene.now += 10
         scene.plans.retry()
     assert not scene.compiler.asked
+
+
+def test_the_board_is_free_between_two_hosts(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand hosts may carry a network; nobody waits for all of them."""
+    free: list[bool] = []
+
+    def noted(items: Iterable[str]) -> Iterator[str]:
+        for item in items:
+            free.append(_others_can_take(scene.board))
+            yield item
+
+    monkeypatch.setattr(host_plans, "in_turns", noted)
+    scene.plug(2, ONE, TWO)
+    assert free == [True, True]
+
+
+def _others_can_take(board: Board) -> bool:
+    got: list[bool] = []
+
+    def try_it() -> None:
+        got.append(board.changed.acquire(blocking=False))
+        if got[0]:
+            board.changed.release()
+
+    other = threading.Thread(target=try_it)
+    other.start()
+    other.join()
+    return got[0]
