@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from neutron_lib.exceptions import NeutronException
+from neutron_lib.exceptions import NeutronException, NotFound
 from sqlalchemy import select
 
 from controller.db.models import PortRow
@@ -188,3 +189,35 @@ def test_whatever_is_asked_for(world: World, seed: int) -> None:
             loaded = world.feed.load()
             assert (follower.networks, follower.ports, follower.nodes) == (loaded.networks, loaded.ports, loaded.nodes)
     assert world.feed.latest() > STEPS / 4, "most of it was refused"
+    for project in PROJECTS:
+        assert seen_by(world, project) == to_be_seen_by(world, project)
+
+
+def seen_by(world: World, project: str) -> dict[str, set[str]]:
+    """What a project finds in its lists; each of it, and nothing else, is there for it by its id too."""
+    context = RequestContext(project_id=project, roles=("member",))
+    found = {}
+    for resource in ("network", "subnet", "port"):
+        listed = {item["id"] for item in world.plugin.list(context, resource, Query())}
+        for item in world.plugin.list(ADMIN, resource, Query()):
+            with suppress(NotFound):
+                assert world.plugin.get(context, resource, item["id"])["id"] in listed
+                continue
+            assert item["id"] not in listed
+        found[resource] = listed
+    return found
+
+
+def to_be_seen_by(world: World, project: str) -> dict[str, set[str]]:
+    """By the rule: one's own, and what policies let one use."""
+    networks, subnets, ports, policies = (
+        world.plugin.list(ADMIN, resource, Query()) for resource in ("network", "subnet", "port", "rbac_policy")
+    )
+    own = {item["id"] for item in networks if item["project_id"] == project}
+    mine = [item for item in policies if item["target_tenant"] in (project, "*")]
+    shared = {item["object_id"] for item in mine if item["action"] == "access_as_shared"}
+    return {
+        "network": own | {item["object_id"] for item in mine},
+        "subnet": {item["id"] for item in subnets if item["network_id"] in own | shared},
+        "port": {item["id"] for item in ports if item["project_id"] == project or item["network_id"] in own},
+    }
