@@ -57,14 +57,22 @@ def realise(plan: HostPlan, drivers: Mapping[str, AgentDriver]) -> Outcome:
         mine = tuple(network for network in plan.networks if network.driver == name)
         try:
             outcome = _realise(mine, driver)
-        except IsthmusError as error:
+        except Exception as error:
             unread.add(name)
-            errors.update({network.network_id: str(error) for network in mine})
+            errors.update(dict.fromkeys((network.network_id for network in mine), _reason(name, error)))
             continue
         errors.update(outcome.errors)
         endpoints.update(outcome.endpoints)
         changed |= {(name, key): item for key, item in outcome.changed.items()}
     return Outcome(errors, changed, endpoints, frozenset(unread))
+
+
+def _reason(name: str, error: Exception) -> str:
+    """What to tell of an error of a driver; one that nobody thought of is logged with its traceback."""
+    if isinstance(error, IsthmusError):
+        return str(error)
+    LOG.error("internal error of agent driver %s", name, exc_info=error)
+    return f"internal error of agent driver {name}: {error!r}"
 
 
 def _realise(networks: tuple[HostNetwork, ...], driver: AgentDriver) -> Outcome:
@@ -182,7 +190,11 @@ class Agent:
 
     def _probe(self, names: Iterable[str]) -> None:
         before = self._capabilities.limits
-        self._limits.update({name: self.drivers[name].probe() for name in names})
+        for name in names:
+            try:
+                self._limits[name] = self.drivers[name].probe()
+            except Exception as error:
+                self._limits[name] = dict.fromkeys(self.drivers[name].network_types, _reason(name, error))
         self._capabilities = facts.capabilities_of(self.drivers, self._limits, self._settings)
         for network_type, reason in sorted(self._capabilities.limits.items()):
             if before.get(network_type) != reason:

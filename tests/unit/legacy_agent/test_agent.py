@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+import pytest
+
 from controller.delta import Delta
 from controller.errors import IsthmusError
 from legacy_agent import facts
@@ -142,6 +144,30 @@ def test_driver_that_cannot_read_the_host_leaves_the_other_alone() -> None:
     sick.unreadable = ""
     assert agent.step() == 60
     assert agent.current_report().errors == {}
+
+
+def test_driver_that_is_broken_leaves_the_other_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """It may be somebody else's."""
+
+    class Broken(FakeDriver):
+        def probe(self) -> Mapping[str, str]:
+            raise ZeroDivisionError("probe")
+
+        def snapshot(self) -> Snapshot:
+            raise KeyError("snapshot")
+
+    well = FakeDriver("linuxbridge")
+    agent = make(Broken("openvswitch"), well)
+    mine, other = network(1), replace(network(2), driver="openvswitch")
+    worker = threading.Thread(target=agent.work, daemon=True)
+    worker.start()
+    agent.accept(HostPlan("rack7", 5, (mine, other)))
+    until(lambda: agent.current_report().applied_revision == 5)
+    agent.stop()
+    worker.join(5)
+    assert "internal error of agent driver openvswitch: KeyError" in agent.current_report().errors[other.network_id]
+    assert set(well.items) == {mine.network_id}
+    assert "Traceback" in caplog.text
 
 
 def test_endpoints_and_details_of_drivers_are_reported() -> None:
