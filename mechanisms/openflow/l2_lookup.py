@@ -34,10 +34,12 @@ def roaming(network: Network, mac: str) -> Flow:
     return sentence.because(f"network {network.id}: address of several ports").goto(FLOOD)
 
 
-def learned(network: Network, mac: str, key: int) -> Flow:
-    """A MAC that nobody manages, behind the place with that destination key. Ports of ours come first."""
-    sentence = flow(L2_LOOKUP, LEARNED).match(network=network.key, eth_dst=mac).set(destination=key)
-    return sentence.because(f"network {network.id}: address learned").goto(DELIVER)
+@form
+def learned(network: int, mac: int, key: int, network_id: str) -> Flow:
+    """A MAC that nobody manages, behind the place with that destination key, on the network with that key. Ports of
+    ours come first."""
+    sentence = flow(L2_LOOKUP, LEARNED).match(network=network, eth_dst=mac).set(destination=key)
+    return sentence.because(f"network {network_id}: address learned").goto(DELIVER)
 
 
 def several() -> Flow:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from controller.dataplane import fields
 from controller.dataplane.builder import flow
+from controller.dataplane.forms import form
 from controller.dataplane.values import Flow
-from controller.model import Network
 from mechanisms.openflow.pipeline import L2_LOOKUP, LEARN
 
 KNOWN, SHOWN = 200, 100
@@ -24,7 +24,8 @@ def shown(ofport: int) -> Flow:
     return sentence.output(fields.CONTROLLER, HEADER).goto(L2_LOOKUP)
 
 
-def known(network: Network, ofport: int, mac: str) -> Flow:
-    """An address that need not be shown again at this port."""
-    sentence = flow(LEARN, KNOWN).match(in_port=ofport, network=network.key, eth_src=mac)
-    return sentence.because(f"network {network.id}: address heard").goto(L2_LOOKUP)
+@form
+def known(network: int, ofport: int, mac: int, network_id: str) -> Flow:
+    """An address that need not be shown again at this port, on the network with that key."""
+    sentence = flow(LEARN, KNOWN).match(in_port=ofport, network=network, eth_src=mac)
+    return sentence.because(f"network {network_id}: address heard").goto(L2_LOOKUP)

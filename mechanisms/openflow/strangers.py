@@ -8,11 +8,12 @@ address pairs, and those that several ports have, may be at any of these ports: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
+from controller.dataplane import fields
 from controller.dataplane.lazy import Content, LazyFragment
 from controller.dataplane.values import Action, Fragment
 from controller.intent import Intent
@@ -25,19 +26,25 @@ from mechanisms.view import SegmentView
 Destinations = tuple[tuple[str, int], ...]
 """MAC addresses with their destination keys, ordered."""
 
+Places = Mapping[str, tuple[str, int]]
+"""MAC address -> switch and port where it was heard."""
+
+PARTS = 32
+"""Fragments that the learned addresses of a network are spread over: a new one costs its part, not all."""
+
 
 def fragments(intent: Intent, view: SegmentView, here: Here, fabric: Fabric, tree: FabricTree) -> Iterator[Fragment]:
     """What a switch carries of a network because of them."""
     network = view.network
-    found = _found(intent, fabric.learned.get(network.id, {}))
+    learned = fabric.learned.get(network.id, {})
     if view.roaming_macs:
         roaming = tuple(sorted(view.roaming_macs))
         yield LazyFragment(("roaming", network.id), (network.key, roaming), lambda _: Content(
             tuple([l2_lookup.roaming(network, mac) for mac in roaming])))  # fmt: skip
-    if found:
-        yield LazyFragment(("learned", network.id), (network.key, found), lambda _: Content(
-            tuple([l2_lookup.learned(network, mac, key) for mac, key in found])))  # fmt: skip
-    around = _around(view, here, fabric, tree, bool(found))
+    parts = _learned(network.key, network.id, _Same(learned), _homes(intent, learned)) if learned else ()
+    yield from parts
+    yield from _known(network.key, network.id, fabric.known.get(network.id, frozenset()))
+    around = _around(view, here, fabric, tree, bool(parts))
     yield LazyFragment(("strangers", network.id), around.inputs(), partial(_content, around))
 
 
@@ -55,7 +62,6 @@ class _Around:
     open: tuple[int, ...]
     """Own tenant ports without port security; ``shown`` are those not muted."""
     shown: tuple[int, ...]
-    known: tuple[tuple[int, str], ...]
     several: bool
     """Whether there are several wild exits, so that what is outside may be behind any."""
     learned: bool
@@ -63,8 +69,8 @@ class _Around:
     def inputs(self) -> tuple[Any, ...]:
         """Everything that the flows depend on."""
         of = (self.view.network.key, inputs.segment(self.view.segment))
-        return (*of, self.node_key, self.links, self.exits, self.wild, self.open, self.shown, self.known,
-                self.several, self.learned)  # fmt: skip
+        return (*of, self.node_key, self.links, self.exits, self.wild, self.open, self.shown, self.several,
+                self.learned)  # fmt: skip
 
 
 def _around(view: SegmentView, here: Here, fabric: Fabric, tree: FabricTree, learned: bool) -> _Around:
@@ -82,21 +88,66 @@ def _around(view: SegmentView, here: Here, fabric: Fabric, tree: FabricTree, lea
         wild=tree.uplinks if open_hosts else tree.wild_uplinks,
         open=tuple(open_ports),
         shown=tuple(ofport for ofport in open_ports if ofport not in fabric.muted),
-        known=tuple(sorted(fabric.known.get(view.network.id, ()))),
         several=tree.wild_exits > 1,
         learned=learned,
     )  # fmt: skip
 
 
-def _found(intent: Intent, learned: Mapping[str, tuple[str, int]]) -> Destinations:
-    places = ((mac, intent.nodes.get(node_id), ofport) for mac, (node_id, ofport) in learned.items())
-    return tuple(sorted((mac, place(node.key, ofport)) for mac, node, ofport in places if node is not None))
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """One and the same object: all switches of a fabric get what was learned as one."""
+
+    places: Places
+
+    def __hash__(self) -> int:
+        return id(self.places)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.places is self.places
+
+
+def _homes(intent: Intent, learned: Places) -> tuple[tuple[str, int], ...]:
+    """The switches where addresses were heard, with their keys."""
+    nodes = (intent.nodes.get(node_id) for node_id in sorted({node_id for node_id, _ in learned.values()}))
+    return tuple([(node.id, node.key) for node in nodes if node is not None])
+
+
+@lru_cache(maxsize=16)
+def _learned(key: int, network_id: str, learned: _Same, homes: tuple[tuple[str, int], ...]) -> tuple[Fragment, ...]:
+    """The flows of learned addresses, worked out once for all switches; they are the same on each."""
+    keys, parts = dict(homes), dict[int, list[tuple[str, int]]]()
+    for mac, (node_id, ofport) in sorted(learned.places.items()):
+        if node_id in keys:
+            parts.setdefault(_part_of(mac), []).append((mac, place(keys[node_id], ofport)))
+    return tuple([_part(key, network_id, part, tuple(found)) for part, found in sorted(parts.items())])
+
+
+def _part(key: int, network_id: str, part: int, found: Destinations) -> Fragment:
+    return LazyFragment(("learned", network_id, part), (key, found), lambda _: Content(
+        tuple([l2_lookup.learned(key, fields.mac(mac), towards, network_id) for mac, towards in found])))  # fmt: skip
+
+
+def _known(key: int, network_id: str, known: Collection[tuple[int, str]]) -> Iterator[Fragment]:
+    """What need not be shown at this switch's ports."""
+    parts: dict[int, list[tuple[int, str]]] = {}
+    for ofport, mac in sorted(known):
+        parts.setdefault(_part_of(mac), []).append((ofport, mac))
+    for part, found in sorted(parts.items()):
+        make = partial(_known_content, key, network_id, tuple(found))
+        yield LazyFragment(("known", network_id, part), (key, tuple(found)), make)
+
+
+def _known_content(key: int, network_id: str, found: Iterable[tuple[int, str]], _: object) -> Content:
+    return Content(tuple([learn.known(key, ofport, fields.mac(mac), network_id) for ofport, mac in found]))
+
+
+def _part_of(mac: str) -> int:
+    return int(mac[-2:], 16) % PARTS
 
 
 def _content(around: _Around, _: object) -> Content:
     network, segment = around.view.network, around.view.segment
     flows = [learn.shown(ofport) for ofport in around.shown]
-    flows += [learn.known(network, ofport, mac) for ofport, mac in around.known]
     if around.learned:
         flows += [deliver.to_place(network, segment, around.node_key, ofport) for ofport in around.exits]
         flows += [deliver.to_place(network, None, around.node_key, ofport) for ofport in around.open]

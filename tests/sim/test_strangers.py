@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from controller.dataplane.packet import Packet, Vlan, ethernet, udp
-from controller.dataplane.values import Program
+from controller.dataplane.values import Fragment, Program
 from controller.intent import Change
 from controller.model import AddressPair, Port
 from controller.plugin.binding import PORT_KEYS
@@ -99,6 +99,32 @@ def test_a_learned_address_is_one_flow_per_switch() -> None:
     for number in (1, 2, 3, 4):
         assert len(flows(world, number) - before[number]) == (2 if number == 1 else 1)
         assert before[number] <= flows(world, number)
+
+
+def test_one_more_address_among_many_makes_few_flows_anew() -> None:
+    """What is learned is worked out once for all switches, and only the part of it that changed."""
+    world = Cabled([1, 2, 3, 4], SQUARE, uplinks=(1,), hosts=(20,))
+    for number in range(150):
+        world.inject(end(1, UPLINK_PORT), said_by(f"02:00:00:00:01:{number:02x}", on(world, 2)))
+    world.learn()
+    before = {number: learned_fragments(world, number) for number in (1, 2, 3, 4)}
+    assert sum(len(each.flows) for each in before[2].values()) == 150
+    teach(world, end(1, UPLINK_PORT), STRANGER)
+    after = {number: learned_fragments(world, number) for number in (1, 2, 3, 4)}
+    new = {number: [each for key, each in after[number].items() if before[number].get(key) is not each]
+           for number in after}  # fmt: skip
+    assert {number: len(found) for number, found in new.items()} == {1: 2, 2: 1, 3: 1, 4: 1}
+    assert new[2][0] is new[3][0] is new[4][0]
+    assert all(len(each.flows) < 20 for found in new.values() for each in found)
+
+
+def learned_fragments(world: Cabled, number: int) -> dict[object, Fragment]:
+    """The fragments of a switch with what is learned, or known at its ports."""
+    plan = world.plan(world.state.nodes[end(number, 1).node_id])
+    assert isinstance(plan, Program)
+    return {
+        key: each for key, each in plan.fragments.items() if isinstance(key, tuple) and key[0] in ("learned", "known")
+    }
 
 
 def flows(world: Cabled, number: int) -> set[object]:
