@@ -170,6 +170,10 @@ def test_a_bulk_create_counts_as_a_whole(world: World) -> None:
 
 
 def test_tags(world: World) -> None:
+    tagged = world.network(tags=["a"])
+    assert (
+        world.get("network", tagged)["tags"] == world.get("subnet", world.subnet(tagged, tags=["a"]))["tags"] == ["a"]
+    )
     network = world.network()
     changed = world.update("network", network, tags=["b", "a"])
     assert (changed["tags"], changed["revision_number"]) == (["a", "b"], network["revision_number"] + 1)
