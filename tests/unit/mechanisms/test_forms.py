@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from controller.dataplane.values import Flow
 from controller.errors import IsthmusError
-from mechanisms.openflow import arp_responder, classify, deliver, flood, l2_lookup, port_security
+from mechanisms.openflow import arp_responder, classify, deliver, flood, l2_lookup, learn, port_security
 
-MODULES = (classify, port_security, arp_responder, l2_lookup, flood, deliver)
+MODULES = (classify, port_security, learn, arp_responder, l2_lookup, flood, deliver)
 TEXTS = ("port_id", "network_id", "segment")
 WIDTHS = (0, 1, 3, 12, 16, 20, 24, 32, 36, 48, 64, 128)
 
@@ -45,7 +45,7 @@ FORMS = list(all_forms())
 
 
 def test_all_forms_are_looked_at() -> None:
-    assert len(FORMS) == 5 + 9 + 4 + 3 + 1 + 1 + 1
+    assert len(FORMS) == 5 + 9 + 1 + 4 + 4 + 1 + 1 + 1
 
 
 def outcome(make: Callable[..., Flow], arguments: list[Any]) -> tuple[object, ...]:
