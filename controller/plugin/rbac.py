@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from controller.db.models import NetworkRow, RbacRow, SubnetPoolRow
-from controller.db.transaction import Transaction
+from controller.db.transaction import STATUS, Transaction
 from controller.plugin import visibility
 from controller.plugin.api import Body
 from controller.plugin.bodies import given, invalid, project_of
@@ -50,7 +50,7 @@ class RbacPolicies(Stored):
         row = self._object(session, context, kind, body["object_id"])
         _refuse_double(session, row.id, body["target_tenant"], action)
         policy = self._sharing.add(session, row, project_of(body, context), body["target_tenant"], action)
-        transaction.updated(row)
+        transaction.updated(row, STATUS)
         return policy
 
     def _object(self, session: Session, context: RequestContext, kind: str, object_id: str) -> Shareable:
@@ -69,7 +69,7 @@ class RbacPolicies(Stored):
         session.flush()
         self._refuse_stranding(session, row, policy, before)
         self._sharing.repeat(session, row)
-        transaction.updated(row)
+        transaction.updated(row, STATUS)
 
     def delete(self, transaction: Transaction, context: RequestContext, policy: RbacRow) -> None:  # noqa: ARG002
         """Allow it no longer. Raises RbacPolicyInUse while somebody makes use of it."""
@@ -79,7 +79,7 @@ class RbacPolicies(Stored):
         session.delete(policy)
         if row is not None:
             self._sharing.repeat(session, row)
-            transaction.updated(row)
+            transaction.updated(row, STATUS)
 
     def _refuse_stranding(self, session: Session, row: Shareable, policy: RbacRow, target: str) -> None:
         if policy.action != AS_SHARED:

@@ -123,9 +123,15 @@ def test_a_policy_about_nothing_can_be_removed(world: World) -> None:
 
 
 def test_a_policy_moves_the_revision_of_what_it_is_about(world: World) -> None:
+    """And only that: no plan depends on who may use a network, so nobody is asked to follow."""
     network = world.network(project_id="alice")
-    share(world, "network", network, "bob")
+    before = world.feed.latest()
+    policy = share(world, "network", network, "bob")
     assert world.get("network", network)["revision_number"] == network["revision_number"] + 1
+    world.update("rbac_policy", policy, target_tenant="eve")
+    world.delete("rbac_policy", policy)
+    assert world.get("network", network)["revision_number"] == network["revision_number"] + 3
+    assert world.feed.since(before) == []
 
 
 def test_not_sharing_what_was_not_shared_is_no_change(world: World) -> None:
