@@ -60,4 +60,4 @@ def linked(told: Observation, ports: Iterable[Port]) -> Observation:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 11 else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from string import hexdigits
 from typing import Any
 
 import yaml
@@ -132,10 +133,8 @@ class Names:
         if name in self._switches:
             return self._switches[name]
         digits = name.lower().removeprefix("switch:").removeprefix("0x").replace(":", "")
-        try:
-            return switch_node_id(int(digits, 16)) if 0 < len(digits) <= 16 else None
-        except ValueError:
-            return None
+        readable = 0 < len(digits) <= 16 and all(digit in hexdigits for digit in digits)
+        return switch_node_id(int(digits, 16)) if readable else None
 
 
 def compare(plan: Iterable[Cable], links: Iterable[Link], names: Names) -> list[Finding]:

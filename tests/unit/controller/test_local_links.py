@@ -26,7 +26,9 @@ def test_links_of_other_switches_and_to_missing_ports_attach_nothing() -> None:
     elsewhere = port(P1, SWITCH_B, local_links=LINK)
     missing = port(P1, SWITCH_A, local_links=(("a", "eth9"),))
     unreadable = port(P1, SWITCH_A, local_links=(("switch one", "eth7"), ("b", "eth7")))
-    assert all(linked(told, [item]).attachments == {} for item in (elsewhere, missing, unreadable, port(P1, None)))
+    endless = port(P1, SWITCH_A, local_links=(("a", "7" * 5000),))
+    others = (elsewhere, missing, unreadable, endless, port(P1, None))
+    assert all(linked(told, [item]).attachments == {} for item in others)
     assert link_on(unreadable, SWITCH_A) is None
 
 
