@@ -56,7 +56,7 @@ def run(scenario: str, tmp_path: Path, more: str = "", environment: Mapping[str,
     command = [sys.executable, "-W", "ignore", "-m"]
     done = subprocess.run(
         [*command, "tests.support.sandbox", *command, "tests.ovs.driver", scenario, str(settings)],
-        cwd=HERE.parent.parent, env={**os.environ, **environment}, capture_output=True, text=True, timeout=90,
+        cwd=HERE.parent.parent, env={**os.environ, **environment}, capture_output=True, text=True, timeout=280,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]

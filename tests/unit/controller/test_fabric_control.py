@@ -21,6 +21,7 @@ from controller.model import (
 from controller.node_state import NodeState
 from controller.status import Asked, Look
 from tests.support.scenarios import State, intent_of, make_port, switch_node
+from tests.unit.controller.world import eventually
 from tests.unit.topology.cabling import end
 from topology.discovery import Pace
 from topology.events import EventLog
@@ -70,13 +71,6 @@ class Bed:
         return len(self.touched)
 
 
-def eventually(condition) -> None:  # type: ignore[no-untyped-def]
-    until = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 def line(bed: Bed) -> None:
     bed.tell(ONE, (1, 7), tenants=(7,))
     bed.tell(TWO, (1, 2))
@@ -121,7 +115,7 @@ def test_nobody_changes_while_a_known_switch_is_missing() -> None:
 
 
 def test_a_switch_keeps_its_program_until_links_had_time_to_be_found() -> None:
-    with Bed(hold=0.3) as bed:
+    with Bed(hold=1.5) as bed:
         line(bed)
         assert bed.control.view(TWO) is None
         eventually(lambda: bed.control.view(TWO) is not None)

@@ -87,7 +87,7 @@ def test_down_says_why() -> None:
         eventually(lambda: world.status(P1) == "ACTIVE")
         world.reconciler.switch_lost(SWITCH_A)
         eventually(lambda: "is not connected" in world.reason(P1))
-        assert world.store.lost == [SWITCH_A]
+        eventually(lambda: world.store.lost == [SWITCH_A])
         world.reconciler.switch_ready(facts(SWITCH_A), seen(SWITCH_A, P1))
         eventually(lambda: world.status(P1) == "ACTIVE")
 

@@ -23,7 +23,7 @@ def thread(target: Callable[[], None]) -> None:
     threading.Thread(target=target, daemon=True).start()
 
 
-def eventually(condition: Callable[[], object], seconds: float = 5.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until the condition holds; fails the test after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():

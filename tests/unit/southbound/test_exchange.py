@@ -24,9 +24,9 @@ from controller.southbound.ovsdb_json import Parser
 class Line:
     """Answers by a function; what it returns is delivered from another thread."""
 
-    def __init__(self, answer: Callable[[int, int], list[bytes]]) -> None:
+    def __init__(self, answer: Callable[[int, int], list[bytes]], deadline: float = 10.0) -> None:
         self.xid = 7
-        self.exchange = Exchange(self, OF13, 0.3, "sw1")
+        self.exchange = Exchange(self, OF13, deadline, "sw1")
         self._answer = answer
 
     def send(self, buf: bytes) -> bool:
@@ -51,7 +51,7 @@ def test_barrier() -> None:
 def test_no_answer_meets_the_deadline() -> None:
     started = time.monotonic()
     with pytest.raises(SwitchTimeout, match="sw1 did not answer within"):
-        Line(lambda _, __: []).exchange.barrier()
+        Line(lambda _, __: [], 0.3).exchange.barrier()
     assert time.monotonic() - started < 2
 
 
@@ -112,7 +112,7 @@ def endless(line: Line, part: bytes) -> None:
 
 def test_an_answer_that_never_ends_meets_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "LONGEST", 1)
-    line = Line(lambda _, __: [])
+    line = Line(lambda _, __: [], 0.3)
     threading.Timer(0.01, endless, (line, reply(19, line.xid + 1, struct.pack("!HH4x", 7, 1)))).start()
     with pytest.raises(SwitchTimeout, match="did not come to the end of an answer"):
         line.exchange.groups()
