@@ -85,11 +85,13 @@ class Keystone:
         return self._context(request)
 
     def _context(self, request: Request) -> RequestContext:
-        """What the middleware left in the request's headers, in place of whatever the caller put there."""
-        roles = tuple(role.strip() for role in request.headers.get("X-Roles", "").split(",") if role.strip())
-        project, user = request.headers.get("X-Project-Id", ""), request.headers.get("X-User-Id", "")
+        """What the middleware left in the request's headers, in place of whatever the caller put there; None is what
+        the token does not say, as the project in one for a domain."""
+        names = ("X-Roles", "X-Project-Id", "X-User-Id", "OpenStack-System-Scope")
+        said, project, user, scope = (request.headers.get(name) or "" for name in names)
+        roles = tuple(role.strip() for role in said.split(",") if role.strip())
         told = {"roles": list(roles), "project_id": project, "tenant_id": project, "user_id": user}
-        told["system_scope"] = request.headers.get("OpenStack-System-Scope", "")
+        told["system_scope"] = scope
         is_admin = self._policy.is_admin(told)
         return RequestContext(project, user, roles, is_admin, not is_admin and self._policy.sees_all(told))
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -116,8 +117,12 @@ def as_user(identity: Keystone, base: str) -> Iterator[Callable[[str, str], Conn
 
 
 @pytest.fixture
-def cli(identity: Keystone, base: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CLI:
+def cli(
+    identity: Keystone, base: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[CLI]:
     """``cli("network create blue")`` runs the openstack command as the administrator: what it says, as JSON."""
+    log = logging.getLogger()
+    before = list(log.handlers)
 
     def run(line: str, status: int = 0) -> Any:
         for name, value in identity.environment("admin", "admin").items():
@@ -128,7 +133,10 @@ def cli(identity: Keystone, base: str, capsys: pytest.CaptureFixture[str], monke
         assert got == status, f"{line}: {said.out}{said.err}"
         return json.loads(said.out) if said.out.strip() and status == 0 else said.err
 
-    return run
+    yield run
+    for handler in log.handlers[:]:  # the command's own, to a standard error that later tests do not have
+        if type(handler) is logging.StreamHandler and handler not in before:
+            log.removeHandler(handler)
 
 
 @pytest.fixture

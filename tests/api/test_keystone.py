@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from openstack.connection import Connection
+from webob import Request
 
-from tests.api.keystone_bed import refused
+from controller import config
+from controller.api import auth
+from controller.api.wsgi import make_application
+from controller.plugin.plugin import Plugin
+from tests.api.keystone_bed import AUTHENTICATION, refused
+from tests.support import keystone
 from tests.support.keystone import Keystone
+from tests.unit.api.fakes import FakeIsthmus
 
 pytestmark = pytest.mark.xdist_group("keystone")
 
@@ -159,3 +169,64 @@ def test_quotas_are_the_administrators(as_user: Callable[[str, str], Connection]
     admin.delete(f"/quotas/{project}")
     alice.delete_port(port)
     alice.delete_network(network)
+
+
+def token(identity: Keystone, user: str, scope: dict[str, Any]) -> str:
+    who = {"name": user, "domain": {"id": keystone.DOMAIN}, "password": keystone.PASSWORD}
+    auth = {"identity": {"methods": ["password"], "password": {"user": who}}, "scope": scope}
+    answer = requests.post(f"{identity.url}/auth/tokens", json={"auth": auth}, timeout=30)
+    assert answer.status_code == 201, answer.text
+    return answer.headers["X-Subject-Token"]
+
+
+def test_tokens_that_are_for_no_project(identity: Keystone, base: str) -> None:
+    with identity.connect("admin", "admin") as cloud:
+        root = cloud.identity.find_user("admin", ignore_missing=False)
+        admin = cloud.identity.find_role("admin", ignore_missing=False)
+        cloud.identity.assign_system_role_to_user(root, admin, "all")
+        dora = cloud.identity.create_user(name="dora", password=keystone.PASSWORD, domain_id=keystone.DOMAIN)
+        member = cloud.identity.find_role("member", ignore_missing=False)
+        cloud.identity.assign_domain_role_to_user(keystone.DOMAIN, dora, member)
+    headers = {"X-Auth-Token": token(identity, "dora", {"domain": {"id": keystone.DOMAIN}})}
+    for answer in (
+        requests.get(f"{base}/v2.0/networks", headers=headers, timeout=30),
+        requests.post(f"{base}/v2.0/networks", json={"network": {}}, headers=headers, timeout=30),
+    ):
+        assert answer.status_code == 403, answer.text
+        assert "for no project" in answer.json()["NeutronError"]["message"]
+    assert requests.get(f"{base}/v2.0/extensions", headers=headers, timeout=30).status_code == 200
+    headers = {"X-Auth-Token": token(identity, "admin", {"system": {"all": True}})}
+    made = requests.post(f"{base}/v2.0/networks", json={"network": {}}, headers=headers, timeout=30)
+    assert (made.status_code, made.json()["network"]["project_id"]) == (201, ""), "administrators need none"
+    requests.delete(f"{base}/v2.0/networks/{made.json()['network']['id']}", headers=headers, timeout=30)
+
+
+def test_what_callers_say_of_themselves_is_not_believed(identity: Keystone, base: str) -> None:
+    with identity.connect("admin", "admin") as cloud:
+        red = cloud.identity.find_project("red", ignore_missing=False).id
+        blue = cloud.identity.find_project("blue", ignore_missing=False).id
+    forged = {"X-Roles": "admin", "X-Project-Id": blue, "X-Tenant-Id": blue, "X-User-Id": "root",
+              "OpenStack-System-Scope": "all", "X-Identity-Status": "Confirmed"}  # fmt: skip
+    assert requests.get(f"{base}/v2.0/networks", headers=forged, timeout=30).status_code == 401
+    forged["X-Auth-Token"] = token(identity, "alice", {"project": {"id": red}})
+    assert requests.get(f"{base}/v2.0/isthmus/switches", headers=forged, timeout=30).status_code == 403
+    made = requests.post(f"{base}/v2.0/networks", json={"network": {}}, headers=forged, timeout=30).json()["network"]
+    assert made["project_id"] == red
+    requests.delete(f"{base}/v2.0/networks/{made['id']}", headers=forged, timeout=30)
+
+
+def test_a_keystone_that_hangs_is_not_waited_for(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(auth, "KEYSTONE_PATIENCE", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        path = tmp_path / "keystone.conf"
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v3"
+        once = "[keystone_authtoken]\nhttp_request_max_retries = 0"
+        text = AUTHENTICATION.format(url=url, policy=tmp_path / "policy.yaml")
+        path.write_text(text.replace("[keystone_authtoken]", once))
+        application = make_application(config.load(["--config-file", str(path)]), plugin, FakeIsthmus())
+        began = time.monotonic()
+        answer = Request.blank("/v2.0/networks", headers={"X-Auth-Token": "x"}).get_response(application)
+        assert answer.status_int == 503, answer.text
+        assert time.monotonic() - began < 15
