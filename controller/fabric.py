@@ -264,7 +264,7 @@ class FabricControl:
 
     def _learn(self, now: float) -> None:
         sources, self._sources = self._sources, {}
-        for node_id, port, network_key, mac in sources:
+        for node_id, port, network_key, mac in list(sources):  # one may still be added
             found = self.owner(network_key, mac)
             if found is not None:
                 self._topology.source(End(node_id, port), found[0], mac, found[1], now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legacy_agent.announce import announcement
@@ -95,6 +95,37 @@ def test_every_view_is_what_it_was() -> None:
     assert again.run(1) == set()
     assert views(again) == before
     assert again.topology.memory is not None
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.data())
+def test_whatever_happened_before_a_restart_changes_nothing(data: st.DataObject) -> None:
+    """Any cabling and any failures that are over or not: every switch has the view that it had."""
+    count = data.draw(st.integers(2, 6))
+    switch = st.integers(1, count)
+    pairs = st.tuples(switch, switch).filter(lambda pair: pair[0] != pair[1])
+    bed = Cabling()
+    for place, (one, other) in enumerate(data.draw(st.lists(pairs, max_size=8))):
+        bed.cable(end(one, 10 + place), end(other, 30 + place))
+    uplinks = [end(number, 9) for number in sorted(data.draw(st.sets(switch, max_size=3)))]
+    for where in uplinks:
+        bed.port(where, Role.UPLINK, "physnet1")
+    bed.connect()
+    bed.run(1)
+    breakable = [*uplinks, *sorted(bed.cables)]
+    for where in data.draw(st.lists(st.sampled_from(breakable), max_size=5)) if breakable else ():
+        for each in (where, bed.cables.get(where, where)):
+            state = bed.ports[each.node_id][each.port]
+            bed.ports[each.node_id][each.port] = PortState(not state.up, state.role)
+            bed.topology.port(each, not state.up, bed.now)
+        bed.run(12)
+    before = views(bed)
+    again = restarted(bed, bed.topology.memory)
+    again.connect()
+    begin(again, 1)
+    assert not again.topology.awaits_links()
+    assert again.run(1) == set()
+    assert views(again) == before
 
 
 def test_what_failed_meanwhile_is_not_waited_for() -> None:
