@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import random
+import ssl
 from collections.abc import Callable, Iterator
 from configparser import Error as ParserError
 from configparser import RawConfigParser
+from contextlib import suppress
 from pathlib import Path
 
 from oslo_config import cfg
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from controller import config, identity
-from controller.errors import IsthmusError
+from controller.api.policy import Policy
+from controller.api.proxies import public_url
+from controller.db import engine
+from controller.errors import ConfigurationError, IsthmusError
+from controller.plugin.addresses import MacSource
 from mechanisms.manager import MechanismManager
 from topology import cables, tags
 from typedrivers.manager import TypeManager
@@ -32,7 +41,7 @@ def problems(path: str) -> list[str]:
     except (cfg.Error, UnicodeDecodeError) as error:
         return [f"{path}: {_line(error)}"]
     found = [*_bad_values(conf)]
-    return found or [*_bad_drivers(conf)]
+    return found or [*_bad_parts(conf)]
 
 
 def unknown_options(path: str) -> list[str]:
@@ -81,20 +90,44 @@ def _bad_values(conf: cfg.ConfigOpts) -> Iterator[str]:
                 yield f"[{group}] {option.name}: {_line(error)}"
 
 
-def _bad_drivers(conf: cfg.ConfigOpts) -> Iterator[str]:
-    """Make the drivers as the controller would; they check their own options."""
+def _bad_parts(conf: cfg.ConfigOpts) -> Iterator[str]:
+    """Make the parts as the controller would; they check their own options."""
     makers: tuple[Callable[[], object], ...] = (
         lambda: TypeManager.load(conf),
         lambda: MechanismManager.load(conf.ml2.mechanism_drivers),
         lambda: identity.from_configuration(conf),
         lambda: tags.parse(conf.topology.physical_networks),
         lambda: cables.read_plan(conf.topology.cable_plan) if conf.topology.cable_plan else None,
+        lambda: MacSource(conf.base_mac, random.randrange),
+        lambda: _database(conf.database.connection),
+        lambda: Policy(conf),
+        lambda: public_url(conf.api.public_url),
+        lambda: _certificate(conf.api.tls_cert, conf.api.tls_key),
     )
     for make in makers:
         try:
             make()
         except IsthmusError as error:
             yield _line(error)
+
+
+def _database(connection: str) -> None:
+    """A file is not looked for: the controller makes it. Raises ConfigurationError."""
+    with suppress(ArgumentError):  # the engine says it better
+        url = make_url(connection)
+        if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+            return
+    engine.create(connection, 0.0).dispose()
+
+
+def _certificate(cert: str | None, key: str | None) -> None:
+    """Raises ConfigurationError."""
+    if not cert:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except OSError as error:
+        raise ConfigurationError(f"[api] tls_cert {cert}, tls_key {key or cert}: cannot be used: {error}") from error
 
 
 def _line(error: Exception) -> str:

@@ -205,13 +205,21 @@ def test_addresses_that_are_none(capsys: pytest.CaptureFixture[str], url: str) -
         ("[ml2]\nmechanism_drivers = telepathy\n", "'telepathy'"),
         ("[ml2]\ntype_drivers = flat\nproject_network_types = vxlan\n", "project_network_types names vxlan"),
         ("not a configuration", "Failed to parse"),
+        ("[DEFAULT]\nbase_mac = 01:00:00:00:00:00\n", "base_mac '01:00:00:00:00:00' is no unicast"),
+        ("[database]\nconnection = nonsense\n", "[database] connection is no database URL"),
+        ("[database]\nconnection = mysql://x/y\n", "sqlite and postgresql are supported"),
+        ("[database]\nconnection = sqlite://\n", "needs the path of a file"),
+        ("[api]\ntls_cert = /nonexistent.pem\n", "[api] tls_cert /nonexistent.pem"),
+        ("[api]\npublic_url = here\n", "[api] public_url"),
+        ("[oslo_policy]\npolicy_file = {directory}/policy.yaml\n", "[oslo_policy] policy_file cannot be used"),
     ],
 )
 def test_check_config_finds_faults(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, fault: str
 ) -> None:
     path = tmp_path / "isthmus.conf"
-    path.write_text(content)
+    path.write_text(content.format(directory=tmp_path))
+    (tmp_path / "policy.yaml").write_text("get_network: [")
     assert main(["check-config", str(path)]) == 1
     out = capsys.readouterr().out
     assert fault in out
