@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import ssl
 from collections.abc import Callable, Iterator
 from configparser import Error as ParserError
@@ -87,7 +88,7 @@ def _bad_values(conf: cfg.ConfigOpts) -> Iterator[str]:
             try:
                 values[option.dest]
             except (cfg.Error, ValueError) as error:
-                yield f"[{group}] {option.name}: {_line(error)}"
+                yield f"[{group}] {option.name}: {_plain(_line(error), option.name)}"
 
 
 def _bad_parts(conf: cfg.ConfigOpts) -> Iterator[str]:
@@ -128,6 +129,13 @@ def _certificate(cert: str | None, key: str | None) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
     except OSError as error:
         raise ConfigurationError(f"[api] tls_cert {cert}, tls_key {key or cert}: cannot be used: {error}") from error
+
+
+def _plain(text: str, name: str) -> str:
+    """oslo.config's words without its objects, and without what the line says already."""
+    text = re.sub(r" from LocationInfo\(.*? detail='[^']*'\)", "", text)
+    text = re.sub(r"OrderedDict\(\[(.*)\]\)", lambda found: re.sub(r"\((.*?), None\)", r"\1", found[1]), text)
+    return text.removeprefix(f"Value for option {name} is not valid: ")
 
 
 def _line(error: Exception) -> str:

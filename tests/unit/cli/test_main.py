@@ -201,7 +201,9 @@ def test_addresses_that_are_none(capsys: pytest.CaptureFixture[str], url: str) -
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("[api]\nbind_port = many\n", "[api] bind_port"),
+        ("[api]\nbind_port = many\n", "[api] bind_port: invalid literal for int()"),
+        ("[ml2]\noverlay_ip_version = 5\n", "[ml2] overlay_ip_version: Valid values are 4, 6, but found 5\n"),
+        ("[agent]\navailability_zones = x\n", "[agent] availability_zones: Value should be NAME:VALUE pairs"),
         ("[ml2]\nmechanism_drivers = telepathy\n", "'telepathy'"),
         ("[ml2]\ntype_drivers = flat\nproject_network_types = vxlan\n", "project_network_types names vxlan"),
         ("not a configuration", "Failed to parse"),
