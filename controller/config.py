@@ -148,6 +148,8 @@ AGENT = [
     cfg.FloatOpt("audit_interval", default=60.0, min=1.0,
                  help="Seconds between the agent's comparisons of an idle host with its plan."),
     cfg.FloatOpt("retry_max", default=30.0, min=0.1, help="Largest back-off of the agent in seconds."),
+    cfg.StrOpt("lock_directory", default="/run/isthmus-agent",
+               help="Where the agent sees to it that it is the only one of its host; none: it does not."),
 ]  # fmt: skip
 
 AUTH = [

@@ -62,7 +62,7 @@ def run(conf: cfg.ConfigOpts) -> None:
     agent = Agent(settings, drivers, _FactsReader(), timing, importlib.metadata.version("isthmus"))
     agent.announcement_key = secrets.token_hex(32)
     credentials = from_configuration(conf)
-    with hold() or contextlib.nullcontext():
+    with _alone(conf.agent.lock_directory):
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # in all threads: a handler could need a lock that is held
         worker = _start(agent, conf, settings, credentials)
         LOG.info("agent of host %s started, controller %s, drivers %s", settings.host, conf.agent.controller_url,
@@ -71,6 +71,10 @@ def run(conf: cfg.ConfigOpts) -> None:
         agent.stop()
         worker.join(_GOODBYE)
     LOG.info("agent ends; the host keeps forwarding as it is")
+
+
+def _alone(directory: str) -> contextlib.AbstractContextManager[object]:
+    return (hold(Path(directory)) if directory else None) or contextlib.nullcontext()
 
 
 def host_settings(conf: cfg.ConfigOpts) -> HostSettings:

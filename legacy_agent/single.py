@@ -13,9 +13,6 @@ from controller.errors import IsthmusError
 
 LOG = logging.getLogger(__name__)
 
-DIRECTORY = Path("/run/isthmus-agent")
-"""Of locks: root's alone, so that nobody else can keep the agent from starting."""
-
 _POLL = 0.1
 
 
@@ -23,8 +20,9 @@ class AnotherAgent(IsthmusError):
     """Another agent serves this host."""
 
 
-def hold(directory: Path = DIRECTORY, patience: float = 2.0) -> TextIOWrapper | None:
-    """Be the only agent of this network namespace until the process ends or what is returned is closed.
+def hold(directory: Path, patience: float = 2.0) -> TextIOWrapper | None:
+    """Be the only agent of this network namespace until the process ends or what is returned is closed. ``directory``
+    (of all agents' locks) becomes root's alone: nobody else can keep the agent from starting.
 
     The kernel gives the lock back however the process ends. One that is about to end is waited for, ``patience``
     seconds; then :class:`AnotherAgent` is raised. None, with a warning, where there can be no lock.

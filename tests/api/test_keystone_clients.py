@@ -30,7 +30,8 @@ Run = Callable[..., tuple[int, str, str]]
 def agent_file(identity: Keystone, path: Path, url: str, user: str = "agent", **changes: str) -> list[str]:
     """A configuration of an agent; the arguments that name it."""
     told = {"auth_type": "password", **identity.credentials(user, "service"), **changes}
-    lines = [f"[agent]\ncontroller_url = {url}\nhost = rack9\n[auth]", *(f"{name} = {told[name]}" for name in told)]
+    head = f"[agent]\ncontroller_url = {url}\nhost = rack9\nlock_directory =\n[auth]"
+    lines = [head, *(f"{name} = {told[name]}" for name in told)]
     path.write_text("\n".join(lines))
     return ["--config-file", str(path)]
 
