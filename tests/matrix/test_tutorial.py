@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PRELUDE = r"""
 set -euo pipefail
-trap 'status=$?; kill $(jobs -p) 2>/dev/null || true; exit $status' EXIT
+trap 'status=$?; [ $status = 0 ] || tail -50 isthmus.log; kill $(jobs -p) 2>/dev/null || true; exit $status' EXIT
 mkdir -p /run/openvswitch
 export OVS_RUNDIR=/run/openvswitch OVS_DBDIR="$PWD"
 ovsdb-tool create conf.db /usr/share/openvswitch/vswitch.ovsschema
