@@ -41,7 +41,7 @@ def plan(body: Body) -> SubnetPlan:
     cidr = cidr_of(body)
     _check_modes(body, cidr)
     if given(body, "enable_dhcp", True):
-        refuse_dhcp_without_room(cidr)
+        refuse_dhcp(cidr)
     chosen = gateway(cidr, body["gateway_ip"]) if is_given(body, "gateway_ip") else _first(cidr)
     if given(body, "allocation_pools"):  # an empty list is said by clients that mean nothing by it
         wanted = pools(cidr, body["allocation_pools"])
@@ -51,12 +51,14 @@ def plan(body: Body) -> SubnetPlan:
     return SubnetPlan(cidr.version, cidr, chosen, wanted)
 
 
-def refuse_dhcp_without_room(cidr: IpNetwork) -> None:
-    """Raise 400 where no address would be left beside that of a DHCP server."""
+def refuse_dhcp(cidr: IpNetwork) -> None:
+    """Raise 400 where no address would be left beside that of a DHCP server, or addresses that it could not give."""
     if cidr.prefixlen > cidr.max_prefixlen - 2:
         raise invalid(
             f"Subnet {cidr} has a prefix length that is incompatible with DHCP service enabled; use enable_dhcp=false"
         )
+    if cidr.version == 4 and int(cidr.network_address) == 0:
+        raise invalid(f"cidr '{cidr}' begins with 0.0.0.0, which DHCP cannot give; use enable_dhcp=false")
 
 
 def cidr_of(body: Body) -> IpNetwork:

@@ -159,7 +159,8 @@ class SubnetPools(Stored):
     ) -> IpNetwork:
         """A range for a project's new subnet: ``cidr``, or a free one of ``prefixlen`` (None: the pool's default).
 
-        The caller has locked the pool's row, so nobody else chooses at the same time.
+        The caller has locked the pool's row, so nobody else chooses at the same time. A ``default_quota`` of 0 is none,
+        as in Neutron.
         """
         length = cidr.prefixlen if cidr else row.default_prefixlen if prefixlen is None else prefixlen
         if length < row.min_prefixlen:
@@ -174,7 +175,7 @@ class SubnetPools(Stored):
         if cidr is None:
             raise SubnetAllocationError(reason="Cannot allocate requested subnet from the available set of prefixes")
         own = sum(rules.quota_units(item) for item, project in used if project == project_id)
-        if row.default_quota is not None and own + rules.quota_units(cidr) > row.default_quota:
+        if row.default_quota and own + rules.quota_units(cidr) > row.default_quota:
             raise faults.SubnetPoolQuotaExceeded()
         return cidr
 

@@ -137,7 +137,7 @@ class Subnets(Stored):
         if is_given(body, "host_routes"):
             row.host_routes = rules.host_routes(body["host_routes"] or (), row.ip_version)
         if given(body, "enable_dhcp") and not row.enable_dhcp:
-            rules.refuse_dhcp_without_room(rules.network_of(row.cidr))
+            rules.refuse_dhcp(rules.network_of(row.cidr))
         if given(body, "enable_dhcp") is False and (row.ipv6_ra_mode or row.ipv6_address_mode):
             raise invalid("enable_dhcp cannot be false on a subnet with ipv6_ra_mode or ipv6_address_mode")
         set_plain(row, body, "name", "description", "enable_dhcp")
@@ -156,17 +156,14 @@ class Subnets(Stored):
             row.pools = _pool_rows(pools)
 
     def delete(self, transaction: Transaction, context: RequestContext, row: SubnetRow) -> None:  # noqa: ARG002
-        """Remove a subnet that no port needs; addresses that follow from MAC addresses go with it."""
+        """Remove a subnet that no port needs. As in Neutron addresses that follow from MAC addresses go with it, and
+        those of ports that go with their network; the ports stay. Raises SubnetInUse."""
         session = transaction.session
-        if not is_automatic(row):
-            _refuse_in_use(session, row)
+        _refuse_in_use(session, row)
         users = PortRow.id.in_(select(IpRow.port_id).where(IpRow.subnet_id == row.id))
         for port in session.scalars(_in_order(select(PortRow).where(users))).all():
-            if port.device_owner in AUTO_DELETED:
-                transaction.deleted(port)
-            else:
-                port.ips = [ip for ip in port.ips if ip.subnet_id != row.id]
-                transaction.updated(port)
+            port.ips = [ip for ip in port.ips if ip.subnet_id != row.id]
+            transaction.updated(port)
         session.flush()
         transaction.deleted(row)
         transaction.updated(session.get_one(NetworkRow, row.network_id), STATUS)
@@ -264,9 +261,11 @@ def _refuse_overlap(network: NetworkRow, others: Sequence[Any], cidr: rules.IpNe
 
 
 def _refuse_in_use(session: Session, row: SubnetRow) -> None:
-    """Raise SubnetInUse with some of the ports that need their address."""
-    statement = select(PortRow.id).join(IpRow).where(IpRow.subnet_id == row.id)
-    some = session.scalars(statement.where(PortRow.device_owner.not_in(AUTO_DELETED)).limit(NAMED_PORTS)).all()
+    """Raise SubnetInUse with some of the ports that need their address: all, or routers where hosts give themselves
+    addresses."""
+    owners, statement = PortRow.device_owner, select(PortRow.id).join(IpRow).where(IpRow.subnet_id == row.id)
+    needing = owners.in_(constants.ROUTER_INTERFACE_OWNERS) if is_automatic(row) else owners.not_in(AUTO_DELETED)
+    some = session.scalars(statement.where(needing).limit(NAMED_PORTS)).all()
     if some:
         raise faults.SubnetInUse(
             subnet_id=row.id,

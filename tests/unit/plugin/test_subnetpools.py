@@ -69,6 +69,8 @@ def test_a_projects_quota_of_addresses(world: World) -> None:
     with pytest.raises(faults.SubnetPoolQuotaExceeded):
         world.subnet(world.network(), cidr=None, subnetpool_id=source["id"], project_id="red")
     world.subnet(world.network(), cidr=None, subnetpool_id=source["id"], project_id="blue")
+    world.update("subnetpool", source, default_quota=0)
+    world.subnet(world.network(), cidr=None, subnetpool_id=source["id"], project_id="red")
 
 
 def test_what_is_given_back_is_given_again(world: World) -> None:

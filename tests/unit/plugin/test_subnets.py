@@ -57,6 +57,7 @@ def test_gateways_and_pools(world: World, body: dict[str, Any], gateway: str | N
         ({"cidr": "10.0.1.0/24", "ip_version": 6}, faults.InvalidInput),
         ({"cidr": None}, faults.BadRequest),
         ({"cidr": "0.0.0.0/0"}, faults.InvalidInput),
+        ({"cidr": "0.0.0.0/8"}, faults.InvalidInput),
         ({"cidr": "224.0.0.0/24"}, faults.InvalidInput),
         ({"cidr": "127.0.0.0/24"}, faults.InvalidInput),
         ({"cidr": "10.0.0.128/25"}, faults.InvalidInput),
@@ -157,6 +158,31 @@ def test_a_subnet_in_use_stays(world: World) -> None:
     with pytest.raises(faults.SubnetNotFound):
         world.get("subnet", subnet)
     assert world.get("network", network)["subnets"] == []
+
+
+def test_a_port_of_dhcp_outlives_one_of_its_subnets(world: World) -> None:
+    """It goes with its network; a subnet takes only its address along."""
+    network = world.network()
+    four, six = world.subnet(network), world.subnet(network, "2001:db8::/64")
+    port = world.port(network, device_owner="network:dhcp")
+    world.delete("subnet", four)
+    assert [address["subnet_id"] for address in world.get("port", port)["fixed_ips"]] == [six["id"]]
+    world.delete("subnet", six)
+    changed = world.get("port", port)
+    assert (changed["fixed_ips"], changed["revision_number"]) == ([], port["revision_number"] + 2)
+    assert world.model(port).fixed_ips == ()
+
+
+def test_a_routers_port_keeps_a_subnet_of_automatic_addresses(world: World) -> None:
+    network = world.network()
+    slaac = world.subnet(network, "2001:db8::/64", ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
+    wanted = [{"subnet_id": slaac["id"], "ip_address": "2001:db8::1"}]
+    world.port(network)
+    router = world.port(network, device_owner="network:router_interface", fixed_ips=wanted)
+    with pytest.raises(faults.SubnetInUse, match=router["id"]):
+        world.delete("subnet", slaac)
+    world.delete("port", router)
+    world.delete("subnet", slaac)
 
 
 def test_automatic_addresses_come_and_go_with_their_subnet(world: World) -> None:
