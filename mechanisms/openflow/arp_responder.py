@@ -10,7 +10,7 @@ from controller.dataplane import fields
 from controller.dataplane.builder import FlowBuilder, flow
 from controller.dataplane.forms import form
 from controller.dataplane.values import Flow
-from controller.model import Network, Port
+from controller.model import Port
 from mechanisms.openflow.pipeline import ARP_RESPONDER, L2_LOOKUP
 from mechanisms.openflow.registers import Source
 
@@ -20,10 +20,11 @@ REQUEST, REPLY = 1, 2
 _ADDRESS = fields.named("arp_tpa")
 
 
-def answers(port: Port, mac: int, network: Network, address: str) -> tuple[Flow, ...]:
-    """The flows for one IPv4 address of a live port, whose MAC is also given as a number."""
-    key, number, port_id = network.key, _ADDRESS.parse(address), port.id
-    return (_gratuitous(key, number, port_id), _own(key, number, mac, port_id), _answer(key, number, mac, port_id))
+def answers(port: Port, mac: int, network: int, address: str) -> tuple[Flow, ...]:
+    """The flows for one IPv4 address of a live port, whose MAC is also given as a number, on the network with that
+    key."""
+    at, port_id = _ADDRESS.parse(address), port.id
+    return _gratuitous(network, at, port_id), _own(network, at, mac, port_id), _answer(network, at, mac, port_id)
 
 
 def _asked(priority: int, network: int, address: int, port_id: str) -> FlowBuilder:

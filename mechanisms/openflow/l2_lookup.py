@@ -15,11 +15,11 @@ MULTICAST = 1 << 40, 1 << 40
 """Value and mask of the bit of a MAC address that says: to several."""
 
 
-def known_mac(port: Port, mac: int, network: Network, node_key: int) -> Flow:
-    """The fixed MAC (also given as a number) of a live port, bound to the node with that key. MACs of address pairs
-    move at will."""
+def known_mac(port: Port, mac: int, network: int, node_key: int) -> Flow:
+    """The fixed MAC (also given as a number) of a live port, on the network and bound to the node with these keys.
+    MACs of address pairs move at will."""
     port_key = port.binding.port_key if port.binding else 0
-    return _known(network.key, mac, destination(node_key, port_key), port.id)
+    return _known(network, mac, destination(node_key, port_key), port.id)
 
 
 @form

@@ -12,11 +12,10 @@ from controller.dataplane import fields
 from controller.dataplane.lazy import Content, LazyFragment, mark_of
 from controller.dataplane.values import Flow, Fragment
 from controller.intent import Intent
-from controller.model import Network, Node, Port
-from controller.turns import in_turns
+from controller.model import Node, Port
+from controller.turns import give_way
 from mechanisms.openflow import arp_responder, inputs, l2_lookup
 from mechanisms.openflow.endpoints import endpoint_of
-from mechanisms.reuse import Reuse
 from mechanisms.view import PerNetwork, SegmentView
 
 PortFlows = tuple[tuple[Flow, ...], tuple[Flow, ...]]
@@ -29,12 +28,35 @@ Marks = Mapping[str, tuple[Port, int]]
 _MAC = fields.named("eth_dst")
 
 
+class Basis(NamedTuple):
+    """What flows of ports depend on besides their port: keys of the network and of nodes, whether ARP is answered, and
+    which MACs and addresses are one port's alone."""
+
+    network: int
+    answers: bool
+    nodes: Mapping[str, int]
+    macs: frozenset[str]
+    addresses: frozenset[str]
+
+    @classmethod
+    def of(cls, view: SegmentView) -> Basis:
+        """That of a network as it is."""
+        nodes = {node.id: node.key for node in view.carriers}
+        return cls(view.network.key, view.network.arp_responder, nodes, view.unique_macs, view.unique_addresses)
+
+    def like(self, earlier: Basis) -> bool:
+        """Whether nothing but MACs and addresses is another, as far as both know."""
+        same = (self.network, self.answers) == (earlier.network, earlier.answers)
+        return same and all(earlier.nodes.get(node_id, key) == key for node_id, key in self.nodes.items())
+
+
 class Parts(NamedTuple):
-    """The flows of both fragments, and what they were made of."""
+    """The flows of both fragments, of each port, and what they were made from."""
 
     lookup: tuple[Flow, ...]
     answers: tuple[Flow, ...]
-    made: Reuse[PortFlows]
+    ports: Mapping[str, tuple[Port, PortFlows]]
+    basis: Basis
 
 
 class Making:
@@ -51,7 +73,7 @@ class Making:
         with self._lock:
             if self._parts is None:
                 earlier = self._earlier._parts if self._earlier is not None else None
-                self._parts = compile_logical(self._view, earlier.made if earlier is not None else None)
+                self._parts = compile_logical(self._view, earlier)
                 self._earlier = None
             return self._parts
 
@@ -147,38 +169,54 @@ def logical(view: SegmentView, earlier: Logical | None = None) -> Logical:
 def _marks(view: SegmentView, earlier: Marks) -> Marks:
     """Of all live ports in the order of their ids; only ports that changed are hashed."""
     marks: dict[str, tuple[Port, int]] = {}
-    for port in in_turns(view.ports):
+    for port in view.ports:
         known = earlier.get(port.id)
-        marks[port.id] = known if known is not None and known[0] is port else (port, inputs.port_mark(port))
+        if known is None or known[0] is not port:
+            give_way()
+            known = (port, inputs.port_mark(port))
+        marks[port.id] = known
     return marks
 
 
-def compile_logical(view: SegmentView, earlier: Reuse[PortFlows] | None = None) -> Parts:
+def compile_logical(view: SegmentView, earlier: Parts | None = None) -> Parts:
     """The flows of a network; those of ports that are as they were ``earlier`` are its very objects."""
-    round_ = Reuse(earlier)
-    keys = {node.id: node.key for node in view.carriers}
-    parts = [_port_flows(port, view, keys, round_) for port in in_turns(view.ports)]
-    lookup = tuple([flow for known, _ in parts for flow in known])
-    answers = tuple([flow for _, answered in parts for flow in answered])
-    return Parts(lookup, answers, round_.finish())
+    basis = Basis.of(view)
+    kept = _kept(basis, earlier) if earlier is not None else {}
+    ports: dict[str, tuple[Port, PortFlows]] = {}
+    for port in view.ports:
+        known = kept.get(port.id)
+        if known is None or known[0] is not port:
+            give_way()
+            known = (port, _port_flows(port, basis))
+        ports[port.id] = known
+    lookup = tuple([flow for _, (found, _answers) in ports.values() for flow in found])
+    answers = tuple([flow for _, (_lookup, answered) in ports.values() for flow in answered])
+    return Parts(lookup, answers, ports, basis)
 
 
-def _port_flows(port: Port, view: SegmentView, keys: dict[str, int], round_: Reuse[PortFlows]) -> PortFlows:
-    network = view.network
-    node_key = keys[port.binding.node_id] if port.binding else 0
-    known = port.mac_address in view.unique_macs
-    addresses = tuple(_answered(port, view)) if network.arp_responder else ()
-    inputs = (port, node_key, network.key, known, addresses)
-    return round_.get(port.id, inputs, lambda: _make(port, network, node_key, known, addresses))
+def _kept(basis: Basis, earlier: Parts) -> Mapping[str, tuple[Port, PortFlows]]:
+    """What was made of ports for which nothing but themselves may have changed."""
+    if not basis.like(earlier.basis):
+        return {}
+    macs, addresses = basis.macs ^ earlier.basis.macs, basis.addresses ^ earlier.basis.addresses
+    if not macs and not addresses:
+        return earlier.ports
+    return {key: known for key, known in earlier.ports.items()
+            if known[0].mac_address not in macs and addresses.isdisjoint(known[0].fixed_ips)}  # fmt: skip
 
 
-def _make(port: Port, network: Network, node_key: int, known: bool, addresses: tuple[str, ...]) -> PortFlows:
+def _port_flows(port: Port, basis: Basis) -> PortFlows:
+    node_key = basis.nodes[port.binding.node_id] if port.binding else 0
     mac = _MAC.parse(port.mac_address)
-    lookup = (l2_lookup.known_mac(port, mac, network, node_key),) if known else ()
-    answers = [flow for address in addresses for flow in arp_responder.answers(port, mac, network, address)]
+    known = port.mac_address in basis.macs
+    lookup = (l2_lookup.known_mac(port, mac, basis.network, node_key),) if known else ()
+    answers = [flow for address in _answered(port, basis)
+               for flow in arp_responder.answers(port, mac, basis.network, address)]  # fmt: skip
     return lookup, tuple(answers)
 
 
-def _answered(port: Port, view: SegmentView) -> list[str]:
-    """Its IPv4 addresses that no other port has."""
-    return [address for address in port.fixed_ips if address in view.unique_addresses and ":" not in address]
+def _answered(port: Port, basis: Basis) -> list[str]:
+    """Its IPv4 addresses that no other port has, where they are answered for."""
+    if not basis.answers:
+        return []
+    return [address for address in port.fixed_ips if address in basis.addresses and ":" not in address]

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from controller.dataplane.program_delta import between
 from controller.dataplane.values import Flow, Group, Program
 from controller.intent import Intent
-from controller.model import Binding
+from controller.model import AddressPair, Binding
 from mechanisms.api import Plan
 from mechanisms.manager import MechanismManager
 from mechanisms.openflow.program import ProgramCompiler
@@ -210,3 +211,44 @@ def test_a_change_looks_into_its_own_network_only_and_into_no_peer(monkeypatch: 
     after = manager.compile(intent, node, observe(node, later.ports))
     assert looks == ["_network"]
     assert after == MechanismManager.load(DRIVERS).compile(intent_of(later, 2), node, observe(node, later.ports))
+
+
+SHARED_NET = make_network(4, ("vxlan", None, 77))
+PLACES = switch_node(1), switch_node(2)
+
+shared_steps = st.lists(
+    st.tuples(
+        st.integers(1, 4),
+        st.one_of(
+            st.none(),
+            st.fixed_dictionaries({
+                "node": st.sampled_from(PLACES),
+                "mac_address": st.sampled_from(("fa:16:3e:00:00:01", "fa:16:3e:00:00:02")),
+                "fixed_ips": st.sampled_from(((), ("10.0.0.1",), ("10.0.0.2", "10.0.0.1"))),
+                "allowed_address_pairs": st.sampled_from(((), (AddressPair("10.0.0.2", "fa:16:3e:00:00:09"),))),
+            }),
+        ),
+    ),
+    max_size=10,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=shared_steps)
+def test_addresses_that_ports_begin_and_cease_to_share(steps: list[tuple[int, dict[str, Any] | None]]) -> None:
+    """Flows of ports that stay as they are come and go with what others have."""
+    manager, last = MechanismManager.load(DRIVERS), State()
+    state = State({SHARED_NET.id: SHARED_NET}, {node.id: node for node in PLACES})
+    intent = Intent()
+    for number, said in [(0, None), *steps]:
+        ports = {key: port for key, port in state.ports.items() if key != f"{number}"}
+        if said is not None:
+            port = make_port(SHARED_NET, number, said["node"], id=f"{number}")
+            ports[port.id] = replace(port, **{name: value for name, value in said.items() if name != "node"})
+        state = replace(state, ports=ports)
+        intent.apply(change_between(last, state, 0))
+        for node in PLACES:
+            seen = observe(node, state.ports)
+            anew = MechanismManager.load(DRIVERS).compile(intent_of(state, 0), node, seen)
+            assert manager.compile(intent, node, seen) == anew
+        last = state
