@@ -159,8 +159,8 @@ class SubnetPools(Stored):
     ) -> IpNetwork:
         """A range for a project's new subnet: ``cidr``, or a free one of ``prefixlen`` (None: the pool's default).
 
-        The caller has locked the pool's row, so nobody else chooses at the same time. A ``default_quota`` of 0 is none,
-        as in Neutron.
+        The caller has locked the pool's row, so nobody else chooses at the same time. A ``default_quota`` of 0 is
+        none, as in Neutron.
         """
         length = cidr.prefixlen if cidr else row.default_prefixlen if prefixlen is None else prefixlen
         if length < row.min_prefixlen:
