@@ -276,7 +276,7 @@ class FabricControl:
         changed |= by_time
         for probe in probes:
             if not self._send(probe.end.node_id, probe.end.port, probe.frame):
-                self._topology.discovery.unsent(probe.end)
+                self._topology.discovery.unsent(probe.end, now)
         if now >= self._compare_at:
             self._compare_at = now + COMPARED
             self._plan_watch.look(self._findings(), now)

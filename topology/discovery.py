@@ -32,6 +32,11 @@ FLOOD_LIMIT = 20.0
 """Frames per second and port that are looked at; a burst may be twice that, the rest is ignored."""
 
 
+RETRIED, STUCK = 1.0, 30.0
+"""Seconds in which a probe that could not be sent is tried at every turn; and after which that begins anew, where a
+switch still takes none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """``period``: seconds between two probes of a port. ``rate``: probes a second at most, over all ports; with more
@@ -86,6 +91,8 @@ class Discovery:
         self._links: frozenset[Link] = frozenset()
         self._strangers: dict[End, dict[str, Stranger]] = {}
         self._allowance: dict[End, tuple[float, float]] = {}
+        self._unsent: dict[End, float] = {}
+        """Since when probes of a port are not sent."""
         self._damper = Damper()
         self._stale = False
 
@@ -176,10 +183,16 @@ class Discovery:
         self._age(now)
         return [self._next_probe(end) for end in self._wheel.due(now)]
 
-    def unsent(self, end: End) -> None:
-        """The latest probe of a port was not sent, its switch has too much to do; it is due again."""
+    def unsent(self, end: End, now: float) -> None:
+        """The latest probe of a port was not sent, its switch has too much to do: it is due again at once, but not for
+        ever."""
         self._sent[end].pop()
-        self._wheel.soon(end)
+        since = self._unsent.get(end, now)
+        if now >= since + STUCK:
+            since = now
+        self._unsent[end] = since
+        if now < since + RETRIED:
+            self._wheel.soon(end)
 
     # -- ports ---------------------------------------------------------------------------------------------------
 
@@ -201,6 +214,7 @@ class Discovery:
 
     def _drop(self, end: End, now: float, why: str) -> None:
         self._wheel.remove(end)
+        self._unsent.pop(end, None)
         if end in self._heard:
             self.events.add(now, "port-down", f"{end} {why}")
         self._forget(end)

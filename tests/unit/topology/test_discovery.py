@@ -212,9 +212,20 @@ def test_a_probe_that_was_not_sent_is_due_at_once() -> None:
     bed.connect()
     discovery = bed.topology.discovery
     for probe in discovery.due(bed.now):
-        discovery.unsent(probe.end)
+        discovery.unsent(probe.end, bed.now)
     again = {probe.end for probe in discovery.due(bed.now)}
     assert again == set(bed.cables)
+
+
+def test_a_switch_that_takes_no_probe_is_not_tried_all_the_time() -> None:
+    bed = ring(3)
+    bed.connect()
+    discovery, tried = bed.topology.discovery, 0
+    for turn in range(600):
+        for probe in discovery.due(bed.now + turn * 0.05):
+            discovery.unsent(probe.end, bed.now + turn * 0.05)
+            tried += 1
+    assert 20 * 6 < tried < 40 * 6
 
 
 def test_what_was_captured_before_a_restart_is_of_no_use_after_it() -> None:
