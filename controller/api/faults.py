@@ -10,7 +10,7 @@ from neutron_lib.api import faults
 from webob import Response, exc
 
 from controller.db.engine import UNAVAILABLE
-from controller.errors import IsthmusError, ReportError, UnknownNode
+from controller.errors import IsthmusError, OutcomeUnknown, ReportError, UnknownNode
 from controller.plugin.faults import RevisionNumberConstraintFailed
 
 LOG = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def fault_response(error: Exception, request_id: str) -> Response:
     if isinstance(error, exc.HTTPException):
         kept = ((name, error.wsgi_response.headers.get(name)) for name in KEPT_HEADERS)
         response.headers.update({name: value for name, value in kept if value})
-    if isinstance(error, UNAVAILABLE):
+    if isinstance(error, UNAVAILABLE) and not isinstance(error, OutcomeUnknown):
         response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
 
@@ -60,6 +60,8 @@ def _server_fault(error: Exception, request_id: str, kind: str, message: str) ->
     and would bury everything else. Returns type and message as they are shown."""
     if isinstance(error, UNAVAILABLE):
         LOG.warning("request %s failed: the database does not answer: %s", request_id, str(error).split("\n")[0])
+        if isinstance(error, OutcomeUnknown):
+            return "ServiceUnavailable", message
         return "ServiceUnavailable", "The database does not answer or is too busy just now; try again."
     if isinstance(error, (exc.HTTPException, exceptions.ServiceUnavailable)):
         LOG.warning("request %s failed: %s", request_id, message)

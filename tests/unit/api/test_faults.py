@@ -11,7 +11,7 @@ from webob import exc
 
 from controller import config
 from controller.api.auth import warn_if_exposed
-from controller.errors import ReportError, UnknownNode
+from controller.errors import OutcomeUnknown, ReportError, UnknownNode
 from tests.unit.api.conftest import Api, fault
 
 NOWHERE = "00000000-0000-0000-0000-000000000000"
@@ -48,6 +48,13 @@ def test_unforeseen_errors_are_logged_and_not_shown(api: Api, caplog: pytest.Log
     assert response.headers["X-Openstack-Request-Id"] in message
     assert "the password is 1234" in caplog.text
     assert "Traceback" in caplog.text
+
+
+def test_nobody_is_told_to_do_again_what_may_have_been_done(api: Api) -> None:
+    api.resources.error = OutcomeUnknown("the database does not say whether it did")
+    response = api.post("/v2.0/networks", {"network": {}})
+    assert fault(response, 503, "ServiceUnavailable") == "the database does not say whether it did"
+    assert "Retry-After" not in response.headers
 
 
 @pytest.mark.parametrize("collection", ["networks", "subnets", "ports", "agents"])
