@@ -15,6 +15,7 @@ help:  ## list the targets
 $(VENV)/installed: setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(MAKE) --no-print-directory apt && $(PYTHON) -m venv --clear $(VENV); }
+	@echo "Python packages into $(VENV), which takes a minute or two"
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
 
