@@ -126,7 +126,7 @@ def _administration() -> Iterator[tuple[str, str]]:
         yield from _actions(resource, ADMIN, ADMIN)
     yield "get_network_ip_availability", _ADMIN_OR_SERVICE
     yield "get_availability_zone", any_of(ADMIN, "role:reader")
-    yield "get_quota", _READER
+    yield "get_quota", any_of(ADMIN, "rule:owner")
     yield "update_quota", ADMIN
     yield "delete_quota", ADMIN
 

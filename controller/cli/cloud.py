@@ -17,6 +17,9 @@ NAMING = ("OS_CLOUD", "OS_AUTH_URL", "OS_ENDPOINT")
 
 SOURCE = "the OS_* variables or clouds.yaml"
 
+PATIENCE = 30.0
+"""Seconds that Keystone has to answer unless ``api_timeout`` of the cloud says otherwise."""
+
 
 class Cloud:
     """One cloud: how to authenticate, whom to trust, where the Networking API is."""
@@ -25,13 +28,19 @@ class Cloud:
         """``region`` is openstacksdk's ``CloudRegion``."""
         self._region = region
 
+    def _session(self) -> Any:
+        """The session that the region keeps, with a deadline."""
+        session = self._region.get_session()
+        session.timeout = session.timeout or PATIENCE
+        return session
+
     def credentials(self) -> Credentials:
         """For requests to its API. Raises ClientError."""
         verify, certificate = self._region.get_requests_verify_args()
         certfile, keyfile = certificate if isinstance(certificate, tuple) else (certificate, None)
         try:
             tls = tls_context(verify if isinstance(verify, str) else None, certfile, keyfile, verify is False)
-            return Credentials(self._region.get_session(), tls, SOURCE)
+            return Credentials(self._session(), tls, SOURCE)
         except OSError as error:
             raise ClientError(f"the certificate files of {SOURCE} cannot be used: {error}") from error
         except Exception as error:  # openstacksdk's, keystoneauth's and os-service-types' have no common base
@@ -40,6 +49,7 @@ class Cloud:
     def url(self) -> str:
         """Base URL of the Networking API as its catalogue has it. Raises ClientError."""
         try:
+            self._session()  # which the next call takes too
             found = self._region.get_session_endpoint("network")
         except Exception as error:
             raise _unusable(error) from error

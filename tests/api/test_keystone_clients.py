@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 from controller import config, identity
+from controller.cli import cloud
 from controller.cli.main import main
 from controller.errors import ConfigurationError
 from legacy_agent.host_plan import HostPlan, HostReport
@@ -159,6 +161,17 @@ def test_isthmus_with_clouds_yaml(identity: Keystone, base: str, run: Run, tmp_p
     assert status == 2
     assert "other" in err
     assert err.count("\n") == 1
+
+
+def test_isthmus_does_not_wait_for_a_keystone_that_hangs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v3"
+        environment = Keystone(url).environment("admin", "admin")
+        began = time.monotonic()
+        status, _, err = run(environment, "switches")
+    assert (status, err.count("\n")) == (2, 1), err
+    assert time.monotonic() - began < 20
 
 
 def test_isthmus_says_in_one_line_what_is_wrong(identity: Keystone, base: str, run: Run) -> None:
