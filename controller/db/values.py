@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, select
@@ -36,6 +36,9 @@ from controller.model import (
     Segment,
 )
 
+TOLD = frozenset(field.name for field in fields(NodeFacts)) - {"id", "kind", "host"}
+"""What nodes tell that is kept as JSON."""
+
 CHUNK = 500
 """Ids per query: well below the databases' limits on parameters."""
 
@@ -52,30 +55,20 @@ def network_value(row: NetworkRow, arp_responder: bool = True) -> Network:
 
 
 def node_value(row: NodeRow) -> Node:
-    """The node of a row."""
-    return Node(key=row.key, admin_state_up=row.admin_state_up, **_facts(row))
-
-
-def facts_value(row: NodeRow) -> NodeFacts:
-    """What the node said of itself."""
-    return NodeFacts(**_facts(row))
-
-
-def _facts(row: NodeRow) -> dict[str, Any]:
-    facts = dict(row.facts)
+    """The node of a row, without what only a later version understands: both run while processes are upgraded."""
+    facts: dict[str, Any] = {name: value for name, value in row.facts.items() if name in TOLD}
     for name in ("tunnel_types", "capabilities"):
         facts[name] = frozenset(facts[name])
     facts["mechanisms"] = tuple(facts["mechanisms"])
     facts["link_tags"] = {name: (first, last) for name, (first, last) in facts.get("link_tags", {}).items()}
     facts["served"] = {name: tuple(types) for name, types in facts.get("served", {}).items()}
-    return {"id": row.id, "kind": NodeKind(row.kind), "host": row.host, **facts}
+    kind = NodeKind(row.kind)
+    return Node(id=row.id, key=row.key, kind=kind, host=row.host, admin_state_up=row.admin_state_up, **facts)
 
 
 def facts_json(facts: NodeFacts) -> dict[str, Any]:
     """The part of a node's facts that is kept as JSON."""
-    content = asdict(facts)
-    for name in ("id", "kind", "host"):
-        del content[name]
+    content = {name: value for name, value in asdict(facts).items() if name in TOLD}
     for name in ("tunnel_types", "capabilities"):
         content[name] = sorted(content[name])
     content["mechanisms"] = list(content["mechanisms"])
