@@ -193,15 +193,18 @@ def status_reason(row: BindingRow) -> str:
 
 def _candidates(session: Session, row: BindingRow, node_id: str | None) -> Sequence[NodeRow]:
     """The nodes where the port may be, locked: their facts and keys must not change under the decision. If there is
-    none, one may be on its way (see :func:`expect`), and is waited for."""
-    wanted = node_id or row.switch_node_id
+    none, one may be on its way (see :func:`expect`), and is waited for. Found once for all ports of a transaction."""
+    wanted, present = node_id or row.switch_node_id, row.node_id or ""
     statement, name = (BY_ID, wanted) if wanted else (BY_HOST, row.host)
-    chosen = {"wanted": name, "present": row.node_id or ""}
-    found = session.scalars(statement, chosen).all()
-    if not found:
-        expect(session, name)
-        found = session.scalars(statement, chosen).all()
-    return found
+
+    def find() -> Sequence[NodeRow]:
+        found = session.scalars(statement, {"wanted": name, "present": present}).all()
+        if not found:
+            expect(session, name)
+            found = session.scalars(statement, {"wanted": name, "present": present}).all()
+        return found
+
+    return once(session, ("nodes", "id" if wanted else "host", name, present), find)
 
 
 def expect(session: Session, *names: str) -> None:
