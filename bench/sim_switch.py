@@ -11,22 +11,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench import sim_tables
-from bench.sim_tables import FLOW_MOD, GROUP_MOD, Refused, Tables
+from bench.sim_tables import FLOW_MOD, GROUP_MOD, METER_MOD, Refused, Tables
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER, FEATURES_REQUEST = range(6)
 CONFIG_REQUEST, CONFIG_REPLY = 7, 8
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
 ROLE_REQUEST, ROLE_REPLY, ROLE_STATUS = 24, 25, 30
 BUNDLE_CONTROL, BUNDLE_ADD = 33, 34
-SILENTLY_TAKEN = frozenset({HELLO, ERROR, 9, 13, 16, 17, 28, 29})
-"""Set-config, packet-out, port-mod, table-mod, set-async and meter-mod have no answer."""
+SILENTLY_TAKEN = frozenset({HELLO, ERROR, 9, 13, 16, 17, 28})
+"""Set-config, packet-out, port-mod, table-mod and set-async have no answer."""
 
-DESC, FLOW, AGGREGATE, GROUP_DESC, TABLE_FEATURES, PORT_DESC = 0, 1, 2, 7, 12, 13
+DESC, FLOW, AGGREGATE, GROUP_DESC, METER_CONFIG, METER_FEATURES, TABLE_FEATURES, PORT_DESC = 0, 1, 2, 7, 10, 11, 12, 13
 ONF, ONF_CONTROL, ONF_ADD = 0x4F4E4600, 2300, 2301
 OPEN, CLOSE, COMMIT, DISCARD = 0, 2, 4, 6
 BAD_REQUEST, BUNDLE_FAILED = 1, 17
 BAD_TYPE, BAD_EXPERIMENTER, BAD_MULTIPART = 1, 3, 2
-BAD_BUNDLE, MESSAGE_FAILED = 4, 12
+BAD_BUNDLE, MESSAGE_UNSUPPORTED, MESSAGE_FAILED = 4, 10, 12
 UNKNOWN_FAILURE = 0
 IS_SLAVE = 10
 ROLE_FAILED, STALE = 11, 0
@@ -43,7 +43,7 @@ _HEADER = struct.Struct("!BBHI")
 @dataclass(frozen=True, slots=True)
 class Make:
     """What a switch is: OpenFlow version (4 is 1.3, 5 is 1.4), how it describes itself, tables, and whether it has
-    bundles. ``ports`` maps port number -> name."""
+    bundles. ``meters`` is the highest meter id, 0 without meters; ``ports`` maps port number -> name."""
 
     version: int = 5
     manufacturer: str = "Nicira, Inc."
@@ -52,6 +52,7 @@ class Make:
     tables: int = 254
     bundles: bool = True
     capacity: int | None = None
+    meters: int = 1 << 18
     ports: dict[int, str] = field(default_factory=dict)
 
 
@@ -124,11 +125,11 @@ class SimSwitch:
         self.counters.messages += 1
         self.counters.bytes += len(message)
         kind = message[1]
-        if self.role == SLAVE and kind in (FLOW_MOD, GROUP_MOD, BUNDLE_CONTROL, BUNDLE_ADD):
+        if self.role == SLAVE and kind in (FLOW_MOD, GROUP_MOD, METER_MOD, BUNDLE_CONTROL, BUNDLE_ADD):
             return (self._refusal(message, BAD_REQUEST, IS_SLAVE),)
         if kind == BUNDLE_ADD:
             return self._bundle_add(message, 8)
-        if kind in (FLOW_MOD, GROUP_MOD):
+        if kind in (FLOW_MOD, GROUP_MOD) or (kind == METER_MOD and self.make.meters):
             return self._modify(message)
         if self.faults.mute or kind in SILENTLY_TAKEN or kind == ECHO_REPLY:
             return ()
@@ -201,6 +202,8 @@ class SimSwitch:
         if message[1] == GROUP_MOD:
             self.counters.group_mods += 1
             return []
+        if message[1] == METER_MOD:
+            return []
         self.counters.flow_mods += 1
         self._flow_mods += 1
         faults = self.faults
@@ -236,6 +239,8 @@ class SimSwitch:
         pending, inner = self._bundles[number], message[at + 8 :]
         if pending is None:
             return ()
+        if inner[1] == METER_MOD:  # as Open vSwitch
+            return (self._bundle_error(message, MESSAGE_UNSUPPORTED),)
         refusal = self._misbehave(inner)
         if refusal:
             self._bundles[number] = None
@@ -303,6 +308,11 @@ class SimSwitch:
         if kind == GROUP_DESC:
             groups = ((number, *content) for number, content in self.tables.groups.items())
             return self._parts(xid, kind, (sim_tables.group_description(*group) for group in groups))
+        if kind == METER_FEATURES and self.make.meters:
+            return self._parts(xid, kind, [struct.pack("!IIIBB2x", self.make.meters, 2, 0xF, 8, 0)])
+        if kind == METER_CONFIG and self.make.meters:
+            meters = self.tables.meters.items()
+            return self._parts(xid, kind, (sim_tables.meter_configuration(*meter) for meter in meters))
         if kind == TABLE_FEATURES:
             tables = range(self.make.tables)
             all_bits = (1 << 64) - 1

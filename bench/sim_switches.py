@@ -321,7 +321,7 @@ def make_of(options: argparse.Namespace) -> Make:
     )
     if not options.generic:
         return make
-    return Make(make.version, *GENERIC, tables=options.tables, bundles=make.bundles, ports=ports)
+    return Make(make.version, *GENERIC, tables=options.tables, bundles=make.bundles, meters=0, ports=ports)
 
 
 def main() -> int:

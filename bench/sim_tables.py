@@ -10,19 +10,20 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-FLOW_MOD, GROUP_MOD = 14, 15
+FLOW_MOD, GROUP_MOD, METER_MOD = 14, 15, 29
 ADD, MODIFY, MODIFY_STRICT, DELETE, DELETE_STRICT = range(5)
 ALL_TABLES, ALL_GROUPS, ANY = 0xFF, 0xFFFFFFFC, 0xFFFFFFFF
 MATCH_AT = 48
 
-FLOW_MOD_FAILED, GROUP_MOD_FAILED, BAD_ACTION = 5, 6, 2
+FLOW_MOD_FAILED, GROUP_MOD_FAILED, BAD_ACTION, METER_MOD_FAILED = 5, 6, 2, 12
 TABLE_FULL, BAD_TABLE_ID = 1, 2
 GROUP_EXISTS, UNKNOWN_GROUP, BAD_OUT_GROUP = 0, 8, 9
+METER_EXISTS, INVALID_METER, UNKNOWN_METER = 1, 2, 3
 
 _NO_TIMEOUTS, _NO_EXTRAS = bytes(5), b"\xff" * 12 + bytes(4)
 _FLOW_ENTRY = struct.Struct("!HBxIIHHHH4xQQQ")
 _GROUP_ENTRY = struct.Struct("!HBxI")
-_TO_GROUP = struct.pack("!HH", 22, 8)
+_TO_GROUP, _TO_METER = struct.pack("!HH", 22, 8), struct.pack("!HH", 6, 8)
 _MOST_SHARED = 1_000_000
 
 
@@ -43,10 +44,11 @@ class Entry(NamedTuple):
     priority: int
     body: bytes
     groups: tuple[int, ...]
+    meters: tuple[int, ...]
 
 
 class Tables:
-    """The flow and group tables of one switch."""
+    """The flow, group and meter tables of one switch."""
 
     _shared: dict[bytes, Entry] = {}  # noqa: RUF012 (one for the process is what it is for)
 
@@ -54,11 +56,13 @@ class Tables:
         self.tables, self.capacity = tables, capacity
         self.flows: dict[bytes, Entry] = {}
         self.groups: dict[int, tuple[int, bytes]] = {}
+        self.meters: dict[int, bytes] = {}
+        """By id: flags and bands."""
 
     def copy(self) -> Tables:
         """The same content, to be changed on its own."""
         other = Tables(self.tables, self.capacity)
-        other.flows, other.groups = dict(self.flows), dict(self.groups)
+        other.flows, other.groups, other.meters = dict(self.flows), dict(self.groups), self.meters
         return other
 
     def adopt(self, other: Tables) -> None:
@@ -66,9 +70,11 @@ class Tables:
         self.flows, self.groups = other.flows, other.groups
 
     def modify(self, message: bytes) -> None:
-        """Carry out a flow-mod or group-mod. Raises :class:`Refused`."""
+        """Carry out a flow-mod, group-mod or meter-mod. Raises :class:`Refused`."""
         if message[1] == GROUP_MOD:
             self._modify_group(message)
+        elif message[1] == METER_MOD:
+            self._modify_meter(message)
         elif message[25] == ADD:
             self._add(message)
         else:
@@ -93,6 +99,8 @@ class Tables:
             raise Refused(FLOW_MOD_FAILED, BAD_TABLE_ID)
         if entry.groups and not all(group in self.groups for group in entry.groups):
             raise Refused(BAD_ACTION, BAD_OUT_GROUP)
+        if entry.meters and not all(meter in self.meters for meter in entry.meters):
+            raise Refused(METER_MOD_FAILED, INVALID_METER)
         if self.capacity is not None and len(self.flows) >= self.capacity and entry.key not in self.flows:
             raise Refused(FLOW_MOD_FAILED, TABLE_FULL)
         self.flows[entry.key] = entry
@@ -118,7 +126,9 @@ class Tables:
             else:
                 instructions = pattern.body[_padded_match(pattern.body, 0) :]
                 match = entry.body[: _padded_match(entry.body, 0)]
-                self.flows[entry.key] = entry._replace(body=match + instructions, groups=pattern.groups)
+                self.flows[entry.key] = entry._replace(
+                    body=match + instructions, groups=pattern.groups, meters=pattern.meters
+                )
 
     def _modify_group(self, message: bytes) -> None:
         command, kind, group = struct.unpack_from("!HBxI", message, 8)
@@ -135,6 +145,17 @@ class Tables:
         if gone:
             self.flows = {key: entry for key, entry in self.flows.items() if not gone.intersection(entry.groups)}
 
+    def _modify_meter(self, message: bytes) -> None:
+        command, flags, meter = struct.unpack_from("!H2sI", message, 8)
+        if command == ADD and meter in self.meters:
+            raise Refused(METER_MOD_FAILED, METER_EXISTS)
+        if command == MODIFY and meter not in self.meters:
+            raise Refused(METER_MOD_FAILED, UNKNOWN_METER)
+        if command in (ADD, MODIFY):
+            self.meters[meter] = flags + message[16:]
+        elif self.meters.pop(meter, None) is not None:
+            self.flows = {key: entry for key, entry in self.flows.items() if meter not in entry.meters}
+
 
 def flow_stats(entry: Entry) -> bytes:
     """The entry in a flow-stats reply."""
@@ -148,6 +169,11 @@ def group_description(number: int, kind: int, buckets: bytes) -> bytes:
     return _GROUP_ENTRY.pack(8 + len(buckets), kind, number) + buckets
 
 
+def meter_configuration(number: int, content: bytes) -> bytes:
+    """The meter in a meter-config reply."""
+    return struct.pack("!H2sI", 6 + len(content), content[:2], number) + content[2:]
+
+
 def _entry(message: bytes) -> Entry:
     stop = _padded_match(message, MATCH_AT)
     if stop > len(message):
@@ -158,7 +184,8 @@ def _entry(message: bytes) -> Entry:
     )  # fmt: skip
     return Entry(
         key, int.from_bytes(message[8:16], "big"), message[24], int.from_bytes(message[30:32], "big"),
-        message[MATCH_AT:], tuple(_groups(message[stop:])),
+        message[MATCH_AT:], tuple(_named(_TO_GROUP, message[stop:])),
+        tuple(_named(_TO_METER, message[stop : stop + 8])),
     )  # fmt: skip
 
 
@@ -167,10 +194,10 @@ def _padded_match(data: bytes, at: int) -> int:
     return at + (int.from_bytes(data[at + 2 : at + 4], "big") + 7) // 8 * 8
 
 
-def _groups(instructions: bytes) -> Iterator[int]:
-    """The groups that apply-actions name; actions are aligned to eight bytes."""
-    at = instructions.find(_TO_GROUP)
+def _named(how: bytes, instructions: bytes) -> Iterator[int]:
+    """The groups or meters that instructions name; they and actions are aligned to eight bytes."""
+    at = instructions.find(how)
     while at >= 0:
         if at % 8 == 0:
             yield int.from_bytes(instructions[at + 4 : at + 8], "big")
-        at = instructions.find(_TO_GROUP, at + 4)
+        at = instructions.find(how, at + 4)

@@ -208,7 +208,7 @@ class SwitchLoops:
             return
         if applied.flows_added or applied.flows_removed or applied.groups_changed:
             LOG.warning(
-                "audit of %s repaired its tables: +%d -%d flows, %d groups",
+                "audit of %s repaired its tables: +%d -%d flows, %d groups and meters",
                 state.node_id,
                 applied.flows_added,
                 applied.flows_removed,

@@ -15,6 +15,7 @@ class Applied:
     """How an apply ended: acknowledged by the switch (barrier or bundle reply).
 
     ``adopted`` tells that the switch already had the program (its stamp was equal) and nothing was read or sent.
+    ``groups_changed`` counts meters too.
     """
 
     revision: int
@@ -27,7 +28,8 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A flow or group that the switch refused: the OpenFlow error in words, and what it was for."""
+    """A flow, group or meter (which has neither number) that the switch refused: the OpenFlow error in words, and what
+    it was for."""
 
     cookie: int | None
     group_id: int | None

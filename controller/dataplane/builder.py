@@ -40,7 +40,7 @@ _NOTHING = (0, 0)
 class FlowBuilder:
     """A flow in the making; start with :func:`flow`. Actions are applied in the order they are written."""
 
-    __slots__ = ("_actions", "_match", "_match_metadata", "_priority", "_table", "_why", "_write")
+    __slots__ = ("_actions", "_match", "_match_metadata", "_meter", "_priority", "_table", "_why", "_write")
 
     def __init__(self, table: BoundTable, priority: int) -> None:
         if not 0 <= priority <= 0xFFFF:
@@ -52,6 +52,7 @@ class FlowBuilder:
         self._actions: list[Action] = []
         self._write = _NOTHING
         self._why = ""
+        self._meter: int | None = None
 
     def match(self, *matches: MatchField, **values: Value) -> FlowBuilder:
         """Only packets with these values. ``matches`` are ready-made, e.g. of ``fields.prefix``."""
@@ -96,6 +97,11 @@ class FlowBuilder:
         """Copy one field into another of the same width (Open vSwitch only)."""
         return self.apply(Move(source, target))
 
+    def meter(self, meter_id: int | None) -> FlowBuilder:
+        """Only as many packets as a meter lets pass; None asks nothing."""
+        self._meter = meter_id
+        return self
+
     def apply(self, *actions: Action) -> FlowBuilder:
         """Ready-made actions."""
         self._actions.extend(actions)
@@ -133,7 +139,9 @@ class FlowBuilder:
         if len(match) > 1:
             match.sort(key=_by_name)
         write = self._write if self._write[1] else None
-        built = Flow(self._table.id, self._priority, tuple(match), tuple(self._actions), write, goto, self._why)
+        built = Flow(
+            self._table.id, self._priority, tuple(match), tuple(self._actions), write, goto, self._why, self._meter
+        )
         self._table.check(built)
         return built
 

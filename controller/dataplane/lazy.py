@@ -12,7 +12,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from controller.dataplane.values import Flow, Fragment, Group
+from controller.dataplane.values import Flow, Fragment, Group, Meter
 
 
 class Content(NamedTuple):
@@ -21,6 +21,7 @@ class Content(NamedTuple):
     flows: tuple[Flow, ...] = ()
     groups: tuple[Group, ...] = ()
     kept: Any = None
+    meters: tuple[Meter, ...] = ()
 
 
 PLAIN = 2
@@ -54,7 +55,7 @@ class LazyFragment(Fragment):
 
     @cached_property
     def content(self) -> Content:
-        """Flows and groups; made here and now. Raises what the making raises."""
+        """Flows, groups and meters; made here and now. Raises what the making raises."""
         own = vars(self)
         earlier: LazyFragment | None = own["_earlier"]
         made: Content = own["_make"](earlier.content.kept if earlier is not None and earlier.is_made else None)
@@ -70,6 +71,11 @@ class LazyFragment(Fragment):
     def groups(self) -> tuple[Group, ...]:
         """The groups."""
         return self.content.groups
+
+    @cached_property
+    def meters(self) -> tuple[Meter, ...]:
+        """The meters."""
+        return self.content.meters
 
     @cached_property
     def mark(self) -> int:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from controller.dataplane import error_names
 from controller.dataplane.encoder import (
+    ALL_METERS,
     ALL_TABLES,
     ANY,
     BUNDLE_ADD,
@@ -20,6 +21,7 @@ from controller.dataplane.encoder import (
     EXPERIMENTER,
     FLOW_MOD,
     GROUP_MOD,
+    METER_MOD,
     NO_MATCH,
     ONF_BUNDLE_ADD,
     ONF_BUNDLE_CONTROL,
@@ -35,12 +37,14 @@ MULTIPART_REQUEST = 18
 MULTIPART_REPLY = 19
 MP_FLOW = 1
 MP_GROUP_DESC = 7
+MP_METER_CONFIG = 10
 REPLY_MORE = 1
 
 _HEADER = struct.Struct("!BBHI")
 _MULTIPART = struct.Struct("!BBHIHH4x")
 _FLOW_REQUEST = struct.Struct("!B3xII4xQQ")
 _FLOW_STATS = struct.Struct("!HBx8xH10xQQ8x2xH")
+_METER_CONFIG = struct.Struct("!HHI")
 _GROUP_DESC = struct.Struct("!HBxI")
 _ONF = struct.Struct("!II")
 _BUNDLE = struct.Struct("!IHH")
@@ -77,8 +81,8 @@ class BundleReply(NamedTuple):
 
 
 class ErrorMessage(NamedTuple):
-    """An OFPT_ERROR. ``cookie`` or ``group_id`` name the flow or group of the offending message (also in a bundle);
-    ``about`` is the type of that message, None if the switch did not send it back."""
+    """An OFPT_ERROR. ``cookie``, ``group_id`` or ``meter_id`` name the flow, group or meter of the offending message
+    (also in a bundle); ``about`` is the type of that message, None if the switch did not send it back."""
 
     xid: int
     kind: int
@@ -87,6 +91,7 @@ class ErrorMessage(NamedTuple):
     cookie: int | None = None
     group_id: int | None = None
     about: int | None = None
+    meter_id: int | None = None
 
 
 def flow_stats_request(
@@ -105,6 +110,27 @@ def flow_stats_request(
 def group_desc_request(version: int, xid: int = XID) -> bytes:
     """Ask for all groups with their buckets."""
     return _request(version, MP_GROUP_DESC, b"", xid)
+
+
+def meter_config_request(version: int, xid: int = XID) -> bytes:
+    """Ask for all meters with their bands."""
+    return _request(version, MP_METER_CONFIG, struct.pack("!I4x", ALL_METERS), xid)
+
+
+def parse_meter_config(message: bytes) -> dict[int, bytes]:
+    """Meters by id, in one reply; the content compares with :meth:`controller.dataplane.values.Meter.encoded`."""
+    _multipart(message, MP_METER_CONFIG)
+    meters: dict[int, bytes] = {}
+    offset, end = _MULTIPART.size, len(message)
+    while offset < end:
+        if end - offset < _METER_CONFIG.size:
+            raise SwitchError("a meter-config reply ends within an entry")
+        length, _flags, meter_id = _METER_CONFIG.unpack_from(message, offset)
+        if length < _METER_CONFIG.size or offset + length > end:
+            raise SwitchError("a meter-config reply has an entry with an impossible length")
+        meters[meter_id] = bytes(message[offset + 2 : offset + 4] + message[offset + 8 : offset + length])
+        offset += length
+    return meters
 
 
 def parse_flow_stats(message: bytes) -> FlowStats:
@@ -157,7 +183,7 @@ def parse_bundle_reply(message: bytes) -> BundleReply | None:
 
 
 def parse_error(message: bytes) -> ErrorMessage:
-    """An error message, with the flow or group it is about."""
+    """An error message, with the flow, group or meter it is about."""
     if len(message) < 12 or message[1] != ERROR:
         raise SwitchError("an error message is too short, or is no error message")
     _version, _type, _length, xid = _HEADER.unpack_from(message)
@@ -170,7 +196,8 @@ def parse_error(message: bytes) -> ErrorMessage:
     else:
         text = error_names.error_name(kind, code)
     about = _about(data)
-    return ErrorMessage(xid, kind, code, text, about.get("cookie"), about.get("group"), about.get("type"))
+    cookie, group, meter = (about.get(what) for what in ("cookie", "group", "meter"))
+    return ErrorMessage(xid, kind, code, text, cookie, group, about.get("type"), meter)
 
 
 def _request(version: int, kind: int, body: bytes, xid: int) -> bytes:
@@ -213,4 +240,6 @@ def _about(data: bytes) -> Mapping[str, int]:
         return {"type": kind, "cookie": int.from_bytes(data[8:16], "big")}
     if kind == GROUP_MOD and len(data) >= 16:
         return {"type": kind, "group": int.from_bytes(data[12:16], "big")}
+    if kind == METER_MOD and len(data) >= 16:
+        return {"type": kind, "meter": int.from_bytes(data[12:16], "big")}
     return {"type": kind}

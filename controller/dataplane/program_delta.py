@@ -2,13 +2,15 @@
 
 Order of application (what :func:`ordered` gives):
 
+0. meters added and modified: no flow uses a new one yet (Open vSwitch takes them outside bundles only);
 1. groups added, a group before the groups that point to it, then groups modified: flows find their groups;
 2. flows added: an ADD overwrites a flow with the same table, priority and match, without a moment in between;
 3. flows removed: strict deletes filtered by the old cookie, so that what has just overwritten a flow stays;
-4. groups removed, a group after the groups that pointed to it: deleting a group deletes the flows that use it.
+4. groups removed, a group after the groups that pointed to it: deleting a group deletes the flows that use it;
+5. meters removed: so does deleting a meter.
 
-A flow is the same flow if its cookie (owner tag and content hash) is, a group if its id and digest are, a fragment if
-its digest is: unchanged fragments are not looked into.
+A flow is the same flow if its cookie (owner tag and content hash) is, a group or meter if its id and digest are, a
+fragment if its digest is: unchanged fragments are not looked into.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ from controller.dataplane.encoder import (
     encode_flow_delete,
     encode_group,
     encode_group_delete,
+    encode_meter,
+    encode_meter_delete,
     encoded_pieces,
 )
 from controller.dataplane.messages import InstalledGroup
-from controller.dataplane.values import Flow, Fragment, Group, Program, ToGroup
+from controller.dataplane.values import Flow, Fragment, Group, Meter, Program, ToGroup
 
 Removal = Flow | InstalledFlow
 
@@ -48,9 +52,14 @@ class ProgramDelta:
     flows_remove: tuple[Removal, ...] = ()
     groups_remove: tuple[int, ...] = ()
     whole: tuple[Fragment, ...] = ()
+    meters_add: tuple[Meter, ...] = ()
+    meters_modify: tuple[Meter, ...] = ()
+    meters_remove: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.groups_add or self.groups_modify or self.flows_add or self.flows_remove or self.groups_remove)
+        groups = self.groups_add or self.groups_modify or self.groups_remove
+        meters = self.meters_add or self.meters_modify or self.meters_remove
+        return bool(groups or self.flows_add or self.flows_remove or meters)
 
 
 class FlowsBetween(NamedTuple):
@@ -59,6 +68,8 @@ class FlowsBetween(NamedTuple):
     added: tuple[Flow, ...]
     removed: tuple[Flow, ...]
 
+
+NO_METERS: Mapping[int, bytes] = {}
 
 MOST_KEPT = 8
 """Differences kept per fragment: switches that are behind differ in how far."""
@@ -80,6 +91,8 @@ def between(previous: Program, desired: Program) -> ProgramDelta:
     gone = [flow for cookie, flow in removed.items() if cookie not in rest]
     old_groups = {group.id: group for fragment in old.values() for group in fragment.groups}
     new_groups = {group.id: group for fragment in new.values() for group in fragment.groups}
+    old_meters = {meter.id: meter for fragment in old.values() for meter in fragment.meters}
+    new_meters = {meter.id: meter for fragment in new.values() for meter in fragment.meters}
     overwritten = {flow.encoded_key for flow in added} if gone else set()
     return ProgramDelta(
         groups_add=_pointed_to_first(group for key, group in new_groups.items() if key not in old_groups),
@@ -90,6 +103,9 @@ def between(previous: Program, desired: Program) -> ProgramDelta:
         flows_remove=tuple(flow for flow in gone if flow.encoded_key not in overwritten),
         groups_remove=_ids_reversed(group for key, group in old_groups.items() if key not in new_groups),
         whole=whole,
+        meters_add=tuple(meter for key, meter in new_meters.items() if key not in old_meters),
+        meters_modify=tuple(meter for key, meter in new_meters.items() if old_meters.get(key, meter) != meter),
+        meters_remove=tuple(key for key in old_meters if key not in new_meters),
     )
 
 
@@ -116,9 +132,11 @@ def from_installed(
     flows: Iterable[InstalledFlow],
     groups: Mapping[int, InstalledGroup],
     owns_group: Callable[[int], bool],
+    meters: Mapping[int, bytes] = NO_METERS,
+    owns_meter: Callable[[int], bool] = lambda _: False,
 ) -> ProgramDelta:
-    """From a dump of a switch (its flows with our owner tag, all its groups) to the desired program. Groups carry no
-    owner tag, so ``owns_group`` says which ids are ours."""
+    """From a dump of a switch (its flows with our owner tag, all its groups and meters) to the desired program. Groups
+    and meters carry no owner tag, so ``owns_group`` and ``owns_meter`` say which ids are ours."""
     wanted = {flow.cookie: flow for flow in desired.flows()}
     ours = list(flows)
     right = {entry.cookie for entry in ours if _is_right(entry, wanted.get(entry.cookie))}
@@ -126,6 +144,7 @@ def from_installed(
     wrong = [entry for entry in ours if not _is_right(entry, wanted.get(entry.cookie))]
     overwritten = {flow.encoded_key for flow in added} if wrong else set()
     wanted_groups = {group.id: group for group in desired.groups()}
+    wanted_meters = {meter.id: meter for meter in desired.meters()}
     return ProgramDelta(
         groups_add=_pointed_to_first(group for key, group in wanted_groups.items() if key not in groups),
         groups_modify=tuple(
@@ -136,6 +155,11 @@ def from_installed(
         flows_add=added,
         flows_remove=tuple(entry for entry in wrong if entry.encoded_key not in overwritten),
         groups_remove=tuple(key for key in groups if key not in wanted_groups and owns_group(key)),
+        meters_add=tuple(meter for key, meter in wanted_meters.items() if key not in meters),
+        meters_modify=tuple(
+            meter for key, meter in wanted_meters.items() if key in meters and meters[key] != meter.encoded()
+        ),
+        meters_remove=tuple(key for key in meters if key not in wanted_meters and owns_meter(key)),
     )
 
 
@@ -171,6 +195,17 @@ def ordered(delta: ProgramDelta, version: int) -> Steps:
     adds = FlowAdds(delta.whole, delta.flows_add[sum(len(item.flows) for item in delta.whole) :], version)
     removes = [encode_flow_delete(flow, version) for flow in delta.flows_remove]
     return groups, adds, removes, [encode_group_delete(group, version) for group in delta.groups_remove]
+
+
+def meters_before(delta: ProgramDelta, version: int) -> list[bytes]:
+    """The meter-mods that come before everything else. Raises :class:`controller.errors.EncodeError`."""
+    added = [encode_meter(meter, GroupCommand.ADD, version) for meter in delta.meters_add]
+    return added + [encode_meter(meter, GroupCommand.MODIFY, version) for meter in delta.meters_modify]
+
+
+def meters_after(delta: ProgramDelta, version: int) -> list[bytes]:
+    """The meter-mods that come after everything else."""
+    return [encode_meter_delete(meter, version) for meter in delta.meters_remove]
 
 
 def _changed(previous: Program, desired: Program) -> tuple[dict[Hashable, Fragment], dict[Hashable, Fragment]]:

@@ -47,7 +47,7 @@ class Table:
 
     ``match`` and ``sets`` name OpenFlow fields or metadata bit fields; ``sets`` covers set-field, write-metadata and
     the target of a move. ``actions`` are the other action classes allowed. ``miss`` is ``"drop"`` or a table of
-    ``goes_to``.
+    ``goes_to``. In a ``metered`` table flows may point to meters.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Table:
     actions: tuple[type, ...] = ()
     goes_to: tuple[str, ...] = ()
     miss: str = DROP
+    metered: bool = False
 
 
 class BoundTable:
@@ -101,6 +102,8 @@ class BoundTable:
         self._check_actions(flow)
         if flow.metadata is not None and flow.metadata[1] & ~self._set_bits:
             raise self._offence(f"writes metadata bits 0x{flow.metadata[1] & ~self._set_bits:x} it did not declare")
+        if flow.meter is not None and not self.declaration.metered:
+            raise self._offence("uses a meter; it is not declared as metered")
         if flow.goto is not None and flow.goto not in self._next_ids:
             raise self._offence(f"goes to table {flow.goto}; allowed: {', '.join(self.declaration.goes_to) or 'none'}")
         self._checked.add(shape)

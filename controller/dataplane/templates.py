@@ -48,6 +48,8 @@ class Parts(Protocol):
     def metadata(self) -> tuple[int, int] | None: ...
     @property
     def goto(self) -> int | None: ...
+    @property
+    def meter(self) -> int | None: ...
 
 
 class Shape:
@@ -84,6 +86,7 @@ def shape_of(flow: Parts) -> Shape:
         tuple([_action_shape(action) for action in actions]) if actions else (),
         None if metadata is None else metadata[1],
         flow.goto,
+        flow.meter,
     )
     shape = _shapes.get(key)
     return _shapes.setdefault(key, Shape()) if shape is None else shape
@@ -187,6 +190,8 @@ def body_writer(flow: Parts) -> Writer:
 
 
 def _write_instructions(writer: Writer, flow: Parts) -> None:
+    if flow.meter is not None:
+        writer.constant("HHI", 6, 8, flow.meter)
     if flow.actions:
         actions = Writer()
         write_actions(actions, flow.actions, "actions")

@@ -40,7 +40,7 @@ from controller.turns import give_way, in_turns
 
 __all__ = [
     "OWNER_MASK", "OWNER_SHIFT", "OWNER_TAG", "Action", "Bucket", "Flow", "Form", "Fragment", "Group", "GroupType",
-    "MatchField", "Move", "Output", "PopVlan", "Program", "PushVlan", "SetField", "ToGroup",
+    "MatchField", "Meter", "Move", "Output", "PopVlan", "Program", "PushVlan", "SetField", "ToGroup",
 ]  # fmt: skip
 
 OWNER_TAG = 0x1571
@@ -54,6 +54,8 @@ PIECE = 256
 """Flows hashed or encoded in one go: less than a millisecond."""
 
 _BUCKET = struct.Struct("!HHII4x")
+_METER = struct.Struct("!HHHII4x")
+_PKTPS, _BURST, _DROP = 2, 4, 1
 
 
 class Form(NamedTuple):
@@ -82,6 +84,8 @@ class Flow:
     """``(value, mask)`` for write-metadata."""
     goto: int | None
     why: str = field(compare=False)
+    meter: int | None
+    """The meter that packets must pass first; above its rate they are dropped, whatever the actions."""
 
     def __init__(
         self,
@@ -92,11 +96,12 @@ class Flow:
         metadata: tuple[int, int] | None = None,
         goto: int | None = None,
         why: str = "",
+        meter: int | None = None,
     ) -> None:
         # As a frozen dataclass would, in a third of the time: programs are made of a hundred thousand of them.
         own = self.__dict__
         own["table"], own["priority"], own["match"], own["actions"] = table, priority, match, actions
-        own["metadata"], own["goto"], own["why"] = metadata, goto, why
+        own["metadata"], own["goto"], own["why"], own["meter"] = metadata, goto, why, meter
 
     if not TYPE_CHECKING:  # which would take it to have every attribute
 
@@ -111,7 +116,8 @@ class Flow:
             return own[name]
 
     def __reduce__(self) -> tuple[type[Flow], tuple[object, ...]]:
-        return Flow, (self.table, self.priority, self.match, self.actions, self.metadata, self.goto, self.why)
+        parts = (self.table, self.priority, self.match, self.actions, self.metadata, self.goto, self.why, self.meter)
+        return Flow, parts
 
     @cached_property
     def cookie(self) -> int:
@@ -190,26 +196,49 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Meter:
+    """A meter entry: of the flows that point to it ``rate`` packets a second pass, ``burst`` at once, and the others
+    are dropped. Ids are ours to choose and carry no owner tag."""
+
+    id: int
+    rate: int
+    burst: int
+    why: str = field(default="", compare=False)
+
+    @cached_property
+    def digest(self) -> int:
+        """64-bit hash of the content."""
+        return long_hash(b"meter" + struct.pack("!I", self.id) + self.encoded())
+
+    def encoded(self) -> bytes:
+        """Flags and bands as they are in meter-mods and in meter-config replies: what meters are compared by."""
+        return _METER.pack(_PKTPS | _BURST, _DROP, 16, self.rate, self.burst)
+
+
+@dataclass(frozen=True)
 class Fragment:
     """A part of a program that changes as one and is hashed and encoded once, however many switches carry it.
 
     ``key`` says what it is for, e.g. ``("network", id)``; a program holds at most one fragment per key, and no two
-    fragments of a program contain a flow with the same key or a group with the same id.
+    fragments of a program contain a flow with the same key, or a group or meter with the same id.
     """
 
     key: Hashable
     flows: tuple[Flow, ...] = ()
     groups: tuple[Group, ...] = ()
+    meters: tuple[Meter, ...] = ()
 
     @cached_property
     def digest(self) -> int:
-        """XOR of all cookies and group digests."""
+        """XOR of all cookies and of the digests of groups and meters."""
         digest = 0
         for start in range(0, len(self.flows), PIECE):
             digest ^= reduce(xor, [flow.cookie for flow in self.flows[start : start + PIECE]])
             give_way()
         for group in self.groups:
             digest ^= group.digest
+        for meter in self.meters:
+            digest ^= meter.digest
         return digest
 
     @property
@@ -236,7 +265,7 @@ class Program:
 
     @cached_property
     def digest(self) -> int:
-        """64-bit hash of all flows and groups."""
+        """64-bit hash of all flows, groups and meters."""
         digest = 0
         for fragment in in_turns(self.fragments.values()):
             digest ^= fragment.digest
@@ -251,6 +280,11 @@ class Program:
         """All groups, fragment by fragment."""
         for fragment in self.fragments.values():
             yield from fragment.groups
+
+    def meters(self) -> Iterator[Meter]:
+        """All meters, fragment by fragment."""
+        for fragment in self.fragments.values():
+            yield from fragment.meters
 
     @classmethod
     def of(cls, revision: int, fragments: Iterable[Fragment]) -> Program:

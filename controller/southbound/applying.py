@@ -2,10 +2,11 @@
 
 With bundles a change is one atomic, ordered bundle: the switch checks it (close), then commits it; when it refuses
 any part, nothing of it happens. Groups come before the flows that use them, adds before deletes, groups that nobody
-uses any more last, and the stamp belongs to the same bundle. What was refused is then left out and the rest is tried
-again, so that one bad flow does not hold up the others; the stamp is the hash of what is really there, so that no
-later connection takes it for the whole. Without bundles barriers stand between the steps; the stamp is made false
-before the first and written after the last.
+uses any more last, and the stamp belongs to the same bundle. Meters come before it, because Open vSwitch takes none in
+bundles, and a meter that no flow uses yet does nothing. What was refused is then left out and the rest is tried again,
+so that one bad flow does not hold up the others; the stamp is the hash of what is really there, so that no later
+connection takes it for the whole. Without bundles barriers stand between the steps; the stamp is made false before the
+first and written after the last.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from controller.dataplane.encoder import (
     ALL_TABLES,
     FLOW_MOD,
     GROUP_MOD,
+    METER_MOD,
     BundleType,
     bundle_adds,
     encode_flow_add,
@@ -73,14 +75,15 @@ class Applier:
 
     def __init__(
         self, exchange: Exchange, bundles: bool, sent: Callable[[int, int, int], None] = lambda *_: None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, meters: bool = False,
     ) -> None:  # fmt: skip
-        """``sent`` hears how many flows were added, flows removed and groups changed, taken by the switch or not."""
+        """``sent`` hears how many flows were added, flows removed and groups changed, taken by the switch or not.
+        ``bundles`` and ``meters``: whether the switch has them."""
         self._sent, self._clock = sent, clock
         self.installed: Program | None = None
         """What the switch holds by its own acknowledgement in this session; None: it must be read first."""
         self._exchange = exchange
-        self._bundles = bundles
+        self._bundles, self._meters = bundles, meters
         self._version = exchange.version
         self._spelling: dict[int, bytes] = {}
         self._stamp = stamp.stamp_flow()
@@ -139,18 +142,18 @@ class Applier:
         return replace(applied, foreign_flows=dump.foreign_flows)
 
     def _bring_about(self, program: Program, compare: Callable[[Program], Work]) -> Applied:
-        """Do the work; what the switch refuses is left out of the next attempt. Without bundles the rest has been done
-        by then, so that the switch is read again."""
-        target, refused = program, dict[tuple[int | None, int | None], ErrorMessage]()
+        """Do the work; what the switch refuses is left out of the next attempt. What is no part of a bundle has been
+        done by then, so that the switch is read again."""
+        target, refused = program, dict[tuple[int | None, ...], ErrorMessage]()
         for _ in range(ATTEMPTS):
             todo = compare(target)  # a program that cannot be compiled fails here, with nothing sent
             self.installed = None
             errors = self._carry_out(todo, target)
             if not errors:
                 break
-            refused |= {(error.cookie, error.group_id): error for error in errors}
+            refused |= {(error.cookie, error.group_id, error.meter_id): error for error in errors}
             target = self._reduced(target, errors)
-            if not self._bundles:
+            if todo.meters or not self._bundles:
                 compare = partial(repair, *self._read(target), version=self._version)
         else:
             outcome = "nothing was changed" if self._bundles else "not everything else is installed"
@@ -171,6 +174,16 @@ class Applier:
         self._exchange.take_errors()
         self._seen = NOT_SEEN
         self._sent(todo.flows_added, todo.flows_removed, todo.groups_changed)
+        return self._send_meters(todo.meters) or self._change(todo, target) or self._send_meters(todo.meters_gone)
+
+    def _send_meters(self, mods: Sequence[bytes]) -> list[ErrorMessage]:
+        if not mods:
+            return []
+        self._exchange.send(b"".join(mods))
+        self._exchange.barrier()
+        return self._errors()
+
+    def _change(self, todo: Work, target: Program) -> list[ErrorMessage]:
         steps = [step for step in todo.steps if step]
         if self._bundles:
             return self._send_bundle(chain.from_iterable(steps), target)
@@ -221,7 +234,7 @@ class Applier:
         """What the switch refused since the last question; raises SwitchError if it does not say which mod it was."""
         errors = self._exchange.take_errors()
         for error in errors:
-            if error.about not in (FLOW_MOD, GROUP_MOD):
+            if error.about not in (FLOW_MOD, GROUP_MOD, METER_MOD):
                 raise Refusal(f"{self._exchange.name} refused a change: {error.text}", error)
         return errors
 
@@ -231,7 +244,11 @@ class Applier:
             for error, why in zip(errors, reasons(program, errors), strict=True)
         )
         first = rejections[0]
-        what = f"flow {first.cookie:#018x}" if first.cookie is not None else f"group {first.group_id:#010x}"
+        what = f"meter {errors[0].meter_id}"
+        if first.cookie is not None:
+            what = f"flow {first.cookie:#018x}"
+        elif first.group_id is not None:
+            what = f"group {first.group_id:#010x}"
         more = f" (and {len(rejections) - 1} more)" if len(rejections) > 1 else ""
         purpose = first.why or "of unknown purpose"
         return Rejected(f"{self._exchange.name} refused {what}, {purpose}: {first.error}{more}; {outcome}", rejections)
@@ -259,7 +276,9 @@ class Applier:
         ours = tuple(entry for entry in entries if _owned(entry) and not self._is_stamp(entry))
         stamps = [entry.flow for entry in entries if self._is_stamp(entry)]
         old_stamps = tuple(flow for flow in stamps if flow.table != stamp.TABLE)
-        return Dump(ours, self._exchange.groups(), len(entries) - len(ours) - len(stamps), old_stamps)
+        meters = self._exchange.meters() if self._meters else {}
+        foreign = len(entries) - len(ours) - len(stamps)
+        return Dump(ours, self._exchange.groups(), foreign, old_stamps, meters)
 
 
 def _owned(entry: FlowEntry) -> bool:

@@ -6,15 +6,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.dataplane.encoder import InstalledFlow, encode_flow_delete, encode_fragment
 from controller.dataplane.messages import ErrorMessage, InstalledGroup
-from controller.dataplane.program_delta import FlowAdds, ProgramDelta, between, from_installed, ordered
+from controller.dataplane.program_delta import (
+    FlowAdds,
+    ProgramDelta,
+    between,
+    from_installed,
+    meters_after,
+    meters_before,
+    ordered,
+)
 from controller.dataplane.values import Flow, Fragment, Program, ToGroup
 from controller.southbound.wire import FlowEntry
 from controller.turns import in_turns
-from mechanisms.openflow import groups
+from mechanisms.openflow import groups, meters
 
 NO_PROGRAM = Program(0, {})
 
@@ -24,13 +32,14 @@ MATCH_AT = 48
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """What is on a switch: flows with our owner tag, all groups, the number of flows of others, and stamps that a
-    version with another pipeline left in another table. The stamp itself is left out."""
+    """What is on a switch: flows with our owner tag, all groups and meters, the number of flows of others, and stamps
+    that a version with another pipeline left in another table. The stamp itself is left out."""
 
     flows: tuple[FlowEntry, ...] = ()
     groups: Mapping[int, InstalledGroup] | None = None
     foreign_flows: int = 0
     old_stamps: tuple[InstalledFlow, ...] = ()
+    meters: Mapping[int, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +54,34 @@ class Examined:
 @dataclass(frozen=True, slots=True)
 class Work:
     """A difference as messages, step by step; a switch without bundles needs a barrier between the steps. Iterating
-    over a step raises :class:`controller.errors.EncodeError`."""
+    over a step raises :class:`controller.errors.EncodeError`. Meters are no part of the steps, because they cannot be
+    part of a bundle: ``meters`` are made before them, ``meters_gone`` deleted after them."""
 
     steps: tuple[list[bytes] | FlowAdds, ...]
     flows_added: int
     flows_removed: int
     groups_changed: int
+    meters: tuple[bytes, ...] = ()
+    meters_gone: tuple[bytes, ...] = ()
 
     def __bool__(self) -> bool:
-        return any(self.steps)
+        return any(self.steps) or bool(self.meters or self.meters_gone)
 
 
 def work(delta: ProgramDelta, version: int, forged: Iterable[InstalledFlow] = ()) -> Work:
     """The messages of a difference."""
     first = [encode_flow_delete(flow, version) for flow in forged]
     steps = (first, *ordered(delta, version))
-    groups = len(delta.groups_add) + len(delta.groups_modify) + len(delta.groups_remove)
-    return Work(steps, len(delta.flows_add), len(delta.flows_remove) + len(first), groups)
+    before, after = tuple(meters_before(delta, version)), tuple(meters_after(delta, version))
+    groups = len(delta.groups_add) + len(delta.groups_modify) + len(delta.groups_remove) + len(before) + len(after)
+    return Work(steps, len(delta.flows_add), len(delta.flows_remove) + len(first), groups, before, after)
 
 
 def repair(dump: Dump, examined: Examined, program: Program, version: int) -> Work:
     """What turns a dumped switch into the program."""
-    if not dump.flows and not dump.groups:
+    if not dump.flows and not dump.groups and not dump.meters:
         return work(between(NO_PROGRAM, program), version)  # shares the encoded bytes of whole fragments
-    delta = from_installed(program, examined.sound, dump.groups or {}, groups.owns)
+    delta = from_installed(program, examined.sound, dump.groups or {}, groups.owns, dump.meters or {}, meters.owns)
     return work(delta, version, (*examined.forged, *dump.old_stamps))
 
 
@@ -110,25 +123,35 @@ def instructions_of(program: Program, version: int) -> dict[int, bytes]:
 
 
 def without(program: Program, errors: Iterable[ErrorMessage]) -> Program:
-    """The program without the flows and groups that a switch refused, and without the flows that use such a group."""
+    """The program without the flows and groups that a switch refused, and without the flows that use such a group. The
+    flows of a meter that it refused do without."""
     errors = list(errors)
     cookies = {error.cookie for error in errors if error.cookie is not None}
     groups = {error.group_id for error in errors if error.group_id is not None}
+    refused = {error.meter_id for error in errors if error.meter_id is not None}
     fragments = {key: _reduced(fragment, cookies, groups) for key, fragment in program.fragments.items()}
+    if refused:
+        fragments = {key: _unmetered(fragment, refused) for key, fragment in fragments.items()}
     return Program(program.revision, fragments)
 
 
 def reasons(program: Program, errors: Iterable[ErrorMessage]) -> list[str]:
-    """What each refused flow or group was for; empty where the program does not know it."""
+    """What each refused flow, group or meter was for; empty where the program does not know it."""
     errors = list(errors)
+    limits = {meter.id: meter.why for meter in program.meters()}
     cookies = {error.cookie for error in errors if error.cookie is not None}
     groups = {error.group_id for error in errors if error.group_id is not None}
     flows = {flow.cookie: flow.why for flow in program.flows() if flow.cookie in cookies} if cookies else {}
     others = {group.id: group.why for group in program.groups() if group.id in groups} if groups else {}
-    return [
-        flows.get(error.cookie, "") if error.cookie is not None else others.get(error.group_id or 0, "")
-        for error in errors
-    ]
+
+    def why(error: ErrorMessage) -> str:
+        if error.cookie is not None:
+            return flows.get(error.cookie, "")
+        if error.group_id is not None:
+            return others.get(error.group_id, "")
+        return limits.get(error.meter_id, "") if error.meter_id is not None else ""
+
+    return [why(error) for error in errors]
 
 
 def _reduced(fragment: Fragment, cookies: set[int], groups: set[int]) -> Fragment:
@@ -136,7 +159,15 @@ def _reduced(fragment: Fragment, cookies: set[int], groups: set[int]) -> Fragmen
     kept = tuple(group for group in fragment.groups if group.id not in groups)
     if len(flows) == len(fragment.flows) and len(kept) == len(fragment.groups):
         return fragment
-    return Fragment(fragment.key, flows, kept)
+    return Fragment(fragment.key, flows, kept, fragment.meters)
+
+
+def _unmetered(fragment: Fragment, refused: set[int]) -> Fragment:
+    if not any(meter.id in refused for meter in fragment.meters):
+        return fragment
+    flows = tuple(replace(flow, meter=None) if flow.meter in refused else flow for flow in fragment.flows)
+    kept = tuple(meter for meter in fragment.meters if meter.id not in refused)
+    return Fragment(fragment.key, flows, fragment.groups, kept)
 
 
 def _uses(flow: Flow, groups: set[int]) -> bool:

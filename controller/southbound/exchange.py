@@ -16,9 +16,11 @@ from controller.dataplane.messages import (
     ErrorMessage,
     InstalledGroup,
     group_desc_request,
+    meter_config_request,
     parse_bundle_reply,
     parse_error,
     parse_group_desc,
+    parse_meter_config,
 )
 from controller.dataplane.values import OWNER_MASK, OWNER_SHIFT, OWNER_TAG
 from controller.errors import SwitchError, SwitchGone, SwitchTimeout
@@ -104,7 +106,7 @@ class Exchange:
                 raise self._gone()
 
     def take_errors(self) -> list[ErrorMessage]:
-        """The errors about flow-mods and group-mods since the last call."""
+        """The errors about modifications since the last call."""
         errors, self._errors = self._errors, []
         return errors
 
@@ -144,6 +146,13 @@ class Exchange:
         for part in self._multipart(lambda xid: group_desc_request(self.version, xid)):
             groups.update(parse_group_desc(part).groups)
         return groups
+
+    def meters(self) -> dict[int, bytes]:
+        """All meters by their ids, with flags and bands."""
+        meters: dict[int, bytes] = {}
+        for part in self._multipart(lambda xid: meter_config_request(self.version, xid)):
+            meters |= parse_meter_config(part)
+        return meters
 
     def _multipart(self, encode: Callable[[int], bytes]) -> list[bytes]:
         parts: list[bytes] = []

@@ -16,8 +16,11 @@ from controller.dataplane.messages import MULTIPART_REPLY, parse_bundle_reply
 from controller.southbound import wire
 from mechanisms.openflow import stamp
 
-FEATURES, DESCRIPTION, OPENED, DISCARDED, STAMPS, PORTS = XIDS = range(1, 7)
+FEATURES, DESCRIPTION, OPENED, DISCARDED, METERS, STAMPS, PORTS = XIDS = range(1, 8)
 """Transaction ids."""
+
+UNIMPORTANT = frozenset({METERS})
+"""Questions that need no answer: a switch that has not said that it has meters when all the rest is said has none."""
 
 LAST_XID = XIDS[-1]
 
@@ -26,16 +29,17 @@ PROBE = 0x1570
 
 _ELEMENT = struct.Struct("!HH")
 _VERSION_BITMAP = 1
-_MULTIPARTS = {DESCRIPTION: wire.MP_DESC, STAMPS: wire.MP_FLOW}
+_MULTIPARTS = {DESCRIPTION: wire.MP_DESC, METERS: wire.MP_METER_FEATURES, STAMPS: wire.MP_FLOW}
 
 
 class Introduction(NamedTuple):
-    """What a switch says of itself besides features and ports: make, whether it has bundles, and what is in the table
-    of the stamp (None: it refused to say)."""
+    """What a switch says of itself besides features and ports: make, whether it has bundles, what is in the table of
+    the stamp (None: it refused to say), and the highest meter id (0: no meters that we could use)."""
 
     description: wire.Description
     bundles: bool
     stamps: Sequence[wire.FlowEntry] | None
+    meters: int = 0
 
 
 @cache
@@ -46,6 +50,7 @@ def questions(version: int) -> bytes:
         wire.multipart_request(version, DESCRIPTION, wire.MP_DESC),
         bundle_control(PROBE, BundleType.OPEN_REQUEST, version, xid=OPENED),
         bundle_control(PROBE, BundleType.DISCARD_REQUEST, version, xid=DISCARDED),
+        wire.multipart_request(version, METERS, wire.MP_METER_FEATURES),
         wire.multipart_request(version, STAMPS, wire.MP_FLOW, wire.flow_selection(stamp.TABLE)),
         wire.multipart_request(version, PORTS, wire.MP_PORT_DESC),
     ])  # fmt: skip
@@ -65,14 +70,14 @@ class Introducing:
     """Collects the answers. Features and ports are somebody else's: whoever reads those gives only the others."""
 
     def __init__(self) -> None:
-        self._parts: dict[int, list[bytes]] = {DESCRIPTION: [], OPENED: [], DISCARDED: [], STAMPS: []}
+        self._parts: dict[int, list[bytes]] = {xid: [] for xid in XIDS if xid not in (FEATURES, PORTS)}
         self._missing = set(self._parts)
         self._then: Callable[[Introduction], None] | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether everything is answered."""
-        return not self._missing
+        """Whether everything is answered that must be."""
+        return self._missing <= UNIMPORTANT
 
     def take(self, xid: int, message: bytes) -> bool:
         """Take a message if it answers a question. Raises :class:`controller.errors.SwitchError` with the last, if
@@ -82,14 +87,14 @@ class Introducing:
         self._parts[xid].append(message)
         if not wire.has_more(message):
             self._missing.discard(xid)
-            if not self._missing and self._then is not None:
+            if xid not in UNIMPORTANT and self.complete and self._then is not None:
                 self._then(self.result())
         return True
 
     def when_complete(self, then: Callable[[Introduction], None]) -> None:
         """Call it with what was said, now or as soon as that is complete. Raises SwitchError likewise."""
         self._then = then
-        if not self._missing:
+        if self.complete:
             then(self.result())
 
     def result(self) -> Introduction:
@@ -100,6 +105,7 @@ class Introducing:
             wire.Description() if made[-1][1] == wire.ERROR else wire.description(made[0]),
             bundle is not None and bundle.kind == BundleType.OPEN_REQUEST + 1,
             None if stamps[-1][1] == wire.ERROR else wire.flow_entries(stamps),
+            wire.highest_meter(self._parts[METERS][-1]) if METERS not in self._missing else 0,
         )
 
 

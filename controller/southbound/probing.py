@@ -16,12 +16,14 @@ from controller.dataplane.encoder import (
     encode_flow_delete,
     encode_group,
     encode_group_delete,
+    encode_meter,
+    encode_meter_delete,
 )
 from controller.dataplane.messages import ErrorMessage
 from controller.southbound.exchange import Exchange
 from mechanisms.openflow.adapt import without_indirect
 from mechanisms.openflow.features import INDIRECT
-from mechanisms.openflow.samples import Sample, samples
+from mechanisms.openflow.samples import Sample, metered, samples
 
 LOG = logging.getLogger(__name__)
 
@@ -31,19 +33,21 @@ TELLING: dict[int, frozenset[int]] = {
     4: frozenset({0, 2, 6, 8, 9}),
     5: frozenset({2}),
     6: frozenset({1, 5, 6, 10}),
+    12: frozenset({0, *range(4, 12)}),
 }
 """OpenFlow error type -> codes by which a switch says that it cannot (OpenFlow 1.4.1, section 7.5.4): unknown actions
 and fields to set, unknown instructions and metadata, fields and masks that cannot be matched, no such table, no such
-kind of group."""
+kind of group, no such meter."""
 
 
-def lacking(exchange: Exchange) -> dict[str, str]:
-    """Feature -> why the switch lacks it. Leaves nothing behind. Raises :class:`controller.errors.SwitchError`."""
+def lacking(exchange: Exchange, meters: bool = False) -> dict[str, str]:
+    """Feature -> why the switch lacks it; ``meters``: it says that it has them. Leaves nothing behind. Raises
+    :class:`controller.errors.SwitchError`."""
     found: dict[str, str] = {}
     tried: list[Sample] = []
     exchange.take_errors()
     try:
-        for sample in samples():
+        for sample in (*samples(), metered()) if meters else samples():
             tried.append(sample)
             # Without indirect groups programs use others: so do the samples that follow.
             problem = _try(exchange, sample, INDIRECT in found)
@@ -68,6 +72,8 @@ def _try(exchange: Exchange, sample: Sample, direct: bool) -> str:
 
 
 def _additions(version: int, sample: Sample, direct: bool) -> Iterator[bytes]:
+    for meter in sample.meters:
+        yield encode_meter(meter, GroupCommand.ADD, version)
     for group in sample.groups:
         made = without_indirect(group) if direct else group
         yield encode_group(made, GroupCommand.ADD, version)
@@ -79,6 +85,7 @@ def _removals(version: int, tried: Iterable[Sample]) -> Iterator[bytes]:
     for sample in tried:
         yield from (encode_flow_delete(flow, version) for flow in sample.flows)
         yield from (encode_group_delete(group.id, version) for group in sample.groups)
+        yield from (encode_meter_delete(meter.id, version) for meter in sample.meters)
 
 
 def _subject(sample: Sample, error: ErrorMessage) -> str:

@@ -30,7 +30,7 @@ from controller.southbound.introduction import Introduction
 from controller.southbound.ovsdb import BridgeWatch, Replicas
 from controller.southbound.probing import lacking
 from controller.switches import Applied, Rejection, SwitchEvents, SwitchState
-from mechanisms.openflow import stamp
+from mechanisms.openflow import meters, stamp
 
 LOG = logging.getLogger(__name__)
 
@@ -201,6 +201,8 @@ class Session:
         found = {"nicira"} if said.description.is_open_vswitch else set()
         if said.bundles:
             found.add("bundles")
+        if said.meters >= meters.HIGHEST:
+            found.add(meters.METERS)
         tables, needed = self.datapath.tables, stamp.TABLE + 1
         self._make = Make(frozenset(found), tables, needed, self._settings.uplinks)
         remote = self._settings.ovsdb_remote(self.datapath_id, self.datapath.address[0])
@@ -214,7 +216,9 @@ class Session:
         """What must be tried, and what OVSDB says."""
         try:
             if self._make.tables >= self._make.tables_needed and not said.description.is_open_vswitch:
-                self._make = replace(self._make, lacks=lacking(self.exchange))
+                found = self._make.capabilities
+                lacks = lacking(self.exchange, meters.METERS in found)
+                self._make = replace(self._make, lacks=lacks, capabilities=found - lacks.keys())
             self._await_bridge(remote)
             self._begin(said)
         except SwitchError as problem:
@@ -224,7 +228,9 @@ class Session:
             self._broken(problem)
 
     def _begin(self, said: Introduction) -> None:
-        self._applier = Applier(self.exchange, "bundles" in self._make.capabilities, self._settings.measures.sent)
+        able = self._make.capabilities
+        sent = self._settings.measures.sent
+        self._applier = Applier(self.exchange, "bundles" in able, sent, meters=meters.METERS in able)
         self._applier.stamp_seen(said.stamps or ())
         self._reporting = True
         self._report()

@@ -27,6 +27,7 @@ BUNDLE_CONTROL = 33
 
 MP_DESC = 0
 MP_FLOW = 1
+MP_METER_FEATURES = 11
 MP_PORT_DESC = 13
 
 FEATURES_SIZE = 32
@@ -36,6 +37,8 @@ _HEADER = struct.Struct("!BBHI")
 _MULTIPART = struct.Struct("!HH4x")
 _FLOW_REQUEST = struct.Struct("!B3xII4xQQ")
 _FLOW_ENTRY = struct.Struct("!HBx8xH10xQQ8x2xH")
+_METER_FEATURES = struct.Struct("!III")
+_DROP_BAND, _PKTPS_AND_BURST = 1 << 1, 1 << 1 | 1 << 2
 _PORT = struct.Struct("!IH10x16s4xI")
 _PORT_SIZES = {OF13: 64, OF14: 72}
 """Least bytes of a port: section 7.2.1."""
@@ -128,6 +131,16 @@ def port_descriptions(version: int, part: bytes) -> Iterator[PortDescription]:
             raise SwitchError(f"port {number} is described in {size} bytes")
         yield PortDescription(number, name, state)
         at += size
+
+
+def highest_meter(part: bytes) -> int:
+    """The highest meter id, of a switch whose meters can drop by packets per second with a burst; else 0, also of an
+    error."""
+    if part[1] != MULTIPART_REPLY or len(part) < PARTS_AT + _METER_FEATURES.size:
+        return 0
+    highest, bands, capabilities = _METER_FEATURES.unpack_from(part, PARTS_AT)
+    usable = bands & _DROP_BAND and capabilities & _PKTPS_AND_BURST == _PKTPS_AND_BURST
+    return highest if usable else 0
 
 
 def description(part: bytes) -> Description:

@@ -54,7 +54,7 @@ class Adapter:
 
 def _adapted(fragment: Fragment, lacking: Shortcomings) -> Fragment:
     flows = tuple(flow for flow in fragment.flows if not (lacking.port_security and _is_check(flow)))
-    return Fragment(fragment.key, flows, tuple(_group(group, lacking) for group in fragment.groups))
+    return Fragment(fragment.key, flows, tuple(_group(group, lacking) for group in fragment.groups), fragment.meters)
 
 
 def _is_check(flow: Flow) -> bool:

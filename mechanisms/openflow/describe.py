@@ -82,6 +82,8 @@ def _section(table: BoundTable, program: Program) -> Iterator[str]:
     for title, names in (("match", said.match), ("set", said.sets), ("actions", actions), ("next", said.goes_to)):
         if names:
             yield f"- {title}: {', '.join(f'`{name}`' for name in names)}"
+    if said.metered:
+        yield "- flows may have a meter"
     yield ""
     flows = [flow for flow in (*program.flows(), stamp.stamp_flow()) if flow.table == table.id]
     flows.sort(key=lambda flow: (-flow.priority, flow_text(flow)))

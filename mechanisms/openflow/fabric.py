@@ -13,7 +13,7 @@ from controller.dataplane.lazy import Content, LazyFragment, mark_of
 from controller.dataplane.values import Flow, Fragment, Group
 from controller.intent import Intent
 from controller.model import PHYSICAL_TYPES, Fabric, FabricTree, Network, Node, Segment
-from mechanisms.openflow import classify, deliver, flood, groups, hop, l2_lookup, learn, punt, strangers
+from mechanisms.openflow import classify, deliver, flood, groups, hop, l2_lookup, learn, meters, punt, strangers
 from mechanisms.openflow import inputs as inputs_of
 from mechanisms.openflow.here import Here
 from mechanisms.openflow.registers import Source
@@ -23,7 +23,7 @@ Way = tuple[Node, tuple[int, ...]]
 """A node and the OpenFlow ports towards it, the best first."""
 
 PUNTED = Fragment(("lldp",), (punt.lldp(), l2_lookup.several()))
-"""What every switch carries whose links are looked for."""
+"""What every switch carries whose links are looked for, if it has no meters."""
 
 
 def carries(here: Here, segment: Segment) -> bool:
@@ -83,7 +83,7 @@ def fragments(intent: Intent, here: Here) -> Iterator[Fragment]:
     """What the fabric needs on this switch whatever the networks."""
     if here.fabric is None:
         return
-    yield PUNTED
+    yield _punted(here, here.fabric)
     carrying = [tree for name, tree in here.fabric.trees.items() if _carrying(here, name, tree)]
     if carrying:
         ways = tuple(_ways_to_nodes(intent, here.fabric))
@@ -97,6 +97,20 @@ def fragments(intent: Intent, here: Here) -> Iterator[Fragment]:
         )
         yield LazyFragment(("fabric",), depends_on, lambda _: Content(
             (*_hops(ways), *map(learn.shown, shown)), _next_hops(ways, exits)))  # fmt: skip
+
+
+def _punted(here: Here, fabric: Fabric) -> Fragment:
+    """The same as :data:`PUNTED`, with a limit on what reaches the controller where there are meters."""
+    if meters.METERS not in here.node.capabilities:
+        return PUNTED
+    links, tenants = tuple(sorted(fabric.links)), tuple(sorted(here.ports.values()))
+
+    def make(_: object) -> Content:
+        of_ports = (*map(punt.lldp_of_link, links), *map(punt.lldp_of_tenant, tenants))
+        flows = (punt.lldp(meters.OTHERS.id), l2_lookup.several(), *of_ports)
+        return Content(flows, meters=(meters.TENANTS, meters.OTHERS))
+
+    return LazyFragment(PUNTED.key, (links, tenants), make)
 
 
 def of_network(intent: Intent, view: SegmentView, here: Here) -> Iterator[Fragment]:

@@ -16,11 +16,12 @@ PIPELINE = Pipeline(
     Table(
         "punt",
         "Frames of the control protocols of bridges (LLDP, spanning tree, pause ...) end here; LLDP goes to the "
-        "controller where links are looked for.",
-        match=("eth_dst", "eth_type"),
+        "controller where links are looked for, metered where the switch has meters.",
+        match=("in_port", "eth_dst", "eth_type"),
         actions=(Output,),
         goes_to=("classify",),
         miss="classify",
+        metered=True,
     ),
     Table(
         "classify",

@@ -7,13 +7,13 @@ port are ones that nothing real has, so that no packet meets them and no flow of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
-from controller.dataplane.values import Flow, Group, GroupType, Program
+from controller.dataplane.values import Flow, Group, GroupType, Meter, Program
 from controller.intent import Change, Intent
 from controller.model import Attachment, Binding, Network, Node, NodeKind, Observation, Port, Segment, switch_node_id
-from mechanisms.openflow import groups
+from mechanisms.openflow import groups, meters, punt
 from mechanisms.openflow.driver import OpenFlowMechanismDriver
 from mechanisms.openflow.features import BASE, FAST_FAILOVER, INDIRECT, PORT_SECURITY
 from mechanisms.openflow.program import STATIC
@@ -30,6 +30,7 @@ class Sample:
     feature: str
     flows: tuple[Flow, ...] = ()
     groups: tuple[Group, ...] = ()
+    meters: tuple[Meter, ...] = ()
 
 
 @cache
@@ -38,6 +39,12 @@ def samples() -> tuple[Sample, ...]:
     worlds = [(BASE, _program(0, "local", False)), ("flat", _program(1, "flat", False)),
               ("vlan", _program(2, "vlan", False)), (PORT_SECURITY, _program(3, "local", True))]  # fmt: skip
     return (*_group_types(), *_new(worlds))
+
+
+@cache
+def metered() -> Sample:
+    """For switches that say that they have meters."""
+    return Sample(meters.METERS, (replace(punt.lldp_of_tenant(OFPORT), meter=meters.SAMPLE.id),), (), (meters.SAMPLE,))
 
 
 def _group_types() -> Iterator[Sample]:

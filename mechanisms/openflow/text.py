@@ -8,6 +8,7 @@ from controller.dataplane.values import (
     Flow,
     Group,
     MatchField,
+    Meter,
     Move,
     Output,
     PopVlan,
@@ -33,6 +34,11 @@ def group_text(group: Group) -> str:
     return f"group 0x{group.id:x} {group.type.name.lower()} {buckets}"
 
 
+def meter_text(meter: Meter) -> str:
+    """One line, e.g. ``meter 241: 100 packets a second, 100 at once``."""
+    return f"meter {meter.id}: {meter.rate} packets a second, {meter.burst} at once"
+
+
 def action_text(action: Action) -> str:
     """One action."""
     match action:
@@ -51,7 +57,8 @@ def action_text(action: Action) -> str:
 
 
 def _outcome(flow: Flow) -> str:
-    steps = [action_text(action) for action in flow.actions]
+    steps = [] if flow.meter is None else [f"meter:{flow.meter}"]
+    steps += [action_text(action) for action in flow.actions]
     if flow.metadata is not None:
         steps += [_metadata_text(*flow.metadata)]
     if flow.goto is not None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ import pytest
 
 from controller.cli.main import main
 from controller.dataplane.fields import FIELDS
+from controller.dataplane.values import Meter
+from mechanisms.openflow import meters
 from tests.fabric import bed as beds
 from tests.fabric.bed import CLOUD, FabricBed, Vm, device, ping
 from tests.fabric.stranger import FLOW_MOD, GROUP_MOD, Refusal, Stranger
@@ -30,7 +35,7 @@ FLOOD = """
 import socket, sys, time
 channel = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 channel.bind(("eth0", 0))
-frame, count, until = bytes.fromhex(sys.argv[2]), 0, time.monotonic() + 5
+frame, count, until = bytes.fromhex(sys.argv[1]), 0, time.monotonic() + 5
 while time.monotonic() < until:
     channel.send(frame)
     count += 1
@@ -235,22 +240,73 @@ def test_a_flapping_cable_is_damped_and_each_flap_is_on_record(bed: DeclaredBed)
     assert len(bed.links()) == 1
 
 
-def test_a_flood_of_lldp_by_a_tenant_takes_nothing_from_the_others(bed: DeclaredBed) -> None:
-    """Five seconds of as much LLDP as a VM can send: links stay, the API answers, the flood is on record."""
-    before = bed.api.isthmus("events")["totals"]
+class Snoop:
+    """Listens to what a bridge and the controller say to each other."""
+
+    def __init__(self, bed: DeclaredBed, bridge: str) -> None:
+        self._log = (bed.directory / f"{bridge}.said").open("w+")
+        self._process = subprocess.Popen(["ovs-ofctl", "--no-names", "snoop", bridge], stderr=self._log,
+                                         env={**os.environ, "OVS_RUNDIR": str(bed.directory)})  # fmt: skip
+        time.sleep(0.3)
+
+    def count(self) -> tuple[Counter[int], Counter[int]]:
+        """End; how many frames came in by each port, and how many went out."""
+        self._process.terminate()
+        self._process.wait()
+        self._log.seek(0)
+        lines = self._log.read().splitlines()
+        return _ports(lines, "PACKET_IN", r"in_port=(\d+)"), _ports(lines, "PACKET_OUT", r"output:(\d+)")
+
+
+def _ports(lines: list[str], message: str, port: str) -> Counter[int]:
+    return Counter(int(found[1]) for line in lines if message in line and (found := re.search(port, line)))
+
+
+def flood(bed: DeclaredBed, namespace: str) -> tuple[int, float]:
+    """Five seconds of as much LLDP as can be sent: frames, and the slowest answer of the API meanwhile, in seconds."""
     frame = bytes.fromhex("0180c200000e 020000000001 88cc 0203074141 0403054142 06020078 0000".replace(" ", ""))
-    command = [sys.executable, "-c", FLOOD, bed.vms[0].name, frame.hex()]
-    flood = subprocess.Popen(["ip", "netns", "exec", bed.vms[0].name, *command], stdout=subprocess.PIPE, text=True)
+    command = ["ip", "netns", "exec", namespace, sys.executable, "-c", FLOOD, frame.hex()]
+    flooding = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     slowest = 0.0
-    while flood.poll() is None:
+    while flooding.poll() is None:
         asked = time.monotonic()
         bed.api.isthmus("health")
         slowest = max(slowest, time.monotonic() - asked)
         time.sleep(0.1)
+    return int(flooding.stdout.read()) if flooding.stdout else 0, slowest
+
+
+@pytest.mark.parametrize("limit", [meters.TENANTS, meters.OTHERS], ids=["tenant", "free port"])
+def test_a_flood_of_lldp_takes_nothing_from_the_others(bed: DeclaredBed, limit: Meter) -> None:
+    """Links stay and none of their probes is lost, the API answers, the flood is on record, and no more of it comes to
+    the controller than the switch's meter lets pass."""
+    before, links, switch = bed.api.isthmus("events")["totals"], bed.links(), bed.vms[0].switch
+    sender = bed.vms[0].name
+    if limit is meters.OTHERS:
+        sender = "free"
+        netns.create(sender)
+        netns.veth((None, sender), (sender, "eth0"))
+        bed.ovs.vsctl("add-port", f"s{switch}", sender)
+        time.sleep(1.5)  # new ports are left alone at first
+    other = next(one if other == switch else other for one, other in CABLES if switch in (one, other))
+    number = {name: int(bed.ovs.vsctl("get", "Interface", name, "ofport"))
+              for name in (sender, device(switch, other), device(other, switch))}  # fmt: skip
+    began = time.monotonic()
+    here, there = Snoop(bed, f"s{switch}"), Snoop(bed, f"s{other}")
+    sent, slowest = flood(bed, sender)
+    time.sleep(0.5)
+    heard, seconds = here.count()[0], time.monotonic() - began
+    probes = there.count()[1][number[device(other, switch)]]
     totals = bed.api.isthmus("events")["totals"]
-    sent = int(flood.stdout.read()) if flood.stdout else 0
-    print(f"{sent} frames; slowest answer {slowest * 1000:.0f} ms", flush=True)
+    print(f"{sent} frames, {heard[number[sender]]} came to the controller in {seconds:.1f} s; "
+          f"{heard[number[device(switch, other)]]} of {probes} probes heard; "
+          f"slowest answer {slowest * 1000:.0f} ms", flush=True)  # fmt: skip
     assert sent > 10_000
+    assert 0 < heard[number[sender]] <= limit.rate * seconds + limit.burst
+    assert probes >= 2
+    assert abs(heard[number[device(switch, other)]] - probes) <= 1  # one may be on its way at either end
+    assert bed.links() == links
     assert totals.get("link-down") == before.get("link-down")
+    assert totals.get("silent") == before.get("silent")
     assert totals.get("too-many", 0) > before.get("too-many", 0)
     assert slowest < 1.0

@@ -21,6 +21,7 @@ from controller.dataplane.values import (
     Group,
     GroupType,
     MatchField,
+    Meter,
     Move,
     Output,
     PopVlan,
@@ -54,6 +55,8 @@ GROUPS = (
         0x30000001, GroupType.FAST_FAILOVER, (Bucket((Output(1),), watch_port=1), Bucket((Output(2),), watch_port=2))
     ),
 )
+
+METERS = (Meter(241, 100, 100), Meter(242, 500, 1000))
 
 REQUIRED = {
     "vlan_pcp": (TAGGED,),
@@ -106,6 +109,8 @@ def setting_flows() -> Iterator[Flow]:
     yield Flow(2, 4, (), (), (5, 2**64 - 1), 9)
     for number, group in enumerate(GROUPS):
         yield Flow(3, number, (), (ToGroup(group.id),))
+    yield Flow(2, 5, (), (Output(fields.CONTROLLER, 128),), meter=METERS[0].id)
+    yield Flow(2, 6, (), (), (5, 7), 9, meter=METERS[1].id)
     yield Flow(4, 0)
 
 
@@ -164,6 +169,10 @@ class Session:
         assert [part.more for part in parts] == [True] * (len(parts) - 1) + [False]
         return [flow for part in parts for flow in part.flows]
 
+    def meters(self) -> dict[int, bytes]:
+        (part,) = self.ask(messages.meter_config_request(self.version))
+        return messages.parse_meter_config(part)
+
     def groups(self) -> dict[int, messages.InstalledGroup]:
         (part,) = self.ask(messages.group_desc_request(self.version))
         return messages.parse_group_desc(part).groups
@@ -171,13 +180,18 @@ class Session:
 
 def outcome(session: Session) -> dict[str, Any]:
     """Everything once, as facts for the test to judge."""
-    version = session.version
+    version, modify = session.version, encoder.GroupCommand.MODIFY
     wanted = {flow.cookie: flow for flow in FRAGMENT.flows}
     encoded = encoder.encode_fragment(FRAGMENT, version)
+    made = b"".join(encoder.encode_meter(meter, encoder.GroupCommand.ADD, version) for meter in METERS)
+    meter_errors = [str(error) for error in session.errors(made)]
     plain = [str(error) for error in session.errors(b"".join(encoded.groups + encoded.flows))]
     installed, groups = session.flows(), session.groups()
     facts: dict[str, Any] = {
-        "errors": plain,
+        "errors": meter_errors + plain,
+        "meters": session.meters() == {meter.id: meter.encoded() for meter in METERS},
+        "meter in a bundle": session.bundle(9, [encoder.encode_meter(METERS[0], modify, version)])[0][0].text,
+        "errors of a changed meter": len(session.errors(encoder.encode_meter(METERS[0], modify, version))),
         "flows missing": [repr(wanted[c]) for c in wanted.keys() - {flow.cookie for flow in installed}],
         "flows extra": len({flow.cookie for flow in installed} - wanted.keys()),
         "matches spelled otherwise": [
@@ -226,6 +240,14 @@ def in_bundles(session: Session, encoded: encoder.EncodedFragment) -> dict[str, 
     facts["left after deleting ours"] = [hex(flow.cookie) for flow in session.flows()]
     session.errors(encoder.encode_group_delete(encoder.ALL_GROUPS, version))
     facts["groups in the end"] = len(session.groups())
+    session.errors(encoder.encode_flow_add(Flow(8, 0, meter=METERS[0].id), version))
+    (unknown,) = session.errors(encoder.encode_flow_add(Flow(8, 1, meter=99), version))
+    facts["unknown meter"] = (unknown.cookie == Flow(8, 1, meter=99).cookie, unknown.text)
+    session.errors(b"".join(encoder.encode_meter_delete(meter.id, version) for meter in METERS))
+    facts["meters and their flows in the end"] = (
+        len(session.meters()),
+        sum(flow.table == 8 for flow in session.flows()),
+    )
     return facts
 
 

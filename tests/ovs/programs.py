@@ -9,6 +9,7 @@ from controller.dataplane.values import (
     Group,
     GroupType,
     MatchField,
+    Meter,
     Output,
     Program,
     SetField,
@@ -40,8 +41,9 @@ def to_tunnel(number: int) -> Flow:
     return Flow(6, 10, (MatchField("in_port", number),), actions, why=f"tunnel {number}")
 
 
-def program(revision: int, *parts: Flow | Group) -> Program:
+def program(revision: int, *parts: Flow | Group | Meter) -> Program:
     """A program of one fragment."""
     flows = tuple(part for part in parts if isinstance(part, Flow))
     groups = tuple(part for part in parts if isinstance(part, Group))
-    return Program.of(revision, [Fragment(("test",), flows, groups)])
+    meters = tuple(part for part in parts if isinstance(part, Meter))
+    return Program.of(revision, [Fragment(("test",), flows, groups, meters)])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
+from dataclasses import replace
 
 import pytest
 
 import controller.southbound.applying as applying
-from controller.dataplane.values import Flow, MatchField, Output, Program, ToGroup
+from controller.dataplane.values import Flow, MatchField, Meter, Output, Program, ToGroup
 from controller.errors import EncodeError, SwitchError
-from mechanisms.openflow import stamp
+from mechanisms.openflow import meters, stamp
 from tests.ovs.programs import GROUP, flow, group, program, to_group, to_tunnel
 from tests.ovs.world import World
 
@@ -167,6 +169,48 @@ def foreign_is_left_alone(world: World) -> None:
     state = world.southbound.state(node)
     assert state is not None
     assert state.details["foreign_flows"] == 2
+
+
+def meters_come_before_their_flows_and_go_after_them(world: World) -> None:
+    node = world.switch()
+    state = world.southbound.state(node)
+    assert state is not None
+    assert meters.METERS in state.capabilities
+    limited = [flow(1), replace(flow(2), meter=meters.TENANTS.id)]
+    world.southbound.apply(node, program(1, *limited, meters.TENANTS, meters.OTHERS))
+    assert rates(world) == {meters.TENANTS.id: meters.TENANTS.rate, meters.OTHERS.id: meters.OTHERS.rate}
+    assert any("meter:241" in line for line in world.bed.flows())
+    world.reconnect()
+    assert world.southbound.apply(node, program(1, *limited, meters.TENANTS, meters.OTHERS)).adopted
+    world.southbound.apply(node, program(2, *limited, Meter(meters.TENANTS.id, 7, 7)))
+    assert rates(world) == {meters.TENANTS.id: 7}
+    world.southbound.apply(node, program(3, flow(1), flow(2)))
+    assert rates(world) == {}
+    check_holds(world, program(3, flow(1), flow(2)))
+
+
+def audit_repairs_meters(world: World) -> None:
+    """A meter that is deleted takes its flows along, and nothing but an audit sees one that is changed."""
+    limited = replace(flow(2), meter=meters.TENANTS.id)
+    node, wanted = world.switch(), program(1, flow(1), limited, meters.TENANTS, meters.OTHERS)
+    world.southbound.apply(node, wanted)
+    before = world.bed.flows()
+    world.bed.ofctl("add-meter", "br0", "meter=1,pktps,burst,band=type=drop,rate=1,burst_size=1")
+    world.bed.ofctl("del-meter", "br0", f"meter={meters.TENANTS.id}")
+    world.bed.ofctl("mod-meter", "br0", f"meter={meters.OTHERS.id},pktps,burst,band=type=drop,rate=9,burst_size=9")
+    assert world.bed.flows() != before
+    repaired = world.southbound.audit(node, wanted)
+    assert (repaired.flows_added, repaired.groups_changed) == (1, 2), repaired
+    assert world.bed.flows() == before
+    assert rates(world) == {1: 1, meters.TENANTS.id: meters.TENANTS.rate, meters.OTHERS.id: meters.OTHERS.rate}
+    again = world.southbound.audit(node, wanted)
+    assert (again.flows_added, again.flows_removed, again.groups_changed) == (0, 0, 0), again
+
+
+def rates(world: World) -> dict[int, int]:
+    """Meter id -> packets a second."""
+    text = world.bed.ofctl("dump-meters", "br0")
+    return {int(number): int(rate) for number, rate in re.findall(r"meter=(\d+) .*?rate=(\d+)", text, re.DOTALL)}
 
 
 def audit_repairs_tampering(world: World) -> None:

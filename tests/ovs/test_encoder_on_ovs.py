@@ -36,6 +36,9 @@ def facts() -> dict[str, dict[str, Any]]:
 def test_open_vswitch_takes_every_shape(facts: dict[str, dict[str, Any]], version: str) -> None:
     assert facts[version] == {
         "errors": [],
+        "meters": True,
+        "meter in a bundle": "BUNDLE_FAILED/MSG_UNSUP",
+        "errors of a changed meter": 0,
         "flows missing": [],
         "flows extra": 0,
         "matches spelled otherwise": [],
@@ -52,4 +55,6 @@ def test_open_vswitch_takes_every_shape(facts: dict[str, dict[str, Any]], versio
         "overwritten flow stays": [True],
         "left after deleting ours": ["0x1234"],
         "groups in the end": 0,
+        "unknown meter": [True, "METER_MOD_FAILED/INVALID_METER"],
+        "meters and their flows in the end": [0, 0],
     }

@@ -46,7 +46,7 @@ OTHERS: Mapping[str, tuple[Any, ...]] = {
     "network_type": ("flat", "vlan", "gre", "vxlan", "local"),
     "physical_network": ("physnet2", None),
     "segmentation_id": (99,),
-    "capabilities": ("nicira",),
+    "capabilities": ("nicira", "meters"),
     "physnet1": ("physnet3",),
 }
 """Sensible other values, by the name of the field or by the value; everything else gets something made up."""

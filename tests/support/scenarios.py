@@ -57,7 +57,7 @@ def switch_node(number: int, **changes: object) -> Node:
         tunnel_ip=f"192.0.2.{number}",
         tunnel_types=frozenset({"gre", "vxlan", "geneve"}),
         physical_networks={name: f"eth-{name}" for name in PHYSICAL_NETWORKS},
-        capabilities=frozenset({"nicira", "bundles"}),
+        capabilities=frozenset({"nicira", "bundles", "meters"}),
     )
     return replace(node, **changes)  # type: ignore[arg-type]
 

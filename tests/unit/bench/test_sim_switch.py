@@ -24,6 +24,8 @@ from controller.dataplane.encoder import (
     encode_flow_delete,
     encode_group,
     encode_group_delete,
+    encode_meter,
+    encode_meter_delete,
 )
 from controller.dataplane.values import (
     OWNER_MASK,
@@ -34,6 +36,7 @@ from controller.dataplane.values import (
     Group,
     GroupType,
     MatchField,
+    Meter,
     Output,
     ToGroup,
 )
@@ -85,6 +88,24 @@ def test_flows_are_kept_by_key_and_selected_by_cookie_and_table(version: int) ->
     it.receive(encode_flow_delete(FLOWS[1], version))
     it.receive(encode_flow_delete(FLOWS[0], version))  # its cookie is not there any more
     assert len(dumped(it)) == 4
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_meters_are_kept_and_no_part_of_bundles(version: int) -> None:
+    it, meter = switch(version), Meter(9, 10, 10)
+    through = Flow(5, 100, meter=meter.id)
+    assert errors(it.receive(encode_flow_add(through, version)))[0].cookie == through.cookie
+    assert not it.receive(encode_meter(meter, GroupCommand.ADD, version))
+    assert errors(it.receive(encode_meter(meter, GroupCommand.ADD, version)))[0].meter_id == meter.id
+    assert not it.receive(encode_flow_add(through, version))
+    (told,) = it.receive(messages.meter_config_request(version))
+    assert messages.parse_meter_config(told) == {meter.id: meter.encoded()}
+    it.receive(bundle_control(1, BundleType.OPEN_REQUEST, version))
+    (refused,) = errors(it.receive(bundle_add(1, encode_meter_delete(meter.id, version), version)))
+    assert refused.text == "BUNDLE_FAILED/MSG_UNSUP"
+    it.receive(encode_meter_delete(meter.id, version))
+    assert dumped(it) == []
+    assert errors(switch(version, meters=0).receive(encode_meter(meter, GroupCommand.ADD, version)))
 
 
 def test_groups_and_what_hangs_on_them() -> None:

@@ -15,6 +15,7 @@ from controller.dataplane.values import (
     Flow,
     Group,
     MatchField,
+    Meter,
     Move,
     Output,
     PopVlan,
@@ -71,6 +72,8 @@ def action(said: Action, parser: Any) -> Any:
 
 def instructions(flow: Flow, ofproto: Any, parser: Any) -> list[Any]:
     said = []
+    if flow.meter is not None:
+        said.append(parser.OFPInstructionMeter(flow.meter))
     if flow.actions:
         apply = [action(each, parser) for each in flow.actions]
         said.append(parser.OFPInstructionActions(ofproto.OFPIT_APPLY_ACTIONS, apply))
@@ -111,3 +114,10 @@ def group_mod(group: Group, command: int, version: int) -> Any:
     ofproto, parser = PROTOCOLS[version]
     buckets = [bucket(each, ofproto, parser) for each in group.buckets]
     return parser.OFPGroupMod(datapath(version), command, int(group.type), group.id, buckets)
+
+
+def meter_mod(meter: Meter, command: int, version: int) -> Any:
+    ofproto, parser = PROTOCOLS[version]
+    bands = [] if command == ofproto.OFPMC_DELETE else [parser.OFPMeterBandDrop(meter.rate, meter.burst)]
+    flags = 0 if command == ofproto.OFPMC_DELETE else ofproto.OFPMF_PKTPS | ofproto.OFPMF_BURST
+    return parser.OFPMeterMod(datapath(version), command, flags, meter.id, bands)

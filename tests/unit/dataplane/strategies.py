@@ -12,6 +12,7 @@ from controller.dataplane.values import (
     Group,
     GroupType,
     MatchField,
+    Meter,
     Move,
     Output,
     PopVlan,
@@ -64,9 +65,14 @@ FLOW = st.builds(
     ACTIONS,
     st.none() | st.tuples(U64, U64),
     st.none() | st.integers(1, 253),
+    st.just(""),
+    st.none() | st.integers(1, 0xFFFF0000),
 )
 
 BUCKET = st.builds(Bucket, ACTIONS, st.none() | PORT, st.integers(0, 0xFFFF))
 GROUP = st.builds(
     Group, st.integers(0, 0xFFFFFF00), st.sampled_from(list(GroupType)), st.lists(BUCKET, max_size=4).map(tuple)
 )
+
+U32 = st.integers(0, 0xFFFFFFFF)
+METER = st.builds(Meter, st.integers(1, 0xFFFF0000), U32, U32)

@@ -22,11 +22,12 @@ from controller.dataplane.values import (
     Group,
     GroupType,
     MatchField,
+    Meter,
     Output,
 )
 from controller.errors import EncodeError
 from tests.unit.dataplane import oracle
-from tests.unit.dataplane.strategies import FLOW, GROUP
+from tests.unit.dataplane.strategies import FLOW, GROUP, METER
 
 versions = pytest.mark.parametrize("version", encoder.VERSIONS)
 FIXED = Flow(3, 100, (MatchField("eth_dst", 0xFA163E000001), MatchField("metadata", 7, 0xFFFFF)), (), (3, 15), 6)
@@ -164,3 +165,23 @@ def test_the_template_is_reused_for_other_values_of_the_same_shape() -> None:
     other = encoder.encode_flow_add(Flow(3, 9, FIXED.match, (), FIXED.metadata, 6), 4)
     assert struct.unpack_from("!H", other, 30) == (9,)
     assert one[32:] == other[32:]
+
+
+@versions
+@given(meter=METER, command=st.sampled_from(list(GroupCommand)))
+def test_meters_are_what_os_ken_writes(version: int, meter: Meter, command: GroupCommand) -> None:
+    expected = oracle.serialized(oracle.meter_mod(meter, int(command), version))
+    if command is GroupCommand.DELETE:
+        assert encoder.encode_meter_delete(meter.id, version) == expected
+    else:
+        assert encoder.encode_meter(meter, command, version) == expected
+
+
+def test_meters_count_in_every_hash() -> None:
+    flow, one, other = Flow(0, 1), Meter(1, 10, 10), Meter(1, 11, 10)
+    metered = replace(flow, meter=1)
+    assert (metered.cookie, metered.shape) != (flow.cookie, flow.shape)
+    digests = {Fragment("f", (flow,), (), meters).digest for meters in ((), (one,), (other,))}
+    assert len(digests) == 3
+    with pytest.raises(EncodeError, match="meter 1"):
+        encoder.encode_meter(Meter(1, 1 << 32, 1), GroupCommand.ADD, 4)

@@ -60,6 +60,14 @@ def test_a_form_gives_what_its_sentence_gives(mac: Value) -> None:
     )
 
 
+def test_a_form_may_have_a_meter() -> None:
+    table = Pipeline(Layout(), Table("punt", "", match=("in_port",), metered=True))["punt"]
+    metered = form(lambda port: flow(table, 1).match(in_port=port).meter(7).done())
+    assert metered(3).body() == plain(metered, 3).body()
+    assert (metered(3).meter, metered(3)) == (7, Flow(0, 1, metered(3).match, meter=7))
+    assert known(3, MAC, 9, "p1").meter is None
+
+
 def test_wide_fields_and_composed_metadata() -> None:
     assert address(2**128 - 1).body() == plain(address, 2**128 - 1).body()
     assert deliver(5, MAC, 0xFFFFFFF8).body() == plain(deliver, 5, MAC, 0xFFFFFFF8).body()

@@ -17,6 +17,7 @@ from controller.dataplane.values import (
     Group,
     GroupType,
     MatchField,
+    Meter,
     Move,
     Output,
     PopVlan,
@@ -194,6 +195,9 @@ def test_ip_packets_are_matched_by_their_fields() -> None:
 def test_what_a_switch_refuses_is_refused() -> None:
     with pytest.raises(CompileError, match="udp_src needs ip_proto"):
         Switch([Flow(0, 1, (MatchField("udp_src", 67),))], PORTS)
+    with pytest.raises(CompileError, match="meter 5"):
+        Switch([Flow(0, 1, meter=5)], PORTS)
+    assert Switch([Flow(0, 1, meter=5)], PORTS, meters=[Meter(5, 1, 1)])
     with pytest.raises(CompileError, match="back to 0"):
         Switch([Flow(1, 1, goto=0)], PORTS)
     with pytest.raises(CompileError, match="group 5"):

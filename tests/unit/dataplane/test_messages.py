@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from controller.dataplane import encoder, messages
 from controller.dataplane.encoder import BundleType, GroupCommand, InstalledFlow
-from controller.dataplane.values import OWNER_MASK, Flow, Group, MatchField
+from controller.dataplane.values import OWNER_MASK, Flow, Group, MatchField, Meter
 from controller.errors import SwitchError
 from tests.unit.dataplane import oracle
-from tests.unit.dataplane.strategies import FLOW, GROUP
+from tests.unit.dataplane.strategies import FLOW, GROUP, METER
 
 versions = pytest.mark.parametrize("version", encoder.VERSIONS)
 FIXED = Flow(3, 100, (MatchField("eth_dst", 0xFA163E000001), MatchField("metadata", 7, 0xFFFFF)), (), (3, 15), 6)
@@ -88,6 +88,30 @@ def test_group_descriptions_are_read_back(version: int, groups: list[Group]) -> 
 
 
 @versions
+@given(meters=st.lists(METER, max_size=4, unique_by=lambda meter: meter.id))
+def test_meter_configurations_are_read_back(version: int, meters: list[Meter]) -> None:
+    ofproto, parser = oracle.PROTOCOLS[version]
+    body = b""
+    for meter in meters:
+        mod = oracle.serialized(oracle.meter_mod(meter, 0, version))
+        body += struct.pack("!H", len(mod) - 8) + mod[10:]
+    message = struct.pack("!BBHIHH4x", version, 19, 16 + len(body), 1, ofproto.OFPMP_METER_CONFIG, 0) + body
+    theirs = parser.OFPMultipartReply.parser(oracle.datapath(version), version, 19, len(message), 1, message)
+    assert [(s.meter_id, s.bands[0].rate) for s in theirs.body] == [(meter.id, meter.rate) for meter in meters]
+    assert messages.parse_meter_config(message) == {meter.id: meter.encoded() for meter in meters}
+    said = parser.OFPMeterConfigStatsRequest(oracle.datapath(version), 0, ofproto.OFPM_ALL)
+    assert messages.meter_config_request(version, xid=6) == oracle.serialized(said, 6)
+
+
+@versions
+def test_errors_name_the_meter(version: int) -> None:
+    refused = messages.parse_error(
+        error(version, 12, 10, encoder.encode_meter(Meter(241, 1, 1), GroupCommand.ADD, version))
+    )
+    assert (refused.meter_id, refused.cookie, refused.text) == (241, None, "METER_MOD_FAILED/OUT_OF_METERS")
+
+
+@versions
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_errors_name_the_flow_or_group(version: int, wrapped: bool) -> None:
     group = Group(0x8000_0001, 0, ())  # type: ignore[arg-type]
@@ -147,7 +171,12 @@ def test_garbage_is_a_switch_error_or_harmless(flows: list[Flow], cut: int, posi
     message = flow_stats_reply(flows, 4)
     position %= len(message)
     for broken in (message[:cut], message[:position] + byte + message[position + 1 :]):
-        for parse in (messages.parse_flow_stats, messages.parse_group_desc, messages.parse_error):
+        for parse in (
+            messages.parse_flow_stats,
+            messages.parse_group_desc,
+            messages.parse_meter_config,
+            messages.parse_error,
+        ):
             try:
                 parse(broken)
             except SwitchError:

@@ -16,6 +16,7 @@ from controller.dataplane.values import (
     Group,
     GroupType,
     MatchField,
+    Meter,
     Output,
     Program,
     ToGroup,
@@ -177,3 +178,25 @@ def test_removed_groups_go_after_those_that_point_to_them() -> None:
     assert between(Program(0, {}), full).groups_add == (target, pointer)
     assert between(full, Program(2, {})).groups_remove == (1, 9)
     assert not any(program_delta.ordered(ProgramDelta(), 4))
+
+
+def test_meters_are_made_first_and_removed_last() -> None:
+    one, faster, other = Meter(1, 10, 10), Meter(1, 20, 10), Meter(2, 10, 10)
+    old = Program.of(1, [Fragment("a", (Flow(0, 1, meter=1),), (), (one,)), Fragment("b", (), (), (other,))])
+    new = Program.of(2, [Fragment("a", (Flow(0, 1, meter=1),), (), (faster,))])
+    delta = between(old, new)
+    assert (delta.meters_add, delta.meters_modify, delta.meters_remove) == ((), (faster,), (2,))
+    assert len(program_delta.meters_before(delta, 5)) == len(program_delta.meters_after(delta, 5)) == 1
+    assert between(Program(0, {}), new).meters_add == (faster,)
+    assert not between(new, Program.of(3, [*new.fragments.values()]))
+
+
+def test_meters_of_a_dump_are_repaired_and_others_left_alone() -> None:
+    one = Meter(1, 10, 10)
+    wanted = Program.of(1, [Fragment("a", (), (), (one,))])
+    mine = lambda number: number < 5  # noqa: E731
+    found = {1: one.encoded(), 3: b"", 9: b""}
+    assert from_installed(wanted, [], {}, mine, found, mine) == ProgramDelta(meters_remove=(3,))
+    assert from_installed(wanted, [], {}, mine, {}, mine) == ProgramDelta(meters_add=(one,))
+    slower = {1: Meter(1, 9, 10).encoded()}
+    assert from_installed(wanted, [], {}, mine, slower, mine) == ProgramDelta(meters_modify=(one,))

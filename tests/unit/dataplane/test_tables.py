@@ -127,6 +127,7 @@ Sentence = Callable[[], FlowBuilder]
         (lambda: flow(LOOKUP).match(eth_dst="nonsense"), "eth_dst takes a mac"),
         (lambda: flow(LOOKUP).match(nosuch=1), "nosuch"),
         (lambda: flow(LOOKUP, 65536), "priority 65536"),
+        (lambda: flow(LOOKUP).meter(1), "table lookup uses a meter"),
     ],
 )
 def test_a_broken_contract_is_a_compile_error(sentence: Sentence, offence: str) -> None:

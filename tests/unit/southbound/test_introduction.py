@@ -13,6 +13,7 @@ from controller.southbound import wire
 from controller.southbound.echoes import UNANSWERED, Echoes
 from controller.southbound.introduction import (
     DESCRIPTION,
+    METERS,
     OPENED,
     STAMPS,
     Introducing,
@@ -57,7 +58,32 @@ def test_a_switch_is_introduced_in_one_go(version: int, bundles: bool) -> None:
 def test_a_switch_may_refuse_every_question() -> None:
     introducing = asked(4, lambda message: [refusal(message)])
     assert introducing.complete
-    assert introducing.result() == (wire.Description(), False, None)
+    assert introducing.result() == (wire.Description(), False, None, 0)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_meters_count_if_they_can_drop_by_packets(version: int) -> None:
+    assert introduced(SimSwitch(5, Make(version, meters=300))).meters == 300
+    assert introduced(SimSwitch(5, Make(version, meters=0))).meters == 0
+    limited = struct.pack("!BBHIHH4xIIIBB2x", version, 19, 32, METERS, 11, 0, 300, 2, 1, 8, 0)  # by kilobits only
+    assert wire.highest_meter(limited) == 0
+    assert wire.highest_meter(limited[:20]) == 0
+
+
+def test_a_switch_that_says_nothing_of_meters_has_none() -> None:
+    switch, told = SimSwitch(5, Make(4)), list[Introduction]()
+    introducing = Introducing()
+    introducing.when_complete(told.append)
+    late = []
+    for message in messages(questions(4)):
+        for said in switch.receive(message):
+            if said[4:8] == METERS.to_bytes(4, "big"):
+                late.append(said)
+            else:
+                introducing.take(int.from_bytes(said[4:8], "big"), said)
+    assert [said.meters for said in told] == [0]
+    assert introducing.take(METERS, late[0])
+    assert len(told) == 1
 
 
 def test_whoever_waits_is_told_once_all_is_said() -> None:
