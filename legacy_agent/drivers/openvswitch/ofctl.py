@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
+from io import TextIOWrapper
 from typing import Protocol
 
 from controller.errors import IsthmusError
@@ -45,7 +47,8 @@ class Ofctl:
     def _run(self, arguments: Sequence[str], given: str = "") -> str:
         command = ["ovs-ofctl", "-O", _VERSION, *arguments]
         try:
-            done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=self._timeout)
+            with _file(given) as stdin:
+                done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, timeout=self._timeout)
         except FileNotFoundError as error:
             raise FlowError("there is no ovs-ofctl on this host (install Open vSwitch)") from error
         except subprocess.TimeoutExpired as error:
@@ -54,3 +57,12 @@ class Ofctl:
             said = done.stderr.strip().splitlines()
             raise FlowError(f"ovs-ofctl: {said[-1].removeprefix('ovs-ofctl: ') if said else done.returncode}")
         return done.stdout
+
+
+def _file(text: str) -> TextIOWrapper:
+    """The text as a file, all of it before anybody reads. Of a pipe ``ovs-ofctl`` would take a part for the whole when
+    the agent is killed while it writes, and the last flow would have the cookie of what it was to be."""
+    file = os.fdopen(os.memfd_create("flows"), "w+")
+    file.write(text)
+    file.seek(0)
+    return file
