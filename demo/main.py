@@ -149,7 +149,7 @@ def commands(datacentre: DataCentre) -> str:
         "host1 nft list ruleset": "",
         f"controller tail -f {datacentre.controller.program.log}": "",
     }
-    typed = "\n".join(f"  {ON} {line:58} {remark}".rstrip() for line, remark in lines.items())
+    typed = "\n".join(f"  {ON} {line:58} {remark and f'# {remark}'}".rstrip() for line, remark in lines.items())
     return f"""
 Try in another terminal, as root:
 
