@@ -194,7 +194,9 @@ def test_restart_of_the_controller_loses_nothing(bed: FabricBed, how: signal.Sig
     flow_mods = bed.ovs.flow_mods()
     assert bed.restart_controller(how) == []
     assert bed.ovs.flow_mods() == flow_mods
-    assert stream.lost() <= 1
+    lost = stream.lost()
+    print(f"{lost} ms lost while the controller was ended by {how.name} and started", flush=True)
+    assert lost <= 1
     assert bed.matrix(list(red(bed).values())) == []
 
 
