@@ -7,6 +7,7 @@ import random
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
@@ -76,6 +77,26 @@ def test_nobody_there() -> None:
 ])  # fmt: skip
 def test_nonsense_is_a_controller_gone(answer: bytes) -> None:
     """Whatever speaks there, the agent's loop sees one kind of failure."""
+    with answering(answer) as url, pytest.raises(ControllerGone):
+        ControllerClient(url, "h").plan(0, 1)
+
+
+@pytest.mark.parametrize(("status", "moves"), [(503, True), (500, True), (403, False)])
+def test_a_controller_that_cannot_serve_is_left(controller: FakeController, status: int, moves: bool) -> None:
+    """Like an API process without the controller; not one that refuses us."""
+    controller.take_report(HostReport("rack 7/a").to_dict())
+    controller.plan(3)
+    with answering(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode()) as url:
+        controllers = Controllers(f"{url},{controller.url}")
+        client = ControllerClient(controllers, "rack 7/a")
+        with pytest.raises(ControllerGone, match=str(status)):
+            client.plan(0, 1)
+    assert controllers.current == (controller.url if moves else url)
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """The URL of somebody who gives this answer, once."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -85,8 +106,7 @@ def test_nonsense_is_a_controller_gone(answer: bytes) -> None:
             connection.close()
 
         threading.Thread(target=serve, daemon=True).start()
-        with pytest.raises(ControllerGone):
-            ControllerClient(f"http://127.0.0.1:{server.getsockname()[1]}", "h").plan(0, 1)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("url", ["controller:9696", "ftp://controller", "http://", "", "http://a,b"])
