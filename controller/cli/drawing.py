@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from controller.cli.table import printable
 from controller.cli.topology import node_id
 
 Row = dict[str, Any]
@@ -51,7 +52,7 @@ def as_svg(
 ) -> str:
     """The picture: switches as boxes, ordinary LLDP neighbours as ellipses; links on a broadcast tree are bold,
     one-way ones dashed, what is not as the cable plan has it is red."""
-    nodes = {switch["id"]: str(switch.get("host") or switch["id"]) for switch in switches}
+    nodes = {switch["id"]: printable(str(switch.get("host") or switch["id"])) for switch in switches}
     boxes = dict.fromkeys(nodes, "switch")
     boxes.update({switch["id"]: "away" for switch in switches if not switch.get("alive", True)})
     lines = [

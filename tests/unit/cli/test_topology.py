@@ -8,6 +8,7 @@ import pytest
 
 from controller import config
 from controller.api.wsgi import make_application
+from controller.cli.drawing import as_svg
 from controller.cli.main import main
 from controller.cli.topology import as_dot, as_text, link_rows
 from tests.unit.api.fakes import FakeIsthmus, FakeResources
@@ -37,6 +38,14 @@ def test_text() -> None:
         "  port 9 -- switch:1 port 3 (one-way)",
         "  port 4 -- old-core port Gi0/1",
     ]
+
+
+def test_names_that_a_terminal_would_obey() -> None:
+    evil = [{"id": "switch:1", "host": "leaf\x1b[2J\n", "ports": {"7": "eth\x07"}}, SWITCHES[1]]
+    for draw in (as_text, as_dot, as_svg):
+        drawn = draw(evil, LINKS, NEIGHBOURS)
+        assert "leaf?[2J?" in drawn
+        assert all(letter.isprintable() or letter == "\n" for letter in drawn)
 
 
 def test_dot() -> None:
