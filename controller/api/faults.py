@@ -20,13 +20,15 @@ RETRY_AFTER = 2
 
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (exceptions.NoNetworkAvailable, 409),
+    (exceptions.InvalidQuotaValue, 400),
     (ReportError, 400),
     (UnknownNode, 404),
     (RevisionNumberConstraintFailed, 412),
     *((kind, 503) for kind in UNAVAILABLE),
     *((kind, answer.code) for kind, answer in faults.FAULT_MAP.items()),
 )
-"""First match wins. Pools without a free id are a conflict (409): asking again does not help, giving back does."""
+"""First match wins. Pools without a free id are a conflict (409): asking again does not help, giving back does. A
+limit below what is used (``check_limit``) is a 400, as Neutron answers it, whatever neutron-lib's map says."""
 
 
 KEPT_HEADERS = ("Allow", "WWW-Authenticate")

@@ -143,7 +143,7 @@ class Policy:
         self._names: dict[str, list[str]] = {}
         self.memory: dict[tuple[Any, ...], Any] = {}
         """True or False, which depend on nothing but the question; None: it depends on the network too."""
-        self._loaded = time.monotonic()
+        self._loaded, self._trouble = time.monotonic(), ""
         try:
             self._enforcer.load_rules()
         except Exception as error:  # YAML's own errors, oslo's, the operating system's
@@ -156,10 +156,14 @@ class Policy:
         with self._lock:
             self._loaded = now
             before = self._enforcer.rules
+            trouble = ""
             try:
                 self._enforcer.load_rules()
             except Exception as error:
-                LOG.error("[oslo_policy] policy_file cannot be used, the rules stay as they were: %s", error)
+                trouble = str(error)
+            if trouble not in ("", self._trouble):
+                LOG.error("[oslo_policy] policy_file cannot be used, the rules stay as they were: %s", trouble)
+            self._trouble = trouble
             if self._enforcer.rules is not before:
                 self._keys, self._names, self.memory = {}, {}, {}
 

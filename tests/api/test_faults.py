@@ -41,11 +41,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.mark.timeout(SECONDS + 240)
 def test_a_storm_leaves_a_sound_store(url: str, tmp_path: Path) -> None:
     path = tmp_path / "isthmus.conf"
-    text = (
-        CONFIGURATION.replace("sqlite:///{path}", url)
-        + "[quotas]\nquota_port = -1\nquota_network = -1\nquota_subnet = -1\n"
-    )
-    path.write_text(text)
+    path.write_text(CONFIGURATION.replace("sqlite:///{path}", url) + QUOTAS)
     conf = config.load(["--config-file", str(path)])
     types = TypeManager.load(conf)
     store = open_store(conf, types)

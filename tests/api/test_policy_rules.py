@@ -170,6 +170,14 @@ def test_a_policy_file_that_breaks_changes_nothing(
     wide.create(ALICE, "segment", segment_of(network, 7))
     assert "the rules stay as they were" in caplog.text
 
+    def denied() -> None:
+        raise PermissionError("denied")
+
+    monkeypatch.setattr(wide._policy._enforcer, "load_rules", denied)
+    for number in (8, 9):
+        wide.create(ALICE, "segment", segment_of(network, number))
+    assert caplog.text.count("denied") == 1, "once, not at every look"
+
 
 TAGGINGS = (("create", {"add_tags": ["a"]}), ("update", {"tags": ["b"]}), ("update", {"put_tags": ["c"]}),
             ("delete", {"remove_tags": ["c"]}), ("delete", {"clear_tags": True}))  # fmt: skip

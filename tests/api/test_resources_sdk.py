@@ -135,7 +135,7 @@ def test_quotas(network: Proxy, blue: Any) -> None:
         network.create_network(project_id="red")
     with pytest.raises(exceptions.ConflictException, match="Quota exceeded for resources"):
         network.create_port(network_id=blue.id, project_id="red")
-    with pytest.raises(exceptions.ConflictException):
+    with pytest.raises(exceptions.BadRequestException, match="less than 0"):
         network.update_quota("red", networks=1, check_limit=True)
     network.update_quota("red", networks=1)
     assert [quota.project_id for quota in network.quotas()] == ["red"]
