@@ -36,6 +36,9 @@ LOG = logging.getLogger(__name__)
 
 UNROUTED = "unknown"
 
+UNLOGGED = frozenset({"/healthcheck"})
+"""Asked every second by each load balancer."""
+
 AGENTS_ROUTES = frozenset({"/v2.0/isthmus/hosts/{host}/plan", "/v2.0/isthmus/hosts/{host}/report"})
 
 
@@ -67,7 +70,8 @@ class Application:
         response.headers["X-Openstack-Request-Id"] = request_id
         seconds = time.monotonic() - started
         self._metrics.observe(request.method, template, response.status_int, seconds)
-        LOG.info("%s %s %s %d %.3f s", request_id, request.method, template, response.status_int, seconds)
+        level = logging.DEBUG if template in UNLOGGED else logging.INFO
+        LOG.log(level, "%s %s %s %d %.3f s", request_id, request.method, template, response.status_int, seconds)
         body: Iterable[bytes] = response(environ, start_response)
         return body
 

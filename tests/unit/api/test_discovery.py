@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from controller import config
@@ -48,9 +50,12 @@ def test_links_lead_to_the_public_url(api: Api) -> None:
             make_application(conf, api.resources, api.isthmus)
 
 
-def test_load_balancers_ask_without_a_token(api: Api) -> None:
-    answer = api.get("/healthcheck")
+def test_load_balancers_ask_without_a_token_and_a_line_of_the_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        answer = api.get("/healthcheck")
+        api.get("/v2.0/networks")
     assert (answer.status_int, answer.text) == (200, "OK")
+    assert ("/healthcheck" in caplog.text, "/v2.0/networks" in caplog.text) == (False, True)
     assert "/healthcheck" in PUBLIC
 
 
