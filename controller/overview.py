@@ -13,7 +13,7 @@ from controller.declared import problems
 from controller.errors import UnknownNode
 from controller.fabric import FabricControl
 from controller.hosts import Hosts
-from controller.model import PHYSICAL_TYPES, Node, NodeKind, Observation
+from controller.model import Node, NodeKind, Observation
 from controller.node_state import NodeState
 from controller.reconciler import Reconciler
 from controller.status import nodes_to_know, with_transit
@@ -92,7 +92,7 @@ class Overview:
             segment = board.intent.segment_on(nodes[0], ports[0].network_id) if nodes and ports[0] else None
         if len(nodes) < 2 or not same or segment is None:
             return {"nodes": [], "by": "nothing: the ports are not bound, or not on one network"}
-        linked = self._fabric is not None and segment.network_type in PHYSICAL_TYPES and nodes[0] != nodes[1]
+        linked = self._fabric is not None and self._fabric.carries(segment) and nodes[0] != nodes[1]
         found = self._fabric.path(*nodes) if self._fabric is not None and linked else []
         return {"nodes": found or nodes, "by": "links" if found else str(segment)}
 
