@@ -6,6 +6,7 @@ Prints every figure with its reference and rewrites ``bench/RESULTS.md``. The st
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 import time
 import traceback
@@ -46,8 +47,6 @@ def main() -> int:
 
 
 def _in_sandbox(name: str) -> int:
-    import subprocess
-
     return subprocess.call([sys.executable, "-m", "tests.support.sandbox", sys.executable, "-m", "bench.all", name])
 
 

@@ -84,6 +84,14 @@ class Controller:
         wait_for(self._answers, "the API answers", timeout, self.program.tail)
         return time.monotonic() - began
 
+    def wait_quiet(self) -> None:
+        """Wait until it has nothing left to do."""
+        calm = 0
+        while calm < 3:
+            before = self.cpu()
+            time.sleep(1)
+            calm = calm + 1 if self.cpu() - before < 0.25 else 0
+
     def stop(self) -> None:
         """End it."""
         self.program.stop(timeout=20)

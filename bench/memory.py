@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import bed, scale
-from bench.one_port import _quiet
 from bench.results import Result
 from controller import garbage
 
@@ -82,7 +81,7 @@ def measure(plan: scale.Layout, collections: bool = False) -> tuple[int, dict[st
             controller.start()
         fleet.do("connect")
         bed.wait_for(lambda: _settled(controller, plan.switches), "all switches are in sync", 180)
-        _quiet(controller)
+        controller.wait_quiet()
         memory = controller.resident()
         if collections:
             bed.wait_for(lambda: controller.metrics()[f"{PAUSES}_count|everything"], "collections", 4 * PERIOD)

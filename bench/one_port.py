@@ -38,7 +38,7 @@ def measure(switches: int) -> tuple[list[float], list[float], int]:
         controller.start()
         fleet.do("connect")
         fleet.wait(lambda now: now["least_flows"] > 4 * switches, "first programs", 180)
-        _quiet(controller)
+        controller.wait_quiet()
         for number in range(TIMES):
             fleet.do("reset")
             before, began = controller.cpu(), time.monotonic()
@@ -55,15 +55,6 @@ def measure(switches: int) -> tuple[list[float], list[float], int]:
         fleet.end()
         controller.stop()
     return cpu, seconds, plan.ports
-
-
-def _quiet(controller: bed.Controller) -> None:
-    """Wait until the controller has nothing left to do."""
-    calm = 0
-    while calm < 3:
-        before = controller.cpu()
-        time.sleep(1)
-        calm = calm + 1 if controller.cpu() - before < 0.25 else 0
 
 
 def run(large: int = LARGE) -> Result:
