@@ -12,6 +12,7 @@ from legacy_agent.drivers.senders import link_local
 from legacy_agent.host_plan import AllowedAddress, device_name
 from legacy_agent.netlink import events
 from tests.kernel import frames
+from tests.kernel.capabilities import in_guest
 from tests.kernel.lab import Lab, Net, Vm, address, mac
 from tests.support import ethernet
 
@@ -158,7 +159,7 @@ def test_only_rules_of_bridges_are_heard_of(lab: Lab) -> None:
     host = lab.host()
     heard = host.run(events.open_nftables_events)
     heard.settimeout(5)
-    for family in ("inet", "bridge"):
+    for family in ("bridge",) if in_guest() else ("inet", "bridge"):  # the guest's kernel has no other
         host.run(lambda family=family: command_output(["nft", "add", "table", family, "somebody"]))
         assert events.of_bridges(heard.recv(65536)) == (family == "bridge")
         while select.select([heard], [], [], 0.1)[0]:
