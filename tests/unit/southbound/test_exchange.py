@@ -52,7 +52,7 @@ def test_no_answer_meets_the_deadline() -> None:
     started = time.monotonic()
     with pytest.raises(SwitchTimeout, match="sw1 did not answer within"):
         Line(lambda _, __: [], 0.3).exchange.barrier()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 def test_an_error_is_a_refusal() -> None:

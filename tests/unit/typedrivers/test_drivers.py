@@ -141,13 +141,13 @@ def test_huge_ranges_cost_nothing_at_start(tmp_path: Path) -> None:
     }
     conf = configuration(ranges)
     open_store(conf).dispose()
-    before = time.monotonic()
+    before = time.process_time()
     types = TypeManager.load(conf)
     statements: list[str] = []
     store = new_store(tmp_path)
     event.listen(store.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     world = new_world(ranges, store)
-    assert time.monotonic() - before < 2
+    assert time.process_time() - before < 2
     assert [statement for statement in statements if "_allocations" in statement] == []
     assert world.network()["provider:segmentation_id"] == 1
     assert world.provider("gre", None, 2**32 - 1)["provider:segmentation_id"] == 2**32 - 1
