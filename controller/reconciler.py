@@ -54,7 +54,7 @@ class Reconciler:
         self._host_plans = HostPlans(self.board, compiler, self._statuses.node_changed, pace.retry_max)
         self._follower = FeedFollower(self.board, feed, self._take_over, spawn)
         self._sightings = Sightings(self.board, nodes, self._statuses, fabric, self._follower.catch_up,
-                                    overlay_ip_version)  # fmt: skip
+                                    overlay_ip_version, pace.agent_down_time)  # fmt: skip
         self._loops = SwitchLoops(self.board, compiler, switches, pace, spawn, fabric, self._measures,
                                   self._statuses.node_changed)  # fmt: skip
         self._stopped = threading.Event()

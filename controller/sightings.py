@@ -6,17 +6,20 @@ themselves where they are plugged in (:mod:`controller.local_links`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 
 from controller.declared import described
 from controller.endpoints import within_overlay
 from controller.fabric import FabricControl
 from controller.local_links import linked
-from controller.model import NodeFacts, NodeKind, Observation, Port, host_node_id
+from controller.model import NodeFacts, NodeKind, Observation, Port
 from controller.node_state import Board, NodeState
 from controller.plugin.api import Nodes
 from controller.status_writer import StatusWriter
+
+DOUBT = 5.0
+"""Seconds that a tap may outlive the port of Open vSwitch that it was: VMs are taken down step by step."""
 
 
 class Sightings:
@@ -24,11 +27,15 @@ class Sightings:
 
     def __init__(
         self, board: Board, nodes: Nodes, statuses: StatusWriter, fabric: FabricControl | None,
-        catch_up: Callable[[], None], overlay_ip_version: int = 4,
+        catch_up: Callable[[], None], overlay_ip_version: int = 4, patience: float = 75.0,
     ) -> None:  # fmt: skip
+        """``patience``: seconds that switches have to come back before agents may have their ports."""
         self._board, self._nodes, self._statuses, self._fabric = board, nodes, statuses, fabric
         self._catch_up, self._overlay = catch_up, overlay_ip_version
+        self._patience = patience
         self._told: dict[str, tuple[NodeFacts, Observation]] = {}
+        self._withheld: dict[str, dict[str, float]] = {}
+        """Node -> ports that it sees and a switch has -> when that was found last."""
 
     def told_by(self, node_id: str) -> tuple[NodeFacts, Observation] | None:
         """What a switch said of itself last, without what is declared of it."""
@@ -61,6 +68,8 @@ class Sightings:
         """The node is not connected any more; its ports are DOWN, its peers go on as they are."""
         with self._board.changed:
             state = self._board.state(node_id)
+            if state.connected and state.is_switch:
+                state.last_seen = self._board.clock()
             state.connected = False
             ports = self._ports_of(node_id)
             state.tell()
@@ -93,48 +102,53 @@ class Sightings:
 
     def _plugs_moved(self, state: NodeState, facts: NodeFacts, observation: Observation) -> bool:
         """Tell the store which ports came and went; whether there were any that it did not know of."""
-        news = state.told is None and self._agent_has(facts, observation)
         before = state.told.attachments if state.told else {}
-        for port_id in observation.attachments.keys() - before.keys():
-            if not self._is_bound(port_id, facts) and not self._is_a_switchs(port_id, facts):
-                self._nodes.port_plugged(port_id, facts.id)
-                news = True
-        for port_id in before.keys() - observation.attachments.keys():
-            self._nodes.port_unplugged(port_id, facts.id)
-            self._plugged_elsewhere(port_id, facts.id)
-            news = True
-        return news
+        came, withheld = self._came(before.keys(), facts, observation)
+        for port_id in came:
+            self._nodes.port_plugged(port_id, facts.id)
+        self._withheld[facts.id] = withheld
+        gone = before.keys() - observation.attachments.keys()
+        for port_id in gone:
+            if self._nodes.port_unplugged(port_id, facts.id):
+                self._plugged_elsewhere(port_id, facts.id)
+        return bool(came or gone)
 
     def _plugged_elsewhere(self, port_id: str, node_id: str) -> None:
-        """A port that leaves a node may still be plugged into another one: it was to move, and did not. Ports that
-        are deleted leave all the time, and are not looked for."""
-        if port_id not in self._board.intent.ports:
-            return
+        """A port that became free may still be plugged into another node: it was to move, and did not."""
         for state in self._board.states():
             if state.node_id != node_id and state.connected and state.told and port_id in state.told.attachments:
                 self._nodes.port_plugged(port_id, state.node_id)
                 return
 
-    def _is_a_switchs(self, port_id: str, facts: NodeFacts) -> bool:
+    def _came(
+        self, before: Set[str], facts: NodeFacts, observation: Observation
+    ) -> tuple[list[str], dict[str, float]]:
+        """The ports to be bound to the node because they are plugged in now, and those that are a switch's."""
+        known, now = self._withheld.get(facts.id, {}), self._board.clock()
+        came, withheld = [], {}
+        for port_id in observation.attachments.keys() - (before - known.keys()):
+            if self._is_bound(port_id, facts):
+                continue
+            if self._is_a_switchs(port_id, facts, now):
+                withheld[port_id] = now
+            elif now - known.get(port_id, float("-inf")) < DOUBT:
+                withheld[port_id] = known[port_id]
+            else:
+                came.append(port_id)
+        return came, withheld
+
+    def _is_a_switchs(self, port_id: str, facts: NodeFacts, now: float) -> bool:
         """Whether what an agent sees of a port is the interface that a switch on the same host has: a tap in Open
-        vSwitch is a tap of the host too. A switch that has not told yet is believed."""
+        vSwitch is a tap of the host too."""
         port = self._board.intent.ports.get(port_id)
         if facts.kind is NodeKind.SWITCH or port is None or port.binding is None:
             return False
         node, state = self._board.intent.nodes.get(port.binding.node_id), self._board.known(port.binding.node_id)
         if node is None or node.kind is not NodeKind.SWITCH or node.host != facts.host:
             return False
-        return state is None or state.told is None or port_id in state.told.attachments
-
-    def _agent_has(self, facts: NodeFacts, observation: Observation) -> bool:
-        """Give the host's agent the ports that were taken for the switch's before this first told what it has;
-        whether there are any."""
-        agent = self._board.known(host_node_id(facts.host)) if facts.kind is NodeKind.SWITCH else None
-        taps = agent.told.attachments.keys() if agent is not None and agent.told is not None else set()
-        found = [port_id for port_id in taps - observation.attachments.keys() if self._is_bound(port_id, facts)]
-        for port_id in found:
-            self._nodes.port_plugged(port_id, host_node_id(facts.host))
-        return bool(found)
+        if state is None or state.told is None:
+            return now - self._board.started < self._patience
+        return port_id in state.told.attachments and (state.connected or now - state.last_seen < self._patience)
 
     def _is_bound(self, port_id: str, facts: NodeFacts) -> bool:
         """Whether the port is known to be bound to the node that it was plugged into: the store need not be asked."""

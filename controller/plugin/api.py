@@ -82,8 +82,9 @@ class Nodes(Protocol):
         """The endpoint of a port appeared on a node; a port without a host is bound there. An unknown port or one
         that belongs to another host is left alone."""
 
-    def port_unplugged(self, port_id: str, node_id: str) -> None:
-        """The endpoint went away; a port that was bound because it was plugged loses its host and binding."""
+    def port_unplugged(self, port_id: str, node_id: str) -> bool:
+        """The endpoint went away; a port that was bound because it was plugged loses its host and binding. Whether it
+        did."""
 
     def find_port(self, id_prefix: str) -> str | None:
         """The one port whose id starts so (tap names carry eleven characters), None if none or several."""

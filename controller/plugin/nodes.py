@@ -169,22 +169,24 @@ class NodeEvents:
 
         self._store.write(work)
 
-    def port_unplugged(self, port_id: str, node_id: str) -> None:
-        """The endpoint went away; a port that was bound because it was plugged loses its host and binding."""
+    def port_unplugged(self, port_id: str, node_id: str) -> bool:
+        """The endpoint went away; a port that was bound because it was plugged loses its host and binding. Whether it
+        did."""
         with self._store.read() as session:
             port = session.get(PortRow, port_id)
             if port is None or not _auto_bound_on(session, port.binding, node_id):
-                return
+                return False
 
-        def work(transaction: Transaction) -> None:
+        def work(transaction: Transaction) -> bool:
             row = transaction.session.get(PortRow, port_id, with_for_update=True)
             if row is None or not _auto_bound_on(transaction.session, row.binding, node_id):
-                return
+                return False
             set_host(transaction.session, row.binding, "")
             self._binder.decide(transaction, row)
             transaction.updated(row)
+            return True
 
-        self._store.write(work)
+        return self._store.write(work)
 
     def find_port(self, id_prefix: str) -> str | None:
         """The one port whose id starts so. The bounds are there for the index: a database does not use it for LIKE in

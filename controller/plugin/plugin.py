@@ -143,9 +143,9 @@ class Plugin:
         """A port's endpoint appeared."""
         self._nodes.port_plugged(port_id, node_id)
 
-    def port_unplugged(self, port_id: str, node_id: str) -> None:
-        """A port's endpoint went away."""
-        self._nodes.port_unplugged(port_id, node_id)
+    def port_unplugged(self, port_id: str, node_id: str) -> bool:
+        """A port's endpoint went away; whether the port is free now."""
+        return self._nodes.port_unplugged(port_id, node_id)
 
     def find_port(self, id_prefix: str) -> str | None:
         """The one port whose id starts so."""

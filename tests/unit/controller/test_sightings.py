@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
+
 from controller.model import Attachment, Observation
+from controller.pace import Pace
+from controller.sightings import DOUBT
 from tests.unit.controller.world import HOST, SWITCH_A, SWITCH_B, World, eventually, facts, port
 
 P1 = "port-one-111"
@@ -14,11 +19,6 @@ ON_HOST = replace(facts(SWITCH_A), host="h1")
 
 def seen(node_id: str, *ports: str) -> Observation:
     return Observation(node_id, {name: Attachment(name, "tap", 1) for name in ports})
-
-
-def settled(world: World) -> bool:
-    queued = world.reconciler.queues()["node_events"]
-    return not queued and world.store.latest() == world.reconciler.board.intent.revision
 
 
 def test_a_port_that_did_not_arrive_is_bound_again_where_it_still_is() -> None:
@@ -32,26 +32,56 @@ def test_a_port_that_did_not_arrive_is_bound_again_where_it_still_is() -> None:
         assert world.store.plugged == [(P1, SWITCH_A), (P1, SWITCH_B), (P1, SWITCH_A)]
 
 
-def test_a_tap_in_open_vswitch_is_the_switchs_and_not_the_agents() -> None:
-    with World() as world:
-        world.reconciler.node_observed(ON_HOST, seen(SWITCH_A))
-        world.store.commit(ports={P1: port(P1, SWITCH_A, host="h1")})
-        eventually(lambda: settled(world))
-        world.reconciler.node_observed(ON_HOST, seen(SWITCH_A, P1))
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A port of host h1 that is bound to the switch there; time stands still."""
+    with World() as found:
+        found.store.node_seen(ON_HOST)
+        found.store.commit(ports={P1: port(P1, SWITCH_A, host="h1")})
+        eventually(lambda: found.store.latest() == found.reconciler.board.intent.revision)
+        moment = found.reconciler.board.clock()
+        found.reconciler.board.clock = lambda: moment
+        yield found
+
+
+def wait(world: World, seconds: float) -> None:
+    moment = world.reconciler.board.clock() + seconds
+    world.reconciler.board.clock = lambda: moment
+
+
+def test_a_tap_in_open_vswitch_is_the_switchs_and_not_the_agents(world: World) -> None:
+    world.reconciler.node_observed(ON_HOST, seen(SWITCH_A, P1))
+    for _ in range(2):
         world.reconciler.node_observed(facts(HOST), seen(HOST, P1))
-        assert world.store.plugged == []
-        world.reconciler.node_observed(ON_HOST, seen(SWITCH_A))
-        assert world.store.plugged == [(P1, HOST)]
+    world.reconciler.node_observed(ON_HOST, seen(SWITCH_A))
+    world.reconciler.node_observed(facts(HOST), seen(HOST, P1))
+    assert world.store.plugged == [], "it is about to go, as the port in Open vSwitch did"
+    wait(world, DOUBT + 1)
+    world.reconciler.node_observed(facts(HOST), seen(HOST, P1))
+    assert world.store.plugged == [(P1, HOST)]
 
 
-def test_an_agent_that_reports_before_its_switch_takes_nothing_from_it() -> None:
+def test_a_tap_that_the_switch_has_not_is_the_agents_at_once(world: World) -> None:
+    world.reconciler.node_observed(ON_HOST, seen(SWITCH_A))
+    world.reconciler.node_observed(facts(HOST), seen(HOST, P1))
+    assert world.store.plugged == [(P1, HOST)]
+
+
+def test_an_agent_that_reports_before_its_switch_takes_nothing_from_it(world: World) -> None:
     """As after a restart of the controller."""
-    for has, plugged in (((P1,), []), ((), [(P1, HOST)])):
-        with World() as world:
-            world.store.node_seen(ON_HOST)
-            world.store.commit(ports={P1: port(P1, SWITCH_A, host="h1")})
-            eventually(lambda world=world: settled(world))  # type: ignore[misc]
-            world.reconciler.node_observed(facts(HOST), seen(HOST, P1))
-            assert world.store.plugged == []
-            world.reconciler.node_observed(ON_HOST, seen(SWITCH_A, *has))
-            assert world.store.plugged == plugged
+    world.reconciler.node_observed(facts(HOST), seen(HOST, P1))
+    world.reconciler.node_observed(ON_HOST, seen(SWITCH_A, P1))
+    world.reconciler.node_observed(facts(HOST), seen(HOST, P1))
+    assert world.store.plugged == []
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_switch_that_does_not_come_back_keeps_nothing_from_the_agent(world: World, told: bool) -> None:
+    if told:
+        world.reconciler.node_observed(ON_HOST, seen(SWITCH_A, P1))
+        world.reconciler.node_lost(SWITCH_A)
+    world.reconciler.node_observed(facts(HOST), seen(HOST, P1))
+    assert world.store.plugged == []
+    wait(world, Pace().agent_down_time + DOUBT)
+    world.reconciler.node_observed(facts(HOST), seen(HOST, P1))
+    assert world.store.plugged == [(P1, HOST)]

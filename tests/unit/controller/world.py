@@ -90,8 +90,11 @@ class MemoryStore:
     def port_plugged(self, port_id: str, node_id: str) -> None:
         self.plugged.append((port_id, node_id))
 
-    def port_unplugged(self, port_id: str, node_id: str) -> None:
+    def port_unplugged(self, port_id: str, node_id: str) -> bool:
+        """It is free then if the intent has it bound nowhere."""
         self.unplugged.append((port_id, node_id))
+        port = self.load().ports.get(port_id)
+        return port is not None and port.binding is None
 
     def find_port(self, id_prefix: str) -> str | None:
         found = [port for port in self.load().ports if port.startswith(id_prefix)]
