@@ -42,7 +42,10 @@ user_domain_id = default
 project_domain_id = default
 [oslo_policy]
 policy_file = {policy}
+[agent]
+agent_down_time = 3600
 """
+"""The agents are heard of once, however long the tests take."""
 
 USERS = (
     ("isthmus", "service", "admin"),
