@@ -155,6 +155,10 @@ class FabricControl:
         """The session with a switch ended."""
         self._jobs.put(lambda now: self._topology.switch_lost(node_id, now))
 
+    def uplinks_before(self, node_id: str) -> Mapping[str, int]:
+        """The uplinks by physical network that a switch had in use before a restart."""
+        return self._topology.uplinks_before(node_id)
+
     # -- what others ask -----------------------------------------------------------------------------------------
 
     def view(self, node_id: str) -> Fabric | None:

@@ -76,6 +76,9 @@ class SwitchPorts(Protocol):
     def ports_seen(self, node_id: str, ports: Mapping[int, PortView]) -> None:
         """A switch has exactly these OpenFlow ports."""
 
+    def uplinks_before(self, node_id: str) -> Mapping[str, int]:
+        """The uplinks that a switch had in use before a restart of the controller. Never blocks."""
+
     def frame_seen(self, node_id: str, port: int, frame: bytes) -> None:
         """A frame came to the controller."""
 

@@ -86,6 +86,12 @@ class Topology:
         """What must be remembered over a restart; None while nobody has a program from here."""
         return Memory(self._links, dict(self._trees), self._attachments.places) if self._ordered else None
 
+    def uplinks_before(self, node_id: str) -> dict[str, int]:
+        """The uplinks by physical network that broadcast took at a switch before a restart."""
+        hosts = set(self._recalled.places.values())
+        return {name: end.port for name, tree in self._recalled.trees.items()
+                for end in tree.uplinks - hosts if end.node_id == node_id}  # fmt: skip
+
     def awaits_links(self) -> bool:
         """Whether a link from before a restart may be found any moment: its ports are up and nobody else is there."""
         self._unseen -= self._links

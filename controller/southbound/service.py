@@ -129,7 +129,8 @@ class Southbound:
         self._strangers.pop(datapath, None)
         node_id = switch_node_id(datapath.id)
         old = self._sessions.get(node_id)
-        session = Session(datapath, self._settings, self._events, old.bridge if old is not None else None)
+        last = old.uplinks if old is not None else self._uplinks_before(node_id)
+        session = Session(datapath, self._settings, self._events, old.bridge if old is not None else None, last)
         datapath.deliver = self._listener(session)
         self._sessions[node_id] = session
         self._measures.session("began")
@@ -184,6 +185,9 @@ class Southbound:
             return True
 
         return deliver
+
+    def _uplinks_before(self, node_id: str) -> Mapping[str, int]:
+        return self._fabric.uplinks_before(node_id) if self._fabric is not None else {}
 
     def _stop_sending(self, node_id: str) -> None:
         sender = self._senders.pop(node_id, None)

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from os_ken.lib import hub
 
 from controller.dataplane.values import Program
+from controller.declared import NO_UPLINKS
 from controller.errors import IsthmusError, SwitchError, SwitchGone
 from controller.measures import Measures
 from controller.model import NodeFacts, Observation, PortView, switch_node_id
@@ -64,11 +65,14 @@ class Settings:
 class Session:
     """The life of one connection. All methods but :meth:`apply` and :meth:`audit` return at once."""
 
-    def __init__(self, datapath: Any, settings: Settings, events: SwitchEvents, last_bridge: Bridge | None) -> None:
+    def __init__(
+        self, datapath: Any, settings: Settings, events: SwitchEvents, last_bridge: Bridge | None,
+        last_uplinks: Mapping[str, int] = NO_UPLINKS,
+    ) -> None:  # fmt: skip
         self.datapath = datapath
         self.datapath_id: int = datapath.id
         self.node_id = switch_node_id(self.datapath_id)
-        self.bridge = last_bridge
+        self.bridge, self._last_uplinks = last_bridge, last_uplinks
         version = datapath.ofproto.OFP_VERSION
         self.exchange = Exchange(datapath, version, settings.request_timeout, self.node_id)
         self._settings = settings
@@ -94,6 +98,11 @@ class Session:
     def ports(self) -> Mapping[int, PortView]:
         """The OpenFlow ports as of now."""
         return self._ports
+
+    @property
+    def uplinks(self) -> Mapping[str, int]:
+        """The uplinks in use: what is reported, before that what was in use when the session began."""
+        return self._reported[1].uplinks if self._reported is not None else self._last_uplinks
 
     @property
     def is_open(self) -> bool:
@@ -273,8 +282,7 @@ class Session:
         try:
             facts = node_facts(self.datapath_id, self.bridge, self._make, self._ovsdb_problem, self._ports)
             facts = with_links(facts, self._settings.linked_networks)
-            last = self._reported[1].uplinks if self._reported is not None else {}
-            report = (facts, observe(self.datapath_id, self.bridge, self._ports, self._make, last))
+            report = (facts, observe(self.datapath_id, self.bridge, self._ports, self._make, self.uplinks))
         except Exception as problem:
             self._broken(problem)
             return

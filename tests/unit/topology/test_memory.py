@@ -87,6 +87,8 @@ def test_every_view_is_what_it_was() -> None:
     assert fresh.topology.trees["physnet1"].links != bed.topology.trees["physnet1"].links
     again = restarted(bed, bed.topology.memory)
     again.topology.host("host:lb1", "lb1", {"physnet1": "eth1"}, b"", again.now)
+    assert again.topology.uplinks_before(end(5, 1).node_id) == {"physnet1": 9}
+    assert again.topology.uplinks_before(end(4, 1).node_id) == {}, "there is a host, and no uplink"
     assert again.topology.memory is None
     again.connect()
     assert again.topology.awaits_links()
