@@ -116,8 +116,8 @@ def test_make_help_lists_the_targets_that_there_are() -> None:
     phony = {name for line in re.findall(r"^\.PHONY: (.*)$", text, re.M) for name in line.split()}
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    said = subprocess.run(["make", "help"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    said = subprocess.run(["make", "help"], cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
     listed = {name for line in said.splitlines() for name in line.partition("  ")[0].split()}
     assert listed == phony
     assert all(len(line.split(maxsplit=1)) == 2 for line in said.splitlines())
