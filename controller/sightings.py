@@ -46,7 +46,8 @@ class Sightings:
         if facts.kind is NodeKind.SWITCH:
             self._told[facts.id] = facts, observation
             earlier, said = self._board.state(facts.id).told, self._board.intent.switches.get(facts.id)
-            facts, observation = described(facts, observation, said, earlier.uplinks if earlier else {})
+            last = earlier.uplinks if earlier else self._uplinks_before(facts.id)
+            facts, observation = described(facts, observation, said, last)
         facts = within_overlay(facts, self._overlay)
         state = self._board.state(facts.id)
         known = self._says_nothing_new(facts)
@@ -93,6 +94,9 @@ class Sightings:
                     state.observation = replace(state.observation, attachments=attachments)
                     if self._fabric is not None and state.connected:
                         self._fabric.observed(state.observation)
+
+    def _uplinks_before(self, node_id: str) -> Mapping[str, int]:
+        return self._fabric.uplinks_before(node_id) if self._fabric is not None else {}
 
     def _says_nothing_new(self, facts: NodeFacts) -> bool:
         """Whether the store knows these facts already, and no port waits for the node to be bound to it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from controller.fabric import FabricControl
-from controller.model import Node, NodeKind, Observation, PortView
+from controller.model import DeclaredSwitch, Node, NodeKind, Observation, PortView
 from controller.pace import Pace
 from controller.reconciler import Reconciler
 from tests.unit.controller.world import (
@@ -31,6 +33,9 @@ class Waiting(FabricControl):
 
     def observed(self, observation: Observation) -> None:
         self.seen.append(observation)
+
+    def uplinks_before(self, node_id: str) -> dict[str, int]:
+        return {"physnet1": 3} if node_id == SWITCH_A else {}
 
 
 class Store(MemoryStore):
@@ -76,4 +81,18 @@ def test_a_port_that_moves_while_its_switch_is_away_does_not_bring_the_switch_ba
     assert plugged("eth9") == []
     reconciler.node_observed(facts(SWITCH_A), told)
     assert fabric.seen[-1].attachments == {}
+    reconciler.stop()
+
+
+def test_of_two_declared_uplinks_the_one_from_before_the_restart_is_used() -> None:
+    fabric, store = control(), Store()
+    store.commit(switches={node_id: DeclaredSwitch(node_id, uplinks={"physnet1": ("1", "3")})
+                           for node_id in (SWITCH_A, SWITCH_B)})  # fmt: skip
+    reconciler = Reconciler(store, store, PortsCompiler(), NotingSwitches(), Pace(), thread, fabric=fabric)
+    reconciler.start()
+    for node_id, used in ((SWITCH_A, 3), (SWITCH_B, 1)):
+        ports = {number: PortView(f"eth{number}", True) for number in (1, 3)}
+        made = replace(facts(node_id), capabilities=frozenset({"nicira"}))
+        reconciler.node_observed(made, Observation(node_id, switch_ports=ports))
+        assert fabric.seen[-1].uplinks == {"physnet1": used}
     reconciler.stop()
