@@ -58,7 +58,7 @@ def running(command: str, path: Path, log: Path) -> Iterator[subprocess.Popen[by
 
 
 def health(port: int, process: subprocess.Popen[bytes], log: Path) -> dict[str, object]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2.0/isthmus/health", timeout=5) as answer:
@@ -78,9 +78,9 @@ def test_starts_with_its_database_and_ends_on_sigterm(command: str, tmp_path: Pa
         socket.create_connection(("127.0.0.1", openflow), timeout=5).close()
         process.send_signal(signal.SIGTERM)
         started = time.monotonic()
-        status = process.wait(timeout=10)
+        status = process.wait(timeout=30)
         assert status == 0, log.read_text()
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 5.0
     assert (tmp_path / "new" / "isthmus.sqlite").exists()
     assert "Traceback" not in log.read_text()
 
