@@ -236,4 +236,6 @@ def _program_row(node_id: str, program: Program) -> dict[str, Any]:
                   for table, priority, _match, cookie, why in flows],
         "groups": [{"id": group.id, "type": group.type.name.lower(), "buckets": len(group.buckets),
                     "why": group.why} for group in program.groups()],
+        "meters": [{"id": meter.id, "rate": meter.rate, "burst": meter.burst, "why": meter.why}
+                   for meter in program.meters()],
     }  # fmt: skip
