@@ -1,4 +1,4 @@
-"""What the pages name exists: options, commands, make targets, rules, events, files, links."""
+"""What the pages name exists: options, commands, addresses, make targets, rules, events, files, links."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from webob import Request
 
 from controller import config
 from controller.api.policy_rules import RULES
+from controller.api.wsgi import make_application
 from controller.cli import describe_config
 from controller.cli.check_config import READ_BY_LIBRARIES, READ_BY_OS_KEN, problems, unknown_options
 from controller.cli.main import _parser
 from controller.identity import plugin_options
+from tests.unit.api.fakes import FakeIsthmus, FakeResources
 from topology.cables import Difference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,6 +127,15 @@ def test_make_help_lists_the_targets_that_there_are() -> None:
     assert {
         name for page in PAGES for name in re.findall(r"(?:`|^    )make ([a-z-]+)", page.read_text(), re.M)
     } <= phony
+
+
+@pages
+def test_addresses_of_the_api_are_served(page: Path) -> None:
+    application = make_application(config.load(), FakeResources(), FakeIsthmus())
+    described = Request.blank("/v2.0/isthmus/openapi.json").get_response(application).json["paths"]
+    served = re.compile("|".join(re.sub(r"\\{\w+\\}", r"[\\w{}.-]+", re.escape(path)) for path in described))
+    for path in re.findall(r"/v2\.0/isthmus/[\w{}.-][\w{}/.-]*", page.read_text()):
+        assert served.fullmatch(path.rstrip("/.")), path
 
 
 @pages
