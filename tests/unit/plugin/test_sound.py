@@ -154,13 +154,16 @@ class Undone(Exception):
 
 def decided_otherwise(world: World) -> list[str]:
     """The ports whose binding would not be what it is if it were decided now. Only the words of a refusal may be old;
-    and what was refused where it is plugged in is not looked for on other nodes of that host."""
+    what was refused where it is plugged in is not looked for on other nodes of that host; and a port that gave its
+    addresses back stays on the segment that they were of."""
     found: list[str] = []
 
     def work(transaction: Transaction) -> None:
         for row in transaction.session.scalars(select(PortRow)).all():
             before = _said(row)
             world.plugin._nodes._binder.decide(transaction, row)
+            if not row.ips and row.binding.segment_id and "segment_id" in before:
+                before["segment_id"] = row.binding.segment_id
             if before != _said(row) and not (before.get("auto_bound") and "node_id" not in before):
                 found.append(f"{row.id}: {before}, would be {_said(row)}")
         raise Undone
