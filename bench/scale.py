@@ -121,7 +121,7 @@ def _standard(kind: str, number: int) -> dict[str, Any]:
 
 
 def _node(number: int, layout: Layout) -> dict[str, Any]:
-    make = Make(frozenset({"nicira", "bundles"}), 254, stamp.TABLE + 1, {PHYSICAL_NETWORK: "uplink"})
+    make = Make(frozenset({"nicira", "bundles", "meters"}), 254, stamp.TABLE + 1, {PHYSICAL_NETWORK: "uplink"})
     facts = node_facts(number, None, make, "OVSDB is switched off", {1: PortView("uplink", True)})
     assert layout.switches >= number
     return {

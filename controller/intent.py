@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.local_links import switches_of
 from controller.model import Cable, DeclaredSwitch, Network, Node, Port, Segment
 
 EMPTY: Mapping[str, Port] = {}
+
+OWN = ("capabilities", "limits", "vif_details")
+"""Fields of a node that concern its own plan alone: of other nodes they may be as they were. A thousand switches that
+come back after an upgrade, each with one capability more, would else be a million plans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ class Intent:
 
     def version_of(self, network_id: str) -> object:
         """A token that is another object whenever anything that concerns the network changed: the network itself, its
-        ports, or a node that carries it. Results kept with the token are valid while it ``is`` the same."""
+        ports, or a node that carries it (but for :data:`OWN`). Results kept with the token are valid while it ``is``
+        the same."""
         return self._versions.setdefault(network_id, object())
 
     def bound_ports(self, network_id: str) -> Mapping[str, Port]:
@@ -170,13 +175,18 @@ class Intent:
             touched[node_id].add(network_id)
 
     def _replace_node(self, node_id: str, node: Node | None, touched: dict[str, set[str]]) -> None:
-        if self.nodes.get(node_id) == node:
+        before = self.nodes.get(node_id)
+        if before == node:
             return
         if node is None:
             self.nodes.pop(node_id, None)
         else:
             self.nodes[node_id] = node
         touched[node_id] |= set(self.networks_of(node_id))
+        if before is not None and node is not None and _same_to_others(before, node):
+            for network_id in self.networks_of(node_id):
+                self._known_carriers.pop(network_id, None)
+            return
         for network_id in self.networks_of(node_id):
             self._outdate(network_id, carriers=True)
             for other in self.nodes_of(network_id):
@@ -262,6 +272,11 @@ class Intent:
         for index, key in ((self._bound, network_id), (self._carriers, network_id), (self._carried, node_id)):
             if not index[key]:
                 del index[key]
+
+
+def _same_to_others(before: Node, after: Node) -> bool:
+    """Whether a node changed only in what concerns its own plan and bindings to it, see :data:`OWN`."""
+    return replace(before, **{name: getattr(after, name) for name in OWN}) == after
 
 
 def _place(port: Port | None) -> Place | None:

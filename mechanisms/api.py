@@ -62,6 +62,9 @@ class MechanismDriver(Protocol):
         ``changed_networks`` is a hint for reuse of earlier results (None: anything may have changed); the plan is the
         same with or without it. Nodes of kind HOST may be served by several drivers at once: each returns a HostPlan
         with its own networks only, and the caller joins them.
+
+        A plan may depend on all that the intent says of ``node``, and of other nodes on all but
+        :data:`controller.intent.OWN`: what these change to there is no reason for other nodes' plans to be made anew.
         """
 
 

@@ -14,6 +14,7 @@ from controller.api.attributes import ResourceType
 from controller.api.router import Call, Handler, Route
 from controller.api.views import empty_response, json_response, view
 from controller.plugin.api import Body, Resources
+from controller.turns import in_turns
 
 IF_MATCH = re.compile(r'(?:W/)?("?)revision_number=(-?\d{1,18})\1')
 ANY_REVISION = "*"
@@ -73,7 +74,7 @@ class Collection:
         items = self._resources.list(call.context, self._resource.name, page.query)
         links = query.page_links(call.request, page, items)
         answer: dict[str, object] = {
-            self._resource.collection: [view(self._resource, item, page.fields) for item in items]
+            self._resource.collection: [view(self._resource, item, page.fields) for item in in_turns(items)]
         }
         if links:
             answer[f"{self._resource.collection}_links"] = links
@@ -92,7 +93,8 @@ class Collection:
             item = self._resources.create(call.context, self._resource.name, prepared)
             return json_response({self._resource.key: view(self._resource, item)}, 201)
         items = self._resources.create_bulk(call.context, self._resource.name, prepared)
-        return json_response({self._resource.collection: [view(self._resource, item) for item in items]}, 201)
+        views = [view(self._resource, item) for item in in_turns(items)]
+        return json_response({self._resource.collection: views}, 201)
 
     def update(self, call: Call) -> Response:
         """``PUT /networks/{id}``"""

@@ -19,6 +19,7 @@ from controller.model import Network, Node, Port, switch_node_id
 from controller.plugin import places, routed
 from controller.plugin.once import once
 from controller.plugin.routed import Segments
+from controller.turns import in_turns
 from mechanisms.api import Bound
 from typedrivers.intervals import Interval
 from typedrivers.pools import UsedIds
@@ -148,14 +149,14 @@ class Binder:
         Ports that are there because they are plugged in go with its name."""
         asked = or_(BindingRow.host.in_(hosts), BindingRow.switch_node_id == node.id)
         chosen = asked & BindingRow.node_id.is_(None) if only_unbound else asked | (BindingRow.node_id == node.id)
-        for port in _locked(transaction.session, chosen):
+        for port in in_turns(_locked(transaction.session, chosen)):
             renamed = _follow_name(transaction.session, port.binding, node)
             self._decide_again(transaction, port, renamed)
 
     def decide_unbound(self, transaction: Transaction, network: NetworkRow) -> None:
         """Try the ports of a network again that were refused."""
         chosen = (PortRow.network_id == network.id) & BindingRow.node_id.is_(None) & (BindingRow.refusal != "")
-        for port in _locked(transaction.session, chosen):
+        for port in in_turns(_locked(transaction.session, chosen)):
             self._decide_again(transaction, port)
 
     def _decide_again(self, transaction: Transaction, port: PortRow, changed: bool = False) -> None:

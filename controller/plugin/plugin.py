@@ -23,6 +23,7 @@ from controller.plugin.faults import RevisionNumberConstraintFailed
 from controller.plugin.nodes import NodeEvents
 from controller.plugin.quotas import Quotas
 from controller.plugin.registry import use_cases
+from controller.turns import in_turns
 from typedrivers.manager import TypeManager
 
 
@@ -66,7 +67,7 @@ class Plugin:
             session = transaction.session
             self._quotas.require(session, resource, Counter(project_of(body, context) for body in bodies))
             rows = []
-            for body in bodies:
+            for body in in_turns(bodies):
                 row = cases.create(transaction, context, body)
                 if given(body, "tags"):
                     tags.change(row, {"tags": body["tags"]})

@@ -18,6 +18,7 @@ from controller.db.base import TimeText
 from controller.db.models import BindingRow, IpRow, PairRow, PortRow
 from controller.plugin.api import Body
 from controller.plugin.bodies import standard
+from controller.turns import in_turns
 
 PORTS, BINDINGS, IPS, PAIRS = (cast(Table, model.__table__) for model in (PortRow, BindingRow, IpRow, PairRow))
 """Tables, not objects: statements about these are not the mapper's business."""
@@ -96,7 +97,7 @@ def bodies(session: Session, rows: Sequence[Sequence[Any]]) -> list[Body]:
             ips[port_id].append(_ip(subnet_id, text))
         for port_id, mac_address, ip_address in connection.execute(PAIRS_OF, chosen):
             pairs[port_id].append(_pair(mac_address, ip_address))
-    return [_completed(body, ips[port_id], pairs[port_id]) for port_id, body in found.items()]
+    return [_completed(body, ips[port_id], pairs[port_id]) for port_id, body in in_turns(found.items())]
 
 
 def find(session: Session, port_id: str, conditions: Sequence[ColumnElement[bool]]) -> Body | None:

@@ -8,12 +8,16 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.api.test_launch import arguments, configuration, health, running
+from tests.support.client import Client
 
 CROWD = 150
+PORTS = 1500
 BODY = json.dumps({"network": {"name": "late"}}).encode()
 HEAD = f"POST /v2.0/networks HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n\r\n".encode()
 
@@ -56,3 +60,22 @@ def test_a_request_that_is_on_its_way_at_sigterm_is_answered(tmp_path: Path) -> 
             assert client.recv(1) == b"", "the connection takes no further request"
         assert process.wait(timeout=10) == 0
     assert "Traceback" not in log.read_text()
+
+
+def test_others_are_answered_while_many_ports_are_made(tmp_path: Path) -> None:
+    """One thread serves the API and the switches: what takes long gives way."""
+    path, api, _ = configuration(tmp_path, quotas="quota_port = -1")
+    log = tmp_path / "log"
+    with running("osken-manager", path, log) as process, ThreadPoolExecutor() as pool:
+        health(api, process, log)
+        client = Client(f"http://127.0.0.1:{api}")
+        network = client.create("network", name="large")
+        client.create("subnet", network_id=network["id"], cidr="10.0.0.0/16", ip_version=4)
+        began, slowest = time.monotonic(), 0.0
+        made = pool.submit(client.create_all, "port", [{"network_id": network["id"]}] * PORTS)
+        while not made.done():
+            asked = time.monotonic()
+            urllib.request.urlopen(f"http://127.0.0.1:{api}/healthcheck", timeout=30).close()
+            slowest = max(slowest, time.monotonic() - asked)
+        assert len(made.result()) == PORTS
+        assert slowest < (time.monotonic() - began) / 2, log.read_text()

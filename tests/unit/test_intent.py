@@ -303,3 +303,16 @@ def test_a_port_that_joins_others_on_its_node_costs_no_look_at_the_network(monke
     intent.apply(Change.of(3, ports={make_port(NET, 2).id: None}))
     assert intent.peers_of(ONE.id, NET.id) == []
     assert len(looks) == 1
+
+
+def test_what_concerns_a_node_alone_touches_no_other() -> None:
+    intent = built(make_port(NET, 1, ONE), make_port(NET, 2, TWO))
+    version = intent.version_of(NET.id)
+    node = replace(ONE, capabilities=frozenset({"meters"}), limits={"gre": "no"})
+    assert intent.apply(Change.of(9, nodes={ONE.id: node})).nodes == {ONE.id: frozenset({NET.id})}
+    assert intent.version_of(NET.id) is version
+    assert intent.peers_of(TWO.id, NET.id) == [node]
+    moved = replace(node, tunnel_ip="192.0.2.77")
+    assert intent.apply(Change.of(10, nodes={ONE.id: moved})).nodes.keys() == {ONE.id, TWO.id}
+    assert intent.version_of(NET.id) is not version
+    assert intent.peers_of(TWO.id, NET.id) == [moved]

@@ -326,3 +326,21 @@ def test_an_unchanged_switch_gets_the_very_fragments_again() -> None:
 def test_the_link_local_block_of_bridges_is_dropped_first() -> None:
     assert lines(program())[-1].startswith("stamp") is False
     assert f"punt 100 eth_dst={fields.mac_text(0x0180C2000000)}/ff:ff:ff:ff:ff:f0 -> drop" in lines(program())
+
+
+@pytest.mark.parametrize("changed", [ME, PEER], ids=["its own", "its peer's"])
+def test_a_program_is_as_from_nothing_when_only_what_concerns_a_node_alone_changes(changed: Node) -> None:
+    """``controller.intent.OWN``: views of networks are kept then."""
+    ports = [make_port(net, 10 * net.key + node.key, node) for net in (VXLAN, VLAN) for node in (ME, PEER)]
+    state = State({net.id: net for net in (VXLAN, VLAN, FLAT)}, {node.id: node for node in (ME, PEER)},
+                  {port.id: port for port in ports})  # fmt: skip
+    driver, intent, seen = OpenFlowMechanismDriver(), intent_of(state), observe(ME, state.ports)
+    before = driver.compile(intent, ME, seen)
+    less = replace(changed, capabilities=frozenset(), limits={"gre": "no"})
+    intent.apply(Change.of(99, nodes={less.id: less}))
+    after = driver.compile(intent, intent.nodes[ME.id], seen)
+    expected = program(*ports, nodes=(ME, PEER), node=intent.nodes[ME.id], seen=seen)
+    if changed is PEER:
+        expected = program(*ports, nodes=(ME, less), seen=seen)
+    assert (after.stamp, lines(after), group_lines(after)) == (expected.stamp, lines(expected), group_lines(expected))
+    assert (after.stamp != before.stamp) == (changed is ME)
