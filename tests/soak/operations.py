@@ -149,10 +149,7 @@ def admin_state(world: World) -> bool:
     port = _some(world, lambda _: True)
     if port is None:
         return False
-    world.note(f"{port.name} administratively {'down' if port.admin_up else 'up'}")
-    world.update("port", port.id, admin_state_up=not port.admin_up)
-    port.admin_up = not port.admin_up
-    return True
+    return _set_admin_state(world, port, not port.admin_up)
 
 
 def up_again(world: World) -> bool:
@@ -160,13 +157,13 @@ def up_again(world: World) -> bool:
     port = _some(world, lambda port: not port.admin_up)
     if port is None:
         return False
-    return _set_up(world, port)
+    return _set_admin_state(world, port, True)
 
 
-def _set_up(world: World, port: SoakPort) -> bool:
-    world.note(f"{port.name} administratively up")
-    world.update("port", port.id, admin_state_up=True)
-    port.admin_up = True
+def _set_admin_state(world: World, port: SoakPort, up: bool) -> bool:
+    world.note(f"{port.name} administratively {'up' if up else 'down'}")
+    world.update("port", port.id, admin_state_up=up)
+    port.admin_up = up
     return True
 
 
