@@ -77,10 +77,8 @@ class Measures:
             self._entries.labels(name)
         for name in ERROR_KINDS:
             self._errors.labels(name)
-        for name in ("began", "ended", "replaced"):
-            self._sessions.labels(name)
-        for name in OUTCOMES:
-            self._syncs.labels(name)
+        self._by_event = {name: self._sessions.labels(name) for name in ("began", "ended", "replaced")}
+        self._by_outcome = {name: self._syncs.labels(name) for name in OUTCOMES}
         for name in ("recent", "everything"):
             self._garbage.labels(name)
         for name in (PROGRAMMED, UNCHANGED, FAILED):
@@ -98,7 +96,7 @@ class Measures:
 
     def session(self, event: str) -> None:
         """A connection ``began``, ``ended``, or was ``replaced`` by another of the same datapath id."""
-        self._sessions.labels(event).inc()
+        self._by_event[event].inc()
 
     def synced(self, work: Callable[[], T], outcome: Callable[[T], str]) -> T:
         """Time an apply; errors are counted by kind and raised again."""
@@ -109,7 +107,7 @@ class Measures:
         began = self._clock()
         result = work()
         if result is not None:
-            self._syncs.labels(ADOPTED).observe(self._clock() - began)
+            self._by_outcome[ADOPTED].observe(self._clock() - began)
         return result
 
     def audited(self, work: Callable[[], T], outcome: Callable[[T], str]) -> T:

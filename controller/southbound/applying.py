@@ -56,6 +56,8 @@ ATTEMPTS = 64
 FRESH = 5.0
 """Seconds in which the stamp that a switch showed with its handshake is taken for what it has."""
 
+STAMP, STAMP_MATCH = stamp.stamp_flow(), encode_match(stamp.MATCH)
+
 NOT_SEEN: tuple[float, int | None] = (float("-inf"), None)
 
 PIECE = 1024
@@ -86,8 +88,6 @@ class Applier:
         self._bundles, self._meters = bundles, meters
         self._version = exchange.version
         self._spelling: dict[int, bytes] = {}
-        self._stamp = stamp.stamp_flow()
-        self._stamp_match = encode_match(stamp.MATCH)
         self._seen = NOT_SEEN
         """When the stamp was read with the handshake, and what it was."""
 
@@ -254,7 +254,7 @@ class Applier:
         return Rejected(f"{self._exchange.name} refused {what}, {purpose}: {first.error}{more}; {outcome}", rejections)
 
     def _stamped(self, digest: int) -> bytes:
-        return encode_flow_add(self._stamp, self._version, cookie=digest)
+        return encode_flow_add(STAMP, self._version, cookie=digest)
 
     def _read_stamp(self) -> int | None:
         """The program hash on the switch; None if there is none, or several flows where one should be."""
@@ -264,7 +264,7 @@ class Applier:
         return entries[0].flow.cookie if len(entries) == 1 and self._is_stamp(entries[0]) else None
 
     def _is_stamp(self, entry: FlowEntry) -> bool:
-        return entry.flow.priority == stamp.PRIORITY and entry.flow.match == self._stamp_match
+        return entry.flow.priority == stamp.PRIORITY and entry.flow.match == STAMP_MATCH
 
     def _read(self, program: Program) -> tuple[Dump, Examined]:
         """What is on the switch, looked at with the program in mind."""

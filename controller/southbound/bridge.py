@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from controller.declared import NO_UPLINKS, elected
 from controller.endpoints import endpoint
@@ -117,6 +118,7 @@ class Make:
 
 NOTHING_SAID = Make()
 NO_PORTS: Mapping[int, PortView] = {}
+NO_LIMITS: Mapping[str, str] = {}
 
 
 def wanted_tunnels(bridge: Bridge) -> dict[str, TunnelPort]:
@@ -166,9 +168,7 @@ def observe(
     Without OVSDB the ports of the API say themselves where they are plugged in, by number or name of the port."""
     node_id = switch_node_id(datapath_id)
     if bridge is None:
-        numbers = {view.name: number for number, view in sorted(ports.items(), reverse=True)}
-        named = {network: numbers[name] for network, name in make.uplinks.items() if name in numbers}
-        return Observation(node_id, uplinks=named, switch_ports=ports)
+        return Observation(node_id, uplinks=_uplinks_by_name(make, ports), switch_ports=ports)
     attachments: dict[str, Attachment] = {}
     uplinks: dict[str, list[int]] = {}
     for item in bridge.interfaces:
@@ -200,7 +200,11 @@ def node_facts(
         mechanisms=("openflow",),
         tunnel_ip=tunnel_ip,
         tunnel_types=TUNNEL_TYPES - limits.keys(),
-        physical_networks=_uplink_names(bridge) if bridge is not None else _named_uplinks(make, ports),
+        physical_networks=(
+            _uplink_names(bridge)
+            if bridge is not None
+            else {network: make.uplinks[network] for network in _uplinks_by_name(make, ports)}
+        ),
         capabilities=capabilities | ({"ovsdb"} if bridge is not None else frozenset()),
         limits=limits,
     )
@@ -208,6 +212,8 @@ def node_facts(
 
 def with_links(facts: NodeFacts, linked: Mapping[str, tuple[int, int]]) -> NodeFacts:
     """The facts with the physical networks that links between switches lead into, by their first and last VLAN id."""
+    if not linked:
+        return facts
     tags = {name: numbers for name, numbers in linked.items() if name not in facts.physical_networks}
     by_links = dict.fromkeys(tags, "links between switches")
     return replace(facts, physical_networks={**by_links, **facts.physical_networks}, link_tags=tags)
@@ -223,9 +229,11 @@ def _physical_networks(item: Interface) -> list[str]:
     return [name.strip() for name in names if name.strip()]
 
 
-def _named_uplinks(make: Make, ports: Mapping[int, PortView]) -> dict[str, str]:
-    names = {view.name for view in ports.values()}
-    return {network: name for network, name in make.uplinks.items() if name in names}
+def _uplinks_by_name(make: Make, ports: Mapping[int, PortView]) -> dict[str, int]:
+    """Physical network -> the lowest port with the name that the operator gives."""
+    wanted = {network: [number for number, view in ports.items() if view.name == name]
+              for network, name in make.uplinks.items()}  # fmt: skip
+    return {network: min(numbers) for network, numbers in wanted.items() if numbers}
 
 
 def _uplink_names(bridge: Bridge) -> dict[str, str]:
@@ -236,9 +244,9 @@ def _uplink_names(bridge: Bridge) -> dict[str, str]:
     return names
 
 
-def _table_limits(make: Make) -> dict[str, str]:
+def _table_limits(make: Make) -> Mapping[str, str]:
     if make.tables >= make.tables_needed and BASE not in make.lacks:
-        return {}
+        return NO_LIMITS
     reason = make.lacks.get(BASE) or f"the switch has {make.tables} tables; {make.tables_needed} are needed"
     return dict.fromkeys(sorted(TUNNEL_TYPES | PHYSICAL_TYPES | {"local"}), reason)
 
@@ -248,7 +256,7 @@ def _lack_limits(make: Make) -> dict[str, str]:
     return {feature: reason for feature, reason in make.lacks.items() if feature not in TUNNEL_TYPES}
 
 
-def _tunnel_limits(bridge: Bridge | None, capabilities: frozenset[str], ovsdb_problem: str) -> dict[str, str]:
+def _tunnel_limits(bridge: Bridge | None, capabilities: frozenset[str], ovsdb_problem: str) -> Mapping[str, str]:
     if "nicira" not in capabilities:
         reason = "the switch cannot set a tunnel's remote address per flow (no Nicira extensions)"
     elif bridge is None:
@@ -257,6 +265,12 @@ def _tunnel_limits(bridge: Bridge | None, capabilities: frozenset[str], ovsdb_pr
         reason = bridge.no_tunnel_ip
     else:
         return {kind: reason for kind in sorted(TUNNEL_TYPES) if (reason := _port_limit(bridge, kind))}
+    return _no_tunnels(reason)
+
+
+@lru_cache(maxsize=1024)
+def _no_tunnels(reason: str) -> Mapping[str, str]:
+    """Switches without tunnels mostly have the same reason; the mapping is shared."""
     return dict.fromkeys(sorted(TUNNEL_TYPES), reason)
 
 

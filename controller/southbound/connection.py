@@ -27,7 +27,7 @@ from controller.measures import Measures
 from controller.southbound import introduction, wire
 from controller.southbound.echoes import Echoes
 from controller.southbound.introduction import Introducing
-from controller.turns import give_way
+from controller.southbound.receiving import Receiver
 
 READ = 1 << 16
 """Bytes read at once."""
@@ -70,6 +70,8 @@ class _Line:
     def __init__(self, socket: Any) -> None:
         self._socket = socket
         socket.settimeout(None)
+        self._receiver = Receiver(socket)
+        self.recv, self.recv_at_once = self._receiver.receive, self._receiver.at_once
         self.sending = False
         self.patience: float | None = None
         """Seconds that the peer may take nothing of what is sent; reading has no deadline."""
@@ -80,6 +82,11 @@ class _Line:
     def settimeout(self, seconds: float | None) -> None:
         """For sending; a timer for every read would cost more than the read."""
         self.patience = seconds
+
+    def close(self) -> None:
+        """Close it."""
+        self._receiver.close()
+        self._socket.close()
 
     def sendall(self, data: bytes) -> None:
         """Send everything; others have their turn meanwhile."""
@@ -117,6 +124,7 @@ class Connection(controller.Datapath):  # type: ignore[misc]
         """Is offered every message, still as bytes; what it takes os-ken never parses."""
         self._sink, self._measures = sink, measures
         self._sender: Any = None
+        self._has_greeted = False
         self._asked: dict[int, float] = {}
         super().__init__(_Line(socket), address)
         self.ports: dict[int, Any] = {}
@@ -158,8 +166,7 @@ class Connection(controller.Datapath):  # type: ignore[misc]
                 self.socket.shutdown(SHUT_RDWR)  # which whoever waits to read notices
 
     def serve(self) -> None:
-        """Greet, then deal with what comes until the end."""
-        self.send(_HEADER.pack(self.ofproto.OFP_VERSION, HELLO, _HEADER.size, 0))
+        """Greet, and deal with what comes until the end."""
         try:
             self._recv_loop()
         finally:
@@ -212,7 +219,10 @@ class Connection(controller.Datapath):  # type: ignore[misc]
                 self.socket.close()
 
     def _receive(self) -> None:
-        rest = b""
+        """A peer that has greeted already is answered and asked in one go."""
+        rest = self._take(self.socket.recv_at_once(READ))
+        if not self._has_greeted:
+            self._greet()
         while self.state != DEAD_DISPATCHER:
             try:
                 data = self.socket.recv(READ)
@@ -223,7 +233,6 @@ class Connection(controller.Datapath):  # type: ignore[misc]
             if not data:
                 return
             rest = self._take(rest + data if rest else data)
-            give_way()
 
     def _take(self, data: bytes) -> bytes:
         """Deal with all whole messages; what is left of the last."""
@@ -262,10 +271,18 @@ class Connection(controller.Datapath):  # type: ignore[misc]
         agreed = introduction.agreed_version(version, data[_HEADER.size :], frozenset(self.supported_ofp_version))
         if agreed is None:
             return False
+        questions = introduction.questions(agreed)
+        if self._has_greeted:
+            self.send(questions)
+        else:
+            self._greet(questions)
         self.set_version(agreed)
         self.set_state(CONFIG_DISPATCHER)
-        self.send(introduction.questions(agreed))
         return True
+
+    def _greet(self, questions: bytes = b"") -> None:
+        self._has_greeted = True
+        self.send(_HEADER.pack(self.ofproto.OFP_VERSION, HELLO, _HEADER.size, 0) + questions)
 
     def _introduced(self, version: int, kind: int, xid: int, data: bytes) -> bool:
         """Take what a switch says of itself."""

@@ -49,7 +49,7 @@ class Southbound:
         self._measures = measures or Measures()
         self._echoes = Echoes(conf.openflow.echo_interval, time.monotonic)
         openflow_app.configure(conf, self._measures, self, self._echoes)
-        self._conf = conf
+        self._ovsdb_port = conf.ovsdb.port if conf.ovsdb.enabled else None
         self._events = events
         self._settings = Settings(
             request_timeout=conf.openflow.request_timeout,
@@ -143,7 +143,7 @@ class Southbound:
             self._measures.session("replaced")
             old.end(f"replaced by a connection from {datapath.address[0]}:{datapath.address[1]}")
             self._events.switch_lost(node_id)
-        LOG.info("%s connected from %s", node_id, datapath.address)
+        LOG.debug("%s connected from %s", node_id, datapath.address)  # that its program is in force is told soon
         session.start()
 
     def disconnected(self, datapath: Connection) -> None:
@@ -206,9 +206,9 @@ class Southbound:
         return session if session is not None and session.datapath is datapath else None
 
     def _ovsdb_remote(self, datapath_id: int, address: str) -> str | None:
-        if not self._conf.ovsdb.enabled:
+        if self._ovsdb_port is None:
             return None
-        return self._remotes.get(datapath_id) or remote_for(address, self._conf.ovsdb.port)
+        return self._remotes.get(datapath_id) or remote_for(address, self._ovsdb_port)
 
     def _sweep(self) -> None:
         while not self._stopped.wait(SWEEP):

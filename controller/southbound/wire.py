@@ -7,8 +7,9 @@ Layouts are those of OpenFlow 1.3.5 and 1.4.1, section 7.3, which are alike here
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from controller.dataplane.encoder import ALL_TABLES, ANY, NO_MATCH, OF13, OF14, InstalledFlow
@@ -43,6 +44,8 @@ _PORT = struct.Struct("!IH10x16s4xI")
 _PORT_SIZES = {OF13: 64, OF14: 72}
 """Least bytes of a port: section 7.2.1."""
 _MATCH_AT = 48
+_TEXT = 256
+"""Bytes of each text of a description."""
 PARTS_AT = 16
 """Where the content of a multipart reply begins."""
 
@@ -98,9 +101,11 @@ def has_more(message: bytes) -> bool | None:
     return bool(_MULTIPART.unpack_from(message, 8)[1] & REPLY_MORE)
 
 
-def flow_entries(parts: Iterable[bytes]) -> list[FlowEntry]:
+def flow_entries(parts: Sequence[bytes]) -> list[FlowEntry]:
     """The entries of all parts of a flow dump. Only what a comparison needs is looked at, which is some twenty times
     faster than building an object per action. Raises :class:`SwitchError`."""
+    if len(parts) == 1:
+        return _entries(parts[0])
     return [entry for part in in_turns(parts) for entry in _entries(part)]
 
 
@@ -145,10 +150,11 @@ def highest_meter(part: bytes) -> int:
 
 
 def description(part: bytes) -> Description:
-    """A switch description."""
+    """A switch description. Many switches are of the same make, and say so in the same words."""
+    return _description(part[PARTS_AT : PARTS_AT + 3 * _TEXT])
 
-    def text(number: int) -> str:
-        start = PARTS_AT + 256 * number
-        return part[start : start + 256].split(b"\0", 1)[0].decode("utf-8", "replace")
 
-    return Description(text(0), text(1), text(2))
+@lru_cache(maxsize=64)
+def _description(said: bytes) -> Description:
+    texts = [said[start : start + _TEXT].split(b"\0", 1)[0] for start in (0, _TEXT, 2 * _TEXT)]
+    return Description(*(text.decode("utf-8", "replace") for text in texts))
