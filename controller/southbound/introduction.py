@@ -103,7 +103,7 @@ class Introducing:
         bundle = None if opened[-1][1] == wire.ERROR else parse_bundle_reply(opened[-1])
         return Introduction(
             wire.Description() if made[-1][1] == wire.ERROR else wire.description(made[0]),
-            bundle is not None and bundle.kind == BundleType.OPEN_REQUEST + 1,
+            bundle is not None and bundle.kind == BundleType.OPEN_REPLY,
             None if stamps[-1][1] == wire.ERROR else wire.flow_entries(stamps),
             wire.highest_meter(self._parts[METERS][-1]) if METERS not in self._missing else 0,
         )
