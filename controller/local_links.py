@@ -30,7 +30,8 @@ def _switch(text: str) -> str | None:
 
 def link_on(port: Port, node_id: str) -> str | None:
     """What the port says of where it is plugged in on the node it is bound to; None if it is elsewhere or silent."""
-    if port.binding is None or port.binding.node_id != node_id:
+    binding = port.binding
+    if binding is None or binding.node_id != node_id:
         return None
     for switch, name in port.local_links:
         if _switch(switch) == node_id:
@@ -46,18 +47,22 @@ def switches_of(port: Port) -> tuple[str, ...]:
 
 def linked(told: Observation, ports: Iterable[Port]) -> Observation:
     """What the switch told, with the endpoints of those of ``ports`` that name one of its OpenFlow ports."""
-    if not told.switch_ports:
+    node_id, views = told.node_id, told.switch_ports
+    if not views:
         return told
-    numbers = {view.name: number for number, view in sorted(told.switch_ports.items(), reverse=True)}
+    numbers = {views[number].name: number for number in sorted(views, reverse=True)}
     found = dict(told.attachments)
     for port in ports:
-        name = link_on(port, told.node_id)
-        number = None if name is None else numbers.get(name, _number(name))
-        view = None if number is None else told.switch_ports.get(number)
+        name = link_on(port, node_id)
+        if name is None:
+            continue
+        number = numbers[name] if name in numbers else _number(name)
+        view = views.get(number)
         if view is not None:
             found[port.id] = Attachment(port.id, view.name, number, view.link_up)
     return replace(told, attachments=found)
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 11 else None
+def _number(text: str) -> int:
+    """The OpenFlow port number that the text is; one that no port has, if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 11 else -1

@@ -1,6 +1,7 @@
 """The values everything else speaks about: networks, ports, nodes, bindings.
 
-Frozen dataclasses without behaviour beyond derived names; this module imports nothing of ours.
+Frozen dataclasses without behaviour beyond derived names; named tuples where there is one for every port of every
+switch that connects (they cost half as much to make). This module imports nothing of ours.
 The words are those of ``docs/architecture.md``.
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 TUNNEL_TYPES = frozenset({"gre", "vxlan", "geneve"})
 """Network types realised by tunnels between endpoints; they need a tunnel address on the node."""
@@ -161,7 +163,12 @@ class Node:
 
     def facts(self) -> NodeFacts:
         """What the node said of itself."""
-        return NodeFacts(**{item.name: getattr(self, item.name) for item in fields(NodeFacts)})
+        return NodeFacts(*_facts_of(self))
+
+    def said(self, facts: NodeFacts) -> bool:
+        """Whether just that is what the node said of itself. Makes no value only to compare it: every switch that
+        comes back is asked this."""
+        return bool(_facts_of(self) == _facts_of(facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +189,11 @@ class NodeFacts:
     vif_details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+_facts_of = attrgetter(*(item.name for item in fields(NodeFacts)))
+"""What a node said of itself, in the order of :class:`NodeFacts`; of that or of a :class:`Node`."""
+
+
+class Attachment(NamedTuple):
     """A port's endpoint seen on a node: the interface that was plugged in. ``ofport`` only on switches."""
 
     port_id: str
@@ -192,8 +202,7 @@ class Attachment:
     link_up: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class PortView:
+class PortView(NamedTuple):
     """An OpenFlow port as the switch reports it."""
 
     name: str

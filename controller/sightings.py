@@ -43,13 +43,13 @@ class Sightings:
 
     def observed(self, facts: NodeFacts, observation: Observation) -> None:
         """Record facts and endpoints of a node and ask it to follow."""
+        state = self._board.state(facts.id)
         if facts.kind is NodeKind.SWITCH:
             self._told[facts.id] = facts, observation
-            earlier, said = self._board.state(facts.id).told, self._board.intent.switches.get(facts.id)
-            last = earlier.uplinks if earlier else self._uplinks_before(facts.id)
+            said = self._board.intent.switches.get(facts.id)
+            last = state.told.uplinks if state.told else self._uplinks_before(facts.id)
             facts, observation = described(facts, observation, said, last)
         facts = within_overlay(facts, self._overlay)
-        state = self._board.state(facts.id)
         known = self._says_nothing_new(facts)
         news = not known and self._nodes.node_seen(facts) != self._board.intent.nodes.get(facts.id)
         if self._plugs_moved(state, facts, observation) or news:
@@ -72,7 +72,7 @@ class Sightings:
             if state.connected and state.is_switch:
                 state.last_seen = self._board.clock()
             state.connected = False
-            ports = self._ports_of(node_id)
+            ports = self._board.intent.ports_of(node_id)
             state.tell()
         if self._fabric is not None:
             self._fabric.lost(node_id)
@@ -102,11 +102,13 @@ class Sightings:
         """Whether the store knows these facts already, and no port waits for the node to be bound to it."""
         intent = self._board.intent
         node = intent.nodes.get(facts.id)
-        return node is not None and node.facts() == facts and not intent.is_wished_for(facts.id, facts.host)
+        return node is not None and node.said(facts) and not intent.is_wished_for(facts.id, facts.host)
 
     def _plugs_moved(self, state: NodeState, facts: NodeFacts, observation: Observation) -> bool:
         """Tell the store which ports came and went; whether there were any that it did not know of."""
         before = state.told.attachments if state.told else {}
+        if not before and not observation.attachments:
+            return False  # so it is with switches without OVSDB
         came, withheld = self._came(before.keys(), facts, observation)
         for port_id in came:
             self._nodes.port_plugged(port_id, facts.id)
@@ -162,28 +164,25 @@ class Sightings:
 
     def _observe(self, state: NodeState, told: Observation) -> None:
         with self._board.changed:
-            came_back = not state.connected
-            old = state.observation
+            came_back, old = not state.connected, state.observation
             state.connected, state.last_seen = True, self._board.clock()
-            ports = self._board.intent.ports
-            observation = linked(told, (ports[port_id] for port_id in self._ports_of(state.node_id)))
+            bound = self._board.intent.ports_of(state.node_id)
+            observation = linked(told, bound.values())
             state.told, state.observation = told, observation
             if self._fabric is not None and state.is_switch:
                 self._fabric.observed(observation)
             if came_back or old != observation:
                 tick = self._board.touch({state.node_id: None} if state.is_switch else {})
                 seen = _moved(old, observation)
-                self._statuses.plugged(seen if not came_back else self._ports_of(state.node_id) | seen, tick)
-
-    def _ports_of(self, node_id: str) -> set[str]:
-        intent = self._board.intent
-        return {port for network in intent.networks_of(node_id) for port in intent.ports_on(node_id, network)}
+                self._statuses.plugged(bound.keys() | seen if came_back else seen, tick)
 
 
-def _moved(old: Observation | None, new: Observation) -> set[str]:
+def _moved(old: Observation | None, new: Observation) -> Set[str]:
     """The ports whose endpoints changed; all there are when the node's ways out did."""
-    before = old.attachments if old is not None else {}
+    if old is None:
+        return new.attachments.keys()
+    before = old.attachments
     ports = before.keys() | new.attachments.keys()
-    if old is None or (old.uplinks, old.tunnel_ports) != (new.uplinks, new.tunnel_ports):
-        return set(ports)
+    if (old.uplinks, old.tunnel_ports) != (new.uplinks, new.tunnel_ports):
+        return ports
     return {port_id for port_id in ports if before.get(port_id) != new.attachments.get(port_id)}

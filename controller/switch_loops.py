@@ -88,8 +88,10 @@ class SwitchLoops:
             self._spawn(partial(self._run, state))
 
     def _take_on(self, state: NodeState) -> bool:
+        if not self._has_work(state):  # whoever has some from now on wakes the switch
+            return False
         with self._board.changed:
-            if state.node_id in self._running or not self._has_work(state):
+            if state.node_id in self._running:
                 return False
             self._running.add(state.node_id)
             return True

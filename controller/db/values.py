@@ -1,10 +1,15 @@
-"""Rows become values of :mod:`controller.model`: one row at a time for bindings, in bulk for the change feed."""
+"""Rows become values of :mod:`controller.model`: one row at a time for bindings, in bulk for the change feed.
+
+Ids that many values name are one string each (``intern``): they take less memory, and comparing and looking them up is
+comparing addresses.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from sys import intern
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, select
@@ -45,13 +50,13 @@ CHUNK = 500
 
 def segment_value(row: SegmentRow) -> Segment:
     """The segment of a row."""
-    return Segment(row.id, row.network_type, row.physical_network, row.segmentation_id)
+    return Segment(intern(row.id), row.network_type, row.physical_network, row.segmentation_id)
 
 
 def network_value(row: NetworkRow, arp_responder: bool = True) -> Network:
     """The network of a row with its segments."""
     segments = tuple(map(segment_value, row.segments))
-    return Network(row.id, row.key, segments, row.mtu, row.admin_state_up, arp_responder, row.name)
+    return Network(intern(row.id), row.key, segments, row.mtu, row.admin_state_up, arp_responder, row.name)
 
 
 def node_value(row: NodeRow) -> Node:
@@ -63,7 +68,7 @@ def node_value(row: NodeRow) -> Node:
     facts["link_tags"] = {name: (first, last) for name, (first, last) in facts.get("link_tags", {}).items()}
     facts["served"] = {name: tuple(types) for name, types in facts.get("served", {}).items()}
     kind = NodeKind(row.kind)
-    return Node(id=row.id, key=row.key, kind=kind, host=row.host, admin_state_up=row.admin_state_up, **facts)
+    return Node(id=intern(row.id), key=row.key, kind=kind, host=row.host, admin_state_up=row.admin_state_up, **facts)
 
 
 def facts_json(facts: NodeFacts) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def facts_json(facts: NodeFacts) -> dict[str, Any]:
 def local_links(profile: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """``local_link_information`` of a binding profile as (switch id, port id) pairs."""
     links = profile.get("local_link_information") or ()
-    return tuple((str(link.get("switch_id", "")), str(link.get("port_id", ""))) for link in links)
+    return tuple([(intern(str(link.get("switch_id", ""))), intern(str(link.get("port_id", "")))) for link in links])
 
 
 def port_value(row: PortRow) -> Port:
@@ -93,7 +98,7 @@ def port_value(row: PortRow) -> Port:
 def _port(row: Any, bound: Any, ips: tuple[str, ...], pairs: tuple[AddressPair, ...]) -> Port:
     return Port(
         id=row.id,
-        network_id=row.network_id,
+        network_id=intern(row.network_id),
         mac_address=row.mac_address,
         fixed_ips=ips,
         admin_state_up=row.admin_state_up,
@@ -111,7 +116,9 @@ def _port(row: Any, bound: Any, ips: tuple[str, ...], pairs: tuple[AddressPair, 
 def _binding(row: Any) -> Binding | None:
     if row.node_id is None:
         return None
-    return Binding(row.node_id, row.segment_id, row.mechanism, row.port_key, row.vif_type, row.vif_details)
+    return Binding(
+        intern(row.node_id), intern(row.segment_id), intern(row.mechanism), row.port_key, row.vif_type, row.vif_details
+    )
 
 
 Column = InstrumentedAttribute[str]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from neutron_lib.constants import PORT_STATUS_ACTIVE
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from controller.db.models import BindingRow, NodeRow, PortRow, SwitchRow
@@ -112,12 +112,12 @@ class NodeEvents:
         """These nodes are alive now."""
 
         def work(transaction: Transaction) -> None:
+            now = transaction.now
+            started = case((NodeRow.lost, literal(now, NodeRow.started_at.type)), else_=NodeRow.started_at)
             for start in range(0, len(node_ids), CHUNK):
                 chosen = NodeRow.id.in_(node_ids[start : start + CHUNK])
-                found = update(NodeRow).where(chosen, NodeRow.lost.is_(True)).values(started_at=transaction.now)
-                alive = update(NodeRow).where(chosen).values(heartbeat_at=transaction.now, lost=False)
-                for statement in (found, alive):
-                    transaction.session.execute(statement, execution_options={"synchronize_session": False})
+                alive = update(NodeRow).where(chosen).values(started_at=started, heartbeat_at=now, lost=False)
+                transaction.session.execute(alive, execution_options={"synchronize_session": False})
 
         self._store.write(work)
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select
 
 from controller.db import migrate
 from controller.db.base import Base
 from controller.db.fabric_memory import FabricMemory
 from controller.db.feed import StoreFeed
+from controller.db.models import NodeRow
 from controller.db.session import Store
 from controller.intent import Intent
 from controller.plugin.api import Query
 from tests.db.worker import plugin
-from tests.support.store import ADMIN, Clock, configuration, new_world
+from tests.support.store import ADMIN, Clock, configuration, new_world, switch_facts
 from tests.unit.db.test_feed import writes
 
 
@@ -46,6 +48,31 @@ def test_every_use_case(url: str) -> None:
         loaded = world.feed.load()
         assert (follower.networks, follower.ports, follower.nodes) == (loaded.networks, loaded.ports, loaded.nodes)
     store.dispose()
+
+
+def test_only_nodes_that_were_lost_start_anew_when_they_are_heard(url: str) -> None:
+    clock = Clock()
+    store = Store(url, clock=clock)
+    migrate.migrate(store.engine)
+    world = new_world(store=store)
+    for number in (1, 2):
+        world.plugin.node_seen(switch_facts(number))
+    world.plugin.node_lost("switch:0000000000000001")
+    before = _moments(store)
+    clock.forward(61)
+    world.plugin.node_heartbeats([f"switch:{number:016x}" for number in (1, 2, 3)])
+    lost_one, other = _moments(store)
+    assert lost_one == (clock.now, clock.now, False)
+    assert other == (before[1][0], clock.now, False)
+    assert [lost for _, _, lost in before] == [True, False]
+    store.dispose()
+
+
+def _moments(store: Store) -> list[tuple[datetime, datetime, bool]]:
+    """Of each node when it started, when it was heard, and whether it is lost."""
+    with store.read() as session:
+        rows = session.scalars(select(NodeRow).order_by(NodeRow.id))
+        return [(row.started_at, row.heartbeat_at, row.lost) for row in rows]
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)

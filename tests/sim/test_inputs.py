@@ -65,13 +65,25 @@ class Case:
         return OpenFlowMechanismDriver().compile(intent_of(self.state), self.state.nodes[self.node_id], self.seen)
 
 
+def field_names(value: Any) -> tuple[str, ...]:
+    """The fields of a value that is a dataclass or a named tuple; none of any other."""
+    if is_dataclass(value):
+        return tuple(field.name for field in fields(value))
+    return getattr(value, "_fields", ())
+
+
+def with_field(value: Any, name: str, other: Any) -> Any:
+    """The value with another field."""
+    return replace(value, **{name: other}) if is_dataclass(value) else value._replace(**{name: other})
+
+
 def variants(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The value with one thing changed, and what that is: ``Class.field`` of the innermost dataclass."""
-    if is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            for label, other in variants(getattr(value, field.name), field.name):
-                where = label if "." in label else f"{type(value).__name__}.{field.name}"
-                yield where, replace(value, **{field.name: other})
+    """The value with one thing changed, and what that is: ``Class.field`` of the innermost such value."""
+    if names := field_names(value):
+        for field in names:
+            for label, other in variants(getattr(value, field), field):
+                where = label if "." in label else f"{type(value).__name__}.{field}"
+                yield where, with_field(value, field, other)
     elif isinstance(value, Mapping):
         for key, item in value.items():
             rest = {other: kept for other, kept in value.items() if other != key}

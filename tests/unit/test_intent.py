@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.intent import Change, Intent
-from controller.model import Binding
+from controller.model import Binding, Port
 from tests.support.scenarios import (
     State,
     change_between,
@@ -38,6 +38,7 @@ def view(intent: Intent) -> object:
         {key: sorted(intent.nodes_of(key)) for key in intent.networks},
         {key: sorted(intent.networks_of(key)) for key in intent.nodes},
         {(node, key): dict(intent.ports_on(node, key)) for node in intent.nodes for key in intent.networks},
+        {key: intent.ports_of(key) for key in intent.nodes},
         {(node, key): intent.segment_on(node, key) for node in intent.nodes for key in intent.networks},
         {(node, key): intent.peers_of(node, key) for node in intent.nodes for key in intent.networks},
     )
@@ -263,6 +264,22 @@ def carriers(intent: Intent) -> dict[str, Any]:
     }
 
 
+def place_of(port: Port) -> tuple[str, str]:
+    """Node and network of a bound port."""
+    assert port.binding is not None
+    return port.binding.node_id, port.network_id
+
+
+def places(intent: Intent) -> set[tuple[str, str, str]]:
+    """Node, network and id of every bound port; by node and network as by node."""
+    found = {(node.id, key, port_id) for node in PLACES for key in intent.networks_of(node.id)
+             for port_id in intent.ports_on(node.id, key)}  # fmt: skip
+    assert found == {
+        (node.id, port.network_id, key) for node in PLACES for key, port in intent.ports_of(node.id).items()
+    }
+    return found
+
+
 @settings(max_examples=300, deadline=None)
 @given(steps=steps)
 def test_who_carries_a_network_follows_every_change(steps: list[Sequence[Any]]) -> None:
@@ -274,6 +291,7 @@ def test_who_carries_a_network_follows_every_change(steps: list[Sequence[Any]]) 
         anew = Intent()
         anew.apply(Change.of(revision, dict(intent.networks), dict(intent.ports), dict(intent.nodes)))
         assert carriers(intent) == carriers(anew), step
+        assert places(intent) == {(*place_of(item), key) for key, item in intent.ports.items() if item.binding}, step
         if "port" in step[0] or step[0] == "unbound":
             others = {key for place, segment in carriers(intent)["segments"].items() if before[place] != segment
                       for key in intent.ports_on(*place)}  # fmt: skip

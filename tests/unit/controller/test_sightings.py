@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
-from controller.model import Attachment, Observation
+from controller.model import Attachment, Node, NodeFacts, NodeKind, Observation
 from controller.pace import Pace
 from controller.sightings import DOUBT
 from tests.unit.controller.world import HOST, SWITCH_A, SWITCH_B, World, eventually, facts, port
@@ -15,6 +16,23 @@ from tests.unit.controller.world import HOST, SWITCH_A, SWITCH_B, World, eventua
 P1 = "port-one-111"
 ON_HOST = replace(facts(SWITCH_A), host="h1")
 """A switch on the host whose agent is HOST."""
+
+
+OTHER: dict[str, Any] = {
+    "id": SWITCH_B, "kind": NodeKind.HOST, "host": "other", "mechanisms": (), "tunnel_ip": "192.0.2.1",
+    "tunnel_types": frozenset({"gre"}), "physical_networks": {"physnet1": "eth0"},
+    "capabilities": frozenset({"ovsdb"}), "limits": {"gre": "no"}, "link_tags": {"physnet1": (1, 9)},
+    "served": {"openflow": ("vlan",)}, "vif_details": {"openflow": {"bridge": "br0"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(NodeFacts)])
+def test_a_node_said_its_facts_and_nothing_else(field: str) -> None:
+    told = facts(SWITCH_A)
+    node = Node(key=7, **{item.name: getattr(told, item.name) for item in fields(NodeFacts)})
+    assert node.facts() == told
+    assert node.said(replace(told))
+    assert not node.said(replace(told, **{field: OTHER[field]}))
 
 
 def seen(node_id: str, *ports: str) -> Observation:
