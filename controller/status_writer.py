@@ -13,14 +13,14 @@ import itertools
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controller.model import Port
 from controller.node_state import Board
 from controller.outage import Outage
 from controller.plugin.api import Nodes
-from controller.status import ACTIVE, BUILD, WAITING, Asked, Look, PortStatus, WaitKey, waits_for
+from controller.status import ACTIVE, BUILD, FIRST, WAITING, Asked, Look, PortStatus, WaitKey, waits_for
 from controller.switches import Spawn
 
 RETRY = 1.0
@@ -38,10 +38,6 @@ BATCH = 200
 SHARE, LONGEST_PAUSE = 0.2, 0.25
 """The part of the time that deciding may take while news keep coming, and the longest pause in seconds that it makes
 for that: in a storm of nodes most of what is decided would be out of date at once."""
-
-
-AT_START = Asked(1, 1)
-"""The tick of the first question: everything, of every node."""
 
 
 @dataclass
@@ -69,7 +65,7 @@ class StatusWriter:
         self._groups_of: dict[str, tuple[WaitKey, ...]] = {}
         self._waiting: dict[str, set[WaitKey]] = defaultdict(set)
         """Node -> what it is waited for."""
-        self._asked: dict[str, Asked] = {}
+        self._asked = Asked()
         self._written: dict[str, PortStatus] = {}
         """What the store says, as far as it is known."""
         self._undecided: set[str] = set()
@@ -101,24 +97,24 @@ class StatusWriter:
         """How many ports are to be decided."""
         return len(self._due | self._undecided)
 
-    def changed(self, ports: Iterable[str], tick: int) -> None:
+    def changed(self, ports: Collection[str], tick: int) -> None:
         """These ports' intent changed; nodes were asked at ``tick``."""
         with self._board.changed:
             for port_id in ports:
                 self._written.pop(port_id, None)  # the store sets it DOWN by itself when its binding changes
-            self._ask(ports, Asked(tick, tick))
+                self._asked.everywhere[port_id] = tick
+            self._ask(ports, tick)
 
-    def plugged(self, ports: Iterable[str], tick: int) -> None:
+    def plugged(self, ports: Collection[str], tick: int) -> None:
         """What is plugged in changed, or a node came or went: only the ports' own node was asked anything."""
-        self._ask(ports, Asked(0, tick))
+        self._ask(ports, tick)
 
-    def _ask(self, ports: Iterable[str], asked: Asked) -> None:
+    def _ask(self, ports: Collection[str], tick: int) -> None:
         with self._board.changed:
-            for port_id in ports:
-                self._due.add(port_id)
-                self._later.pop(port_id, None)
-                before = self._asked.get(port_id, AT_START)
-                self._asked[port_id] = Asked(max(before.everywhere, asked.everywhere), asked.here)
+            self._due.update(ports)
+            self._asked.here.update(dict.fromkeys(ports, tick))
+            for port_id in self._later.keys() & ports:
+                del self._later[port_id]
         self._wake.set()
 
     def node_changed(self, node_id: str) -> None:
@@ -145,8 +141,8 @@ class StatusWriter:
     def status_of(self, port: Port) -> PortStatus:
         """The status of a port as of now."""
         with self._board.changed:
-            look = Look(self._board.intent, self._board.known, self._board.transit)
-            return look.status(port, self._asked.get(port.id, AT_START))
+            look = Look(self._board.intent, self._board.known, self._asked, self._board.transit)
+            return look.status(port)
 
     def _end_patience(self) -> None:
         if not self._stopped.wait(self._start_patience):
@@ -176,25 +172,29 @@ class StatusWriter:
                     del self._later[port_id]
                     self._due.add(port_id)
             due, self._due = self._due, set()
-            ports = self._board.intent.ports
-            return sorted(due, key=lambda port_id: ports[port_id].network_id if port_id in ports else "")
+            ports, by_network = self._board.intent.ports, defaultdict(list)
+            for port_id in due:
+                port = ports.get(port_id)
+                by_network["" if port is None else port.network_id].append(port_id)
+            return list(itertools.chain.from_iterable(by_network.values()))
 
     def _decide(self, ports: Iterable[str]) -> dict[str, tuple[PortStatus, int]]:
         """What is to be written of these ports, and the revisions of the ports that it follows from."""
-        decided, now = {}, time.monotonic()
+        decided, settled, now = {}, {}, time.monotonic()
         with self._board.changed:
-            look = Look(self._board.intent, self._board.known, self._board.transit)
+            look = Look(self._board.intent, self._board.known, self._asked, self._board.transit)
             for port_id in ports:
                 port = self._board.intent.ports.get(port_id)
                 if port is None:
                     self._forget(port_id)
                     continue
-                status = look.status(port, self._asked.get(port_id, AT_START))
+                status = look.status(port)
                 self._wait_for(port, status, look)
                 if self._written.get(port_id) == status:
-                    self._settled(port_id, status)
+                    settled[port_id] = status
                 elif not self._postponed(port_id, status, now):
                     decided[port_id] = status, port.revision
+            self._settled(settled)
         return decided
 
     def _wait_for(self, port: Port, status: PortStatus, look: Look) -> None:
@@ -202,8 +202,7 @@ class StatusWriter:
         self._stop_waiting(port.id)
         if status.status != BUILD:
             return
-        keys = look.waits(port, self._asked.get(port.id, AT_START))
-        self._groups_of[port.id] = keys
+        self._groups_of[port.id] = keys = look.waits(port)
         for key in keys:
             group = self._groups.setdefault(key, Group())
             group.ports.add(port.id)
@@ -229,7 +228,7 @@ class StatusWriter:
             return False
         if port_id in self._active:
             return False
-        unchanged = self._asked.get(port_id, AT_START).everywhere == AT_START.everywhere
+        unchanged = self._asked.everywhere.get(port_id, FIRST) == FIRST
         unchanged = unchanged and status.reason.startswith(WAITING)  # a failure is told soon
         first = self._building.setdefault(port_id, now + (self._start_patience if unchanged else PATIENCE))
         if now >= first:
@@ -258,8 +257,8 @@ class StatusWriter:
         self._outage.over()
         next_time = time.monotonic() + REPEAT
         with self._board.changed:
+            self._settled(statuses)
             for port_id, item in statuses.items():
-                self._settled(port_id, item)
                 if port_id in self._due:  # it changed meanwhile, in the store too perhaps
                     self._written.pop(port_id, None)
                 else:
@@ -267,18 +266,19 @@ class StatusWriter:
                 if item.status == BUILD:
                     self._building[port_id] = next_time
 
-    def _settled(self, port_id: str, status: PortStatus) -> None:
+    def _settled(self, statuses: Mapping[str, PortStatus]) -> None:
         """The store says so."""
-        self._undecided.discard(port_id)
-        (self._active.add if status.status == ACTIVE else self._active.discard)(port_id)
-        if status.status != BUILD:
-            self._building.pop(port_id, None)
+        self._undecided.difference_update(statuses)
+        self._active.difference_update(statuses)
+        self._active.update([port_id for port_id, item in statuses.items() if item.status == ACTIVE])
+        for port_id in self._building.keys() & statuses.keys():
+            if statuses[port_id].status != BUILD:
+                del self._building[port_id]
 
     def _forget(self, port_id: str) -> None:
         self._stop_waiting(port_id)
         self._undecided.discard(port_id)
         self._active.discard(port_id)
-        for times in (self._later, self._building):
+        for times in (self._later, self._building, self._asked.everywhere, self._asked.here):
             times.pop(port_id, None)
-        self._asked.pop(port_id, None)
         self._written.pop(port_id, None)

@@ -259,7 +259,11 @@ def carriers(intent: Intent) -> dict[str, Any]:
     return {
         "segments": {(node.id, key): intent.segment_on(node.id, key) for node in PLACES for key in networks},
         "peers": {(node.id, key): intent.peers_of(node.id, key) for node in PLACES for key in networks},
-        "by": {(key, item.id): list(intent.carriers_by(key, item.id)) for key in networks for item in networks[key]},
+        "by": {
+            (key, item.id): list(intent.carriers_by(key, item.id).items())
+            for key in networks
+            for item in networks[key]
+        },
     }
 
 

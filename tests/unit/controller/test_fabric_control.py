@@ -131,8 +131,9 @@ def test_a_port_is_not_active_before_the_switch_between_knows_it() -> None:
     states[ONE].observation = Observation(ONE, {port.id: Attachment(port.id, "v", 7)})
     states[TWO].acknowledged = 4
     assert nodes[TWO].kind is NodeKind.SWITCH
-    assert Look(intent, states.get).status(port, Asked(5, 5)).status == "ACTIVE"
-    linked = Look(intent, states.get, lambda _node: {ONE, TWO, THREE}).status(port, Asked(5, 5))
+    asked = Asked({port.id: 5}, {port.id: 5})
+    assert Look(intent, states.get, asked).status(port).status == "ACTIVE"
+    linked = Look(intent, states.get, asked, lambda _node: {ONE, TWO, THREE}).status(port)
     assert (linked.status, linked.reason) == ("BUILD", "waiting for node sw2 to acknowledge")
 
 

@@ -22,9 +22,7 @@ def status(port: Port, *others: Port) -> tuple[str, str]:
     ports = {item.id: item for item in (port, *others)}
     state = NodeState(NODE.id, connected=True, asked=1, acknowledged=1)
     state.observation = Observation(NODE.id, {key: Attachment(key, "vif") for key in ports})
-    seen = Look(intent_of(State({NET.id: NET}, {NODE.id: NODE}, ports)), {NODE.id: state}.get).status(
-        port, Asked(1, 1)
-    )
+    seen = Look(intent_of(State({NET.id: NET}, {NODE.id: NODE}, ports)), {NODE.id: state}.get, Asked()).status(port)
     return seen.status, seen.reason
 
 
