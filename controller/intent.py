@@ -122,7 +122,10 @@ class Intent:
         network, bound = self.networks.get(network_id), self._bindings.get(network_id, {}).get(node_id)
         if network is None or bound is None:
             return None
-        return next((item for item in network.segments if item.id in bound), None)
+        for segment in network.segments:
+            if segment.id in bound:
+                return segment
+        return None
 
     def peers_of(self, node_id: str, network_id: str) -> list[Node]:
         """The other nodes that carry the network by the same segment, ordered by key."""

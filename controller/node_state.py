@@ -68,7 +68,7 @@ class NodeState:
 
     def covers(self, tick: int) -> bool:
         """Whether what was asked at ``tick`` is in force."""
-        return not self.pending or self.acknowledged >= tick
+        return self.acknowledged >= self.asked or self.acknowledged >= tick
 
 
 @dataclass(frozen=True, slots=True)

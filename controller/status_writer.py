@@ -189,7 +189,8 @@ class StatusWriter:
                     self._forget(port_id)
                     continue
                 status = look.status(port)
-                self._wait_for(port, status, look)
+                if status.status == BUILD or port_id in self._groups_of:
+                    self._wait_for(port, status, look)
                 if self._written.get(port_id) == status:
                     settled[port_id] = status
                 elif not self._postponed(port_id, status, now):
@@ -269,8 +270,8 @@ class StatusWriter:
     def _settled(self, statuses: Mapping[str, PortStatus]) -> None:
         """The store says so."""
         self._undecided.difference_update(statuses)
-        self._active.difference_update(statuses)
-        self._active.update([port_id for port_id, item in statuses.items() if item.status == ACTIVE])
+        self._active.update(statuses)
+        self._active.difference_update([port_id for port_id, item in statuses.items() if item.status != ACTIVE])
         for port_id in self._building.keys() & statuses.keys():
             if statuses[port_id].status != BUILD:
                 del self._building[port_id]
