@@ -85,8 +85,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What the ports of a network that are bound by the same segment have in common; ``waits``: tick -> what those wait
-    for of all nodes that were changed then."""
+    """What the ports of a network have in common that are bound by the same segment. ``waits``: tick -> what those of
+    them wait for of all nodes that were changed then."""
 
     down: str
     carriers: Mapping[str, Node]
@@ -142,24 +142,23 @@ class Look:
             return "administratively down"
         if common.down:
             return common.down
-        if own is None or not own.connected or binding.node_id not in self._intent.nodes:
-            node = self._intent.nodes.get(binding.node_id)
+        node = common.carriers.get(binding.node_id) or self._intent.nodes.get(binding.node_id)
+        if node is None or own is None or not own.connected:
             return f"node {node.host if node else binding.node_id} is not connected"
-        elsewhere = "" if binding.node_id in common.carriers else _other_segment(port, binding, self._intent)
-        if elsewhere:
-            return elsewhere
+        if binding.node_id not in common.carriers:
+            elsewhere = _other_segment(port, binding, node, self._intent)
+            if elsewhere:
+                return elsewhere
         attachment = own.observation.attachments.get(port.id) if own.observation else None
         if attachment is None:
-            node = self._intent.nodes[binding.node_id]
             return f"no endpoint on node {node.host}: {_plug_hint(port, node)}"
         if not attachment.link_up:
-            return f"link of {attachment.device} on node {self._intent.nodes[binding.node_id].host} is down"
+            return f"link of {attachment.device} on node {node.host} is down"
         return ""
 
     def _waits(self, port: Port, binding: Binding, common: Common, own: NodeState | None) -> tuple[WaitKey, ...]:
-        tick = self._asked.here.get(port.id, FIRST)
-        if own is not None and (own.network_errors or not own.covers(tick)):
-            here = WaitKey(port.network_id, binding.node_id, True, tick)
+        if own is not None and (own.pending or own.network_errors):
+            here = WaitKey(port.network_id, binding.node_id, True, self._asked.here.get(port.id, FIRST))
             if self.missing(here):
                 return (here,)
         tick = self._asked.everywhere.get(port.id, FIRST)
@@ -174,7 +173,13 @@ class Look:
         known = self._missing.get(key)
         if known is None:
             nodes = self._nodes(key)
-            known = {node.id: why for node in nodes if (why := waits_for(node, key, self._state_of(node.id)))}
+            known = {}
+            for node in nodes:
+                state = self._state_of(node.id)
+                if state is not None and (state.pending or state.network_errors):  # most are well
+                    why = waits_for(node, key, state)
+                    if why:
+                        known[node.id] = why
             self._missing[key] = known
         return known
 
@@ -200,14 +205,14 @@ def nodes_to_know(port: Port, intent: Intent) -> list[Node]:
     return [intent.nodes[port.binding.node_id], *intent.peers_of(port.binding.node_id, port.network_id)]
 
 
-def _other_segment(port: Port, binding: Binding, intent: Intent) -> str:
+def _other_segment(port: Port, binding: Binding, node: Node, intent: Intent) -> str:
     """Why a port carries nothing that is bound by another segment than other ports of its network on its node."""
-    carried = intent.segment_on(binding.node_id, port.network_id)
+    carried = intent.segment_on(node.id, port.network_id)
     if carried is None or carried.id == binding.segment_id:
         return ""
     own = intent.networks[port.network_id].segment(binding.segment_id)
     return (
-        f"node {intent.nodes[binding.node_id].host} carries the network by segment {carried}, for other ports there; "
+        f"node {node.host} carries the network by segment {carried}, for other ports there; "
         f"this port is bound by {own or 'one that is gone'}, and a node carries a network by one segment only"
     )
 

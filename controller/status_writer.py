@@ -57,7 +57,8 @@ class StatusWriter:
         says of them is true until their nodes had time to come back."""
         self._start_patience = max(PATIENCE, start_patience)
         self._board, self._nodes, self._spawn = board, nodes, spawn
-        self._due: set[str] = set()
+        self._due: dict[str, None] = {}
+        """Ports to be decided, in the order in which they came (those of a node are near each other in memory)."""
         self._later: dict[str, float] = {}
         self._ripening: list[tuple[float, str]] = []
         """What is in ``_later`` as a heap, with entries that are out of date."""
@@ -82,7 +83,8 @@ class StatusWriter:
         back before their ports are called DOWN."""
         with self._board.changed:
             ports = self._board.intent.ports
-            self._written = {key: PortStatus(*said) for key, said in stored.items() if key in ports}
+            said = {text: PortStatus(*text) for text in set(stored.values())}  # most say the same
+            self._written = {key: said[stored[key]] for key in ports if key in stored}
             self._undecided = set(ports)
         self._spawn(self._run)
         self._spawn(self._end_patience)
@@ -95,7 +97,7 @@ class StatusWriter:
     @property
     def waiting(self) -> int:
         """How many ports are to be decided."""
-        return len(self._due | self._undecided)
+        return len(self._due.keys() | self._undecided)
 
     def changed(self, ports: Collection[str], tick: int) -> None:
         """These ports' intent changed; nodes were asked at ``tick``."""
@@ -111,7 +113,7 @@ class StatusWriter:
 
     def _ask(self, ports: Collection[str], tick: int) -> None:
         with self._board.changed:
-            self._due.update(ports)
+            self._due |= dict.fromkeys(ports)
             self._asked.here.update(dict.fromkeys(ports, tick))
             for port_id in self._later.keys() & ports:
                 del self._later[port_id]
@@ -130,10 +132,10 @@ class StatusWriter:
                     group.missing.discard(node_id)
                     self._waiting[node_id].discard(key)
                 if not group.missing or (state is not None and (state.error or state.network_errors)):
-                    self._due |= group.ports
+                    self._due |= dict.fromkeys(group.ports)
             if state is not None and state.network_errors:
                 for network_id in state.network_errors:
-                    self._due |= set(self._board.intent.bound_ports(network_id))
+                    self._due |= dict.fromkeys(self._board.intent.bound_ports(network_id))
             news = bool(self._due)
         if news:
             self._wake.set()
@@ -147,7 +149,7 @@ class StatusWriter:
     def _end_patience(self) -> None:
         if not self._stopped.wait(self._start_patience):
             with self._board.changed:
-                self._due |= self._undecided
+                self._due |= dict.fromkeys(self._undecided)
             self._wake.set()
 
     def _run(self) -> None:
@@ -170,8 +172,8 @@ class StatusWriter:
                 at, port_id = heapq.heappop(self._ripening)
                 if self._later.get(port_id) == at:
                     del self._later[port_id]
-                    self._due.add(port_id)
-            due, self._due = self._due, set()
+                    self._due[port_id] = None
+            due, self._due = self._due, {}
             ports, by_network = self._board.intent.ports, defaultdict(list)
             for port_id in due:
                 port = ports.get(port_id)
@@ -183,8 +185,7 @@ class StatusWriter:
         decided, settled, now = {}, {}, time.monotonic()
         with self._board.changed:
             look = Look(self._board.intent, self._board.known, self._asked, self._board.transit)
-            for port_id in ports:
-                port = self._board.intent.ports.get(port_id)
+            for port_id, port in [(port_id, self._board.intent.ports.get(port_id)) for port_id in ports]:
                 if port is None:
                     self._forget(port_id)
                     continue
@@ -249,7 +250,7 @@ class StatusWriter:
         except Exception as error:
             self._outage.failed(error)
             with self._board.changed:
-                self._due.update(statuses)
+                self._due |= dict.fromkeys(statuses)
                 for port_id in statuses:
                     self._written.pop(port_id, None)
             self._stopped.wait(RETRY)
