@@ -15,6 +15,7 @@ from controller.model import Cable, DeclaredSwitch, Network, Node, Port, Segment
 
 EMPTY: Mapping[str, Port] = {}
 NOBODY: Mapping[str, Node] = {}
+NOTHING: Mapping[str, Mapping[str, Port]] = {}
 
 OWN = ("capabilities", "limits", "vif_details")
 """Fields of a node that concern its own plan alone: of other nodes they may be as they were. A thousand switches that
@@ -80,7 +81,8 @@ class Intent:
         self.cables: tuple[Cable, ...] = ()
         self._bound: dict[str, dict[str, Port]] = defaultdict(dict)
         self._carriers: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
-        self._carried: dict[str, dict[str, int]] = defaultdict(dict)
+        self._carried: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
+        """Node -> network -> the ports bound there: the very dictionaries that ``_carriers`` has by network first."""
         self._bindings: dict[str, dict[str, dict[str, int]]] = {}
         """Network -> node -> segment -> how many ports are bound there by it."""
         self._wishes: dict[str, set[str]] = defaultdict(set)
@@ -101,13 +103,17 @@ class Intent:
         """Port id -> port, for the bound ports of a network on one node."""
         return self._carriers.get(network_id, {}).get(node_id, EMPTY)
 
+    def ports_of(self, node_id: str) -> Mapping[str, Mapping[str, Port]]:
+        """Network id -> port id -> port, for the bound ports on one node."""
+        return self._carried.get(node_id, NOTHING)
+
     def nodes_of(self, network_id: str) -> Iterable[str]:
         """Ids of the nodes with at least one bound port of the network."""
         return self._carriers.get(network_id, {}).keys()
 
     def networks_of(self, node_id: str) -> Iterable[str]:
         """Ids of the networks with at least one bound port on the node."""
-        return self._carried.get(node_id, {}).keys()
+        return self.ports_of(node_id).keys()
 
     def is_wished_for(self, node_id: str, host: str) -> bool:
         """Whether a port that is bound nowhere asks to be on that node, by the node's id or host name."""
@@ -263,8 +269,7 @@ class Intent:
             return
         self._bound[port.network_id][port.id] = port
         node_ports = self._carriers[port.network_id].setdefault(port.binding.node_id, {})
-        carried = self._carried[port.binding.node_id]
-        carried[port.network_id] = carried.get(port.network_id, 0) + 1
+        self._carried[port.binding.node_id][port.network_id] = node_ports
         node_ports[port.id] = port
 
     def _unindex(self, port: Port) -> None:
@@ -274,8 +279,7 @@ class Intent:
         carriers, carried = self._carriers[network_id], self._carried[node_id]
         del self._bound[network_id][port.id]
         del carriers[node_id][port.id]
-        carried[network_id] -= 1
-        if not carried[network_id]:
+        if not carriers[node_id]:
             del carried[network_id], carriers[node_id]
         for index, key in ((self._bound, network_id), (self._carriers, network_id), (self._carried, node_id)):
             if not index[key]:

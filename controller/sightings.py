@@ -72,12 +72,11 @@ class Sightings:
             if state.connected and state.is_switch:
                 state.last_seen = self._board.clock()
             state.connected = False
-            ports = self._ports_of(node_id)
             state.tell()
         if self._fabric is not None:
             self._fabric.lost(node_id)
         self._nodes.node_lost(node_id)
-        self._statuses.plugged(ports, self._board.tick)
+        self._statuses.node_moved(node_id, self._board.tick)
         self._statuses.node_changed(node_id)
 
     def follow_links(self, before: Mapping[str, Port | None]) -> None:
@@ -172,8 +171,10 @@ class Sightings:
                 self._fabric.observed(observation)
             if came_back or old != observation:
                 tick = self._board.touch({state.node_id: None} if state.is_switch else {})
-                seen = _moved(old, observation)
-                self._statuses.plugged(seen if not came_back else self._ports_of(state.node_id) | seen, tick)
+                if came_back:
+                    self._statuses.node_moved(state.node_id, tick)
+                else:
+                    self._statuses.plugged(_moved(old, observation), tick)
 
     def _ports_of(self, node_id: str) -> set[str]:
         intent = self._board.intent

@@ -75,12 +75,17 @@ class WaitKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Port id -> the tick at which the port's newest changes were asked: of all nodes that carry its network
-    (``everywhere``: its intent), and of its own node alone (``here``: what is plugged in there). Who is not in there
-    was asked for at the start (:data:`FIRST`)."""
+    """The ticks at which the newest changes of ports were asked: by port id, of all nodes that carry its network
+    (``everywhere``: its intent) and of its own node alone (``here``: what is plugged in there); by node id, of a node
+    for all of its ports (``nodes``: it came back). What is not in there was asked at the start (:data:`FIRST`)."""
 
     everywhere: dict[str, int] = field(default_factory=dict)
     here: dict[str, int] = field(default_factory=dict)
+    nodes: dict[str, int] = field(default_factory=dict)
+
+    def of_its_node(self, port_id: str, node_id: str) -> int:
+        """The tick at which a port's node was last asked anything for the port."""
+        return max(self.here.get(port_id, FIRST), self.nodes.get(node_id, FIRST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,8 @@ class Look:
 
     def _waits(self, port: Port, binding: Binding, common: Common, own: NodeState | None) -> tuple[WaitKey, ...]:
         if own is not None and (own.pending or own.network_errors):
-            here = WaitKey(port.network_id, binding.node_id, True, self._asked.here.get(port.id, FIRST))
+            tick = self._asked.of_its_node(port.id, binding.node_id)
+            here = WaitKey(port.network_id, binding.node_id, True, tick)
             if self.missing(here):
                 return (here,)
         tick = self._asked.everywhere.get(port.id, FIRST)

@@ -58,7 +58,9 @@ class StatusWriter:
         self._start_patience = max(PATIENCE, start_patience)
         self._board, self._nodes, self._spawn = board, nodes, spawn
         self._due: dict[str, None] = {}
-        """Ports to be decided, in the order in which they came (those of a node are near each other in memory)."""
+        self._due_nodes: dict[str, None] = {}
+        """Ports to be decided, and nodes of which all are, in the order in which they came: the ports of a node are
+        near each other in memory, which halves the time that it takes to decide very many."""
         self._later: dict[str, float] = {}
         self._ripening: list[tuple[float, str]] = []
         """What is in ``_later`` as a heap, with entries that are out of date."""
@@ -97,7 +99,8 @@ class StatusWriter:
     @property
     def waiting(self) -> int:
         """How many ports are to be decided."""
-        return len(self._due.keys() | self._undecided)
+        with self._board.changed:
+            return len(self._undecided.union(*self._due_by_network().values()))
 
     def changed(self, ports: Collection[str], tick: int) -> None:
         """These ports' intent changed; nodes were asked at ``tick``."""
@@ -108,16 +111,26 @@ class StatusWriter:
             self._ask(ports, tick)
 
     def plugged(self, ports: Collection[str], tick: int) -> None:
-        """What is plugged in changed, or a node came or went: only the ports' own node was asked anything."""
+        """What is plugged in changed: only the ports' own node was asked anything."""
         self._ask(ports, tick)
+
+    def node_moved(self, node_id: str, tick: int) -> None:
+        """A node came or went, and with it all of its ports; only it was asked anything."""
+        with self._board.changed:
+            self._due_nodes[node_id] = None
+            self._asked.nodes[node_id] = tick
+        self._rouse()
 
     def _ask(self, ports: Collection[str], tick: int) -> None:
         with self._board.changed:
             self._due |= dict.fromkeys(ports)
             self._asked.here.update(dict.fromkeys(ports, tick))
-            for port_id in self._later.keys() & ports:
-                del self._later[port_id]
-        self._wake.set()
+        self._rouse()
+
+    def _rouse(self) -> None:
+        """Wake the thread. In a storm it is awake already, and to look costs less than the lock of the event."""
+        if not self._wake.is_set():
+            self._wake.set()
 
     def node_changed(self, node_id: str) -> None:
         """A node acknowledged, failed, came or went: look again at the ports that wait for it."""
@@ -136,9 +149,9 @@ class StatusWriter:
             if state is not None and state.network_errors:
                 for network_id in state.network_errors:
                     self._due |= dict.fromkeys(self._board.intent.bound_ports(network_id))
-            news = bool(self._due)
+            news = bool(self._due or self._due_nodes)
         if news:
-            self._wake.set()
+            self._rouse()
 
     def status_of(self, port: Port) -> PortStatus:
         """The status of a port as of now."""
@@ -173,12 +186,21 @@ class StatusWriter:
                 if self._later.get(port_id) == at:
                     del self._later[port_id]
                     self._due[port_id] = None
-            due, self._due = self._due, {}
-            ports, by_network = self._board.intent.ports, defaultdict(list)
-            for port_id in due:
-                port = ports.get(port_id)
-                by_network["" if port is None else port.network_id].append(port_id)
-            return list(itertools.chain.from_iterable(by_network.values()))
+            due = self._due_by_network()
+            self._due, self._due_nodes = {}, {}
+            return list(itertools.chain.from_iterable(due.values()))
+
+    def _due_by_network(self) -> Mapping[str, Mapping[str, Port | None]]:
+        """Network id -> the ports of it that are to be decided."""
+        intent = self._board.intent
+        found: dict[str, dict[str, Port | None]] = defaultdict(dict)
+        for port_id in self._due:
+            port = intent.ports.get(port_id)
+            found["" if port is None else port.network_id][port_id] = port
+        for node_id in self._due_nodes:
+            for network_id, ports in intent.ports_of(node_id).items():
+                found[network_id].update(ports)
+        return found
 
     def _decide(self, ports: Iterable[str]) -> dict[str, tuple[PortStatus, int]]:
         """What is to be written of these ports, and the revisions of the ports that it follows from."""
