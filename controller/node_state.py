@@ -90,8 +90,8 @@ class Board:
         self.intent = Intent()
         self.clock = clock
         self.started = clock()
-        self.transit: Callable[[str], Collection[str]] = lambda _node_id: ()
-        """Switch -> the switches that its links reach; nobody, where no links are looked for."""
+        self.transit: Callable[[Collection[str]], Collection[str]] = lambda _node_ids: ()
+        """Switches -> the switches that their links reach; nobody, where no links are looked for."""
         self._states: dict[str, NodeState] = {}
         self._tick = 0
 

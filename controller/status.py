@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -24,8 +24,8 @@ UNBOUND = "not bound: binding:host_id is empty and no endpoint has been plugged 
 """Why a port is DOWN that nothing else is known of."""
 
 StateOf = Callable[[str], NodeState | None]
-Transit = Callable[[str], Collection[str]]
-"""Switch -> the switches that its links reach."""
+Transit = Callable[[Collection[str]], Collection[str]]
+"""Switches -> the switches that their links reach."""
 
 
 FIRST = 1
@@ -42,25 +42,23 @@ class PortStatus(NamedTuple):
 WELL = PortStatus(ACTIVE)
 
 
-def nobody(_node_id: str) -> Collection[str]:
+def nobody(_node_ids: Collection[str]) -> Collection[str]:
     """No links between switches."""
     return ()
 
 
 def with_transit(
-    intent: Intent, network_id: str, segment_id: str, carriers: Iterable[Node], transit: Transit
-) -> Iterable[Node]:
-    """The carriers of a segment and the switches whose links may carry it for them."""
+    intent: Intent, network_id: str, segment_id: str, carriers: Mapping[str, Node], transit: Transit
+) -> Mapping[str, Node]:
+    """The carriers of a segment by id, and the switches whose links may carry it for them."""
     network = intent.networks.get(network_id)
     segment = network.segment(segment_id) if network is not None else None
     if segment is None or segment.network_type not in PHYSICAL_TYPES:
         return carriers
-    carriers = list(carriers)
-    members = {member for node in carriers for member in transit(node.id)}
+    members = transit(carriers.keys())
     if not members:
         return carriers
-    found = {node.id: node for node in carriers}
-    return {**found, **{member: intent.nodes[member] for member in members if member in intent.nodes}}.values()
+    return {**carriers, **{member: intent.nodes[member] for member in members if member in intent.nodes}}
 
 
 class WaitKey(NamedTuple):
@@ -178,23 +176,22 @@ class Look:
         """Node id -> reason, for the nodes that are waited for."""
         known = self._missing.get(key)
         if known is None:
-            nodes = self._nodes(key)
             known = {}
-            for node in nodes:
-                state = self._state_of(node.id)
+            for node_id, node in self._nodes(key).items():
+                state = self._state_of(node_id)
                 if state is not None and (state.pending or state.network_errors):  # most are well
                     why = waits_for(node, key, state)
                     if why:
-                        known[node.id] = why
+                        known[node_id] = why
             self._missing[key] = known
         return known
 
-    def _nodes(self, key: WaitKey) -> Iterable[Node]:
+    def _nodes(self, key: WaitKey) -> Mapping[str, Node]:
         if not key.one_node:
-            carriers = self._intent.carriers_by(key.network_id, key.place).values()
+            carriers = self._intent.carriers_by(key.network_id, key.place)
             return with_transit(self._intent, key.network_id, key.place, carriers, self._transit)
         node = self._intent.nodes.get(key.place)
-        return () if node is None else (node,)
+        return {} if node is None else {node.id: node}
 
     def _reason(self, keys: tuple[WaitKey, ...]) -> str:
         text = self._texts.get(keys)
@@ -204,11 +201,12 @@ class Look:
         return text
 
 
-def nodes_to_know(port: Port, intent: Intent) -> list[Node]:
-    """The nodes that must know a bound port: its own, and those that carry the network by the same segment."""
+def nodes_to_know(port: Port, intent: Intent) -> Mapping[str, Node]:
+    """The nodes by id that must know a bound port: its own, and those that carry the network by the same segment."""
     if port.binding is None or port.binding.node_id not in intent.nodes:
-        return []
-    return [intent.nodes[port.binding.node_id], *intent.peers_of(port.binding.node_id, port.network_id)]
+        return {}
+    own = intent.nodes[port.binding.node_id]
+    return {node.id: node for node in (own, *intent.peers_of(own.id, port.network_id))}
 
 
 def _other_segment(port: Port, binding: Binding, node: Node, intent: Intent) -> str:

@@ -264,6 +264,7 @@ def carriers(intent: Intent) -> dict[str, Any]:
             for key in networks
             for item in networks[key]
         },
+        "ports": {node.id: intent.ports_of(node.id) for node in PLACES},
     }
 
 
@@ -278,6 +279,11 @@ def test_who_carries_a_network_follows_every_change(steps: list[Sequence[Any]]) 
         anew = Intent()
         anew.apply(Change.of(revision, dict(intent.networks), dict(intent.ports), dict(intent.nodes)))
         assert carriers(intent) == carriers(anew), step
+        for (network_id, segment_id), by in carriers(intent)["by"].items():
+            on = {key: intent.segment_on(key, network_id) for key in intent.nodes}
+            assert dict(by).keys() == {key for key, segment in on.items() if segment and segment.id == segment_id}
+        for node_id, networks in carriers(intent)["ports"].items():
+            assert networks == {key: intent.ports_on(node_id, key) for key in intent.networks_of(node_id)}
         if "port" in step[0] or step[0] == "unbound":
             others = {key for place, segment in carriers(intent)["segments"].items() if before[place] != segment
                       for key in intent.ports_on(*place)}  # fmt: skip
