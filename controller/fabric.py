@@ -192,10 +192,10 @@ class FabricControl:
                 found.setdefault(node_id, set()).update(physical)
         return found
 
-    def members(self, node_id: str) -> frozenset[str]:
-        """The switches that links reach from this one."""
+    def members(self, node_ids: Iterable[str]) -> frozenset[str]:
+        """The switches that links reach from these."""
         with self._lock:
-            return self._topology.view(node_id).members
+            return frozenset().union(*{self._topology.view(node_id).members for node_id in node_ids})
 
     def links(self) -> list[dict[str, Any]]:
         """The links as the API shows them; ``plan`` is what the cable plan says of each, None without one."""

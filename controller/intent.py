@@ -7,13 +7,14 @@ Fed by the change feed, one :class:`Change` at a time; single writer. Every chan
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.local_links import switches_of
 from controller.model import Cable, DeclaredSwitch, Network, Node, Port, Segment
 
 EMPTY: Mapping[str, Port] = {}
+NOBODY: Mapping[str, Node] = {}
 NOTHING: Mapping[str, Mapping[str, Port]] = {}
 
 OWN = ("capabilities", "limits", "vif_details")
@@ -61,8 +62,8 @@ class Touched:
     displaced: frozenset[str] = frozenset()
 
 
-Carriers = Mapping[str, list[Node]]
-"""Segment id -> the nodes that carry a network by it, ordered by key."""
+Carriers = Mapping[str, Mapping[str, Node]]
+"""Segment id -> the nodes that carry a network by it, by their ids and ordered by key."""
 
 Place = tuple[str, str, str]
 """Where a port is bound: network, node and segment."""
@@ -81,7 +82,7 @@ class Intent:
         self._bound: dict[str, dict[str, Port]] = defaultdict(dict)
         self._carriers: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
         self._carried: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
-        """Node -> network -> the bound ports there: those of ``_carriers``, the other way round."""
+        """Node -> network -> the ports bound there: the very dictionaries that ``_carriers`` has by network first."""
         self._bindings: dict[str, dict[str, dict[str, int]]] = {}
         """Network -> node -> segment -> how many ports are bound there by it."""
         self._wishes: dict[str, set[str]] = defaultdict(set)
@@ -102,20 +103,17 @@ class Intent:
         """Port id -> port, for the bound ports of a network on one node."""
         return self._carried.get(node_id, NOTHING).get(network_id, EMPTY)
 
+    def ports_of(self, node_id: str) -> Mapping[str, Mapping[str, Port]]:
+        """Network id -> port id -> port, for the bound ports on one node."""
+        return self._carried.get(node_id, NOTHING)
+
     def nodes_of(self, network_id: str) -> Iterable[str]:
         """Ids of the nodes with at least one bound port of the network."""
         return self._carriers.get(network_id, {}).keys()
 
     def networks_of(self, node_id: str) -> Iterable[str]:
         """Ids of the networks with at least one bound port on the node."""
-        return self._carried.get(node_id, {}).keys()
-
-    def ports_of(self, node_id: str) -> dict[str, Port]:
-        """Port id -> port, for the bound ports of all networks on one node."""
-        found: dict[str, Port] = {}
-        for ports in self._carried.get(node_id, NOTHING).values():
-            found.update(ports)
-        return found
+        return self.ports_of(node_id).keys()
 
     def is_wished_for(self, node_id: str, host: str) -> bool:
         """Whether a port that is bound nowhere asks to be on that node, by the node's id or host name."""
@@ -130,23 +128,28 @@ class Intent:
         network, bound = self.networks.get(network_id), self._bindings.get(network_id, {}).get(node_id)
         if network is None or bound is None:
             return None
-        return next((item for item in network.segments if item.id in bound), None)
+        for segment in network.segments:
+            if segment.id in bound:
+                return segment
+        return None
 
     def peers_of(self, node_id: str, network_id: str) -> list[Node]:
         """The other nodes that carry the network by the same segment, ordered by key."""
         mine = self.segment_on(node_id, network_id)
-        return [] if mine is None else [node for node in self.carriers_by(network_id, mine.id) if node.id != node_id]
+        if mine is None:
+            return []
+        return [node for node in self.carriers_by(network_id, mine.id).values() if node.id != node_id]
 
-    def carriers_by(self, network_id: str, segment_id: str) -> Sequence[Node]:
-        """The nodes that carry the network by that segment, ordered by key. Found out anew for a network when a node
-        begins or ceases to carry it by a segment, or when the network or such a node is another; other changes of
-        ports cost nothing."""
+    def carriers_by(self, network_id: str, segment_id: str) -> Mapping[str, Node]:
+        """The nodes that carry the network by that segment, by their ids and ordered by key. Found out anew for a
+        network when a node begins or ceases to carry it by a segment, or when the network or such a node is another;
+        other changes of ports cost nothing."""
         known = self._known_carriers.get(network_id)
         if known is None:
             if network_id not in self.networks or network_id not in self._bindings:
-                return ()
+                return NOBODY
             known = self._known_carriers[network_id] = self._find_carriers(network_id)
-        return known.get(segment_id, ())
+        return known.get(segment_id, NOBODY)
 
     def _find_carriers(self, network_id: str) -> Carriers:
         nodes: dict[str, list[Node]] = defaultdict(list)
@@ -154,7 +157,9 @@ class Intent:
             segment, node = self.segment_on(node_id, network_id), self.nodes.get(node_id)
             if segment is not None and node is not None:
                 nodes[segment.id].append(node)
-        return {key: sorted(found, key=lambda node: node.key) for key, found in nodes.items()}
+        for found in nodes.values():
+            found.sort(key=lambda node: node.key)
+        return {key: {node.id: node for node in found} for key, found in nodes.items()}
 
     def apply(self, change: Change) -> Touched:
         """Take over a change and say which nodes' plans it may alter, and for which networks."""

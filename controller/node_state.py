@@ -68,7 +68,7 @@ class NodeState:
 
     def covers(self, tick: int) -> bool:
         """Whether what was asked at ``tick`` is in force."""
-        return not self.pending or self.acknowledged >= tick
+        return self.acknowledged >= self.asked or self.acknowledged >= tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class Board:
         self.intent = Intent()
         self.clock = clock
         self.started = clock()
-        self.transit: Callable[[str], Collection[str]] = lambda _node_id: ()
-        """Switch -> the switches that its links reach; nobody, where no links are looked for."""
+        self.transit: Callable[[Collection[str]], Collection[str]] = lambda _node_ids: ()
+        """Switches -> the switches that their links reach; nobody, where no links are looked for."""
         self._states: dict[str, NodeState] = {}
         self._tick = 0
 

@@ -148,7 +148,7 @@ class Overview:
                 "segment": port.binding.segment_id if port.binding else None,
                 "device": attachment.device if attachment else None,
                 "link_up": attachment.link_up if attachment else None,
-                "acknowledged": {node.id: board.revision_of(node.id) for node in nodes},
+                "acknowledged": {node_id: board.revision_of(node_id) for node_id in nodes},
             }
 
     def health(self) -> dict[str, Any]:

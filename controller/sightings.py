@@ -72,12 +72,11 @@ class Sightings:
             if state.connected and state.is_switch:
                 state.last_seen = self._board.clock()
             state.connected = False
-            ports = self._board.intent.ports_of(node_id)
             state.tell()
         if self._fabric is not None:
             self._fabric.lost(node_id)
         self._nodes.node_lost(node_id)
-        self._statuses.plugged(ports, self._board.tick)
+        self._statuses.node_moved(node_id, self._board.tick)
         self._statuses.node_changed(node_id)
 
     def follow_links(self, before: Mapping[str, Port | None]) -> None:
@@ -166,15 +165,17 @@ class Sightings:
         with self._board.changed:
             came_back, old = not state.connected, state.observation
             state.connected, state.last_seen = True, self._board.clock()
-            bound = self._board.intent.ports_of(state.node_id)
-            observation = linked(told, bound.values())
+            bound = self._board.intent.ports_of(state.node_id).values()
+            observation = linked(told, (port for ports in bound for port in ports.values()))
             state.told, state.observation = told, observation
             if self._fabric is not None and state.is_switch:
                 self._fabric.observed(observation)
             if came_back or old != observation:
                 tick = self._board.touch({state.node_id: None} if state.is_switch else {})
-                seen = _moved(old, observation)
-                self._statuses.plugged(bound.keys() | seen if came_back else seen, tick)
+                if came_back:
+                    self._statuses.node_moved(state.node_id, tick)
+                else:
+                    self._statuses.plugged(_moved(old, observation), tick)
 
 
 def _moved(old: Observation | None, new: Observation) -> Set[str]:

@@ -103,14 +103,12 @@ def views_of(intent: Intent, network_id: str) -> dict[str, SegmentView]:
     network = intent.networks.get(network_id)
     if network is None:
         return {}
-    segments = {node_id: intent.segment_on(node_id, network_id) for node_id in intent.nodes_of(network_id)}
     views = {}
     for segment in network.segments:
-        ids = [node_id for node_id, its in segments.items() if its == segment and node_id in intent.nodes]
-        carriers = sorted((intent.nodes[node_id] for node_id in ids), key=lambda node: node.key)
-        live = {node_id: _live(intent.ports_on(node_id, network_id).values(), network, segment) for node_id in ids}
-        view = SegmentView(network, segment, tuple(carriers), live)
-        views.update(dict.fromkeys(ids, view))
+        carriers = intent.carriers_by(network_id, segment.id)
+        live = {key: _live(intent.ports_on(key, network_id).values(), network, segment) for key in carriers}
+        view = SegmentView(network, segment, tuple(carriers.values()), live)
+        views.update(dict.fromkeys(carriers, view))
     return views
 
 

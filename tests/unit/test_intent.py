@@ -260,7 +260,12 @@ def carriers(intent: Intent) -> dict[str, Any]:
     return {
         "segments": {(node.id, key): intent.segment_on(node.id, key) for node in PLACES for key in networks},
         "peers": {(node.id, key): intent.peers_of(node.id, key) for node in PLACES for key in networks},
-        "by": {(key, item.id): list(intent.carriers_by(key, item.id)) for key in networks for item in networks[key]},
+        "by": {
+            (key, item.id): list(intent.carriers_by(key, item.id).items())
+            for key in networks
+            for item in networks[key]
+        },
+        "ports": {node.id: intent.ports_of(node.id) for node in PLACES},
     }
 
 
@@ -275,7 +280,10 @@ def places(intent: Intent) -> set[tuple[str, str, str]]:
     found = {(node.id, key, port_id) for node in PLACES for key in intent.networks_of(node.id)
              for port_id in intent.ports_on(node.id, key)}  # fmt: skip
     assert found == {
-        (node.id, port.network_id, key) for node in PLACES for key, port in intent.ports_of(node.id).items()
+        (node.id, network_id, key)
+        for node in PLACES
+        for network_id, ports in intent.ports_of(node.id).items()
+        for key in ports
     }
     return found
 
@@ -292,6 +300,11 @@ def test_who_carries_a_network_follows_every_change(steps: list[Sequence[Any]]) 
         anew.apply(Change.of(revision, dict(intent.networks), dict(intent.ports), dict(intent.nodes)))
         assert carriers(intent) == carriers(anew), step
         assert places(intent) == {(*place_of(item), key) for key, item in intent.ports.items() if item.binding}, step
+        for (network_id, segment_id), by in carriers(intent)["by"].items():
+            on = {key: intent.segment_on(key, network_id) for key in intent.nodes}
+            assert dict(by).keys() == {key for key, segment in on.items() if segment and segment.id == segment_id}
+        for node_id, networks in carriers(intent)["ports"].items():
+            assert networks == {key: intent.ports_on(node_id, key) for key in intent.networks_of(node_id)}
         if "port" in step[0] or step[0] == "unbound":
             others = {key for place, segment in carriers(intent)["segments"].items() if before[place] != segment
                       for key in intent.ports_on(*place)}  # fmt: skip

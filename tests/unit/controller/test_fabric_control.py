@@ -81,7 +81,7 @@ def test_links_are_found_and_switches_asked() -> None:
     with Bed() as bed:
         line(bed)
         eventually(lambda: len(bed.control.links()) == 2)
-        assert bed.control.members(ONE) == {ONE, TWO, THREE}
+        assert bed.control.members([ONE]) == {ONE, TWO, THREE}
         assert bed.control.path(ONE, THREE) == [ONE, TWO, THREE]
         assert set().union(*bed.touched) == {ONE, TWO, THREE}
         assert {(where.node_id, where.port) for where in bed.sent} == {(ONE, 1), (TWO, 1), (TWO, 2), (THREE, 1)}
@@ -107,7 +107,7 @@ def test_nobody_changes_while_a_known_switch_is_missing() -> None:
         assert bed.control.view(ONE) is None
         bed.tell(THREE, (1, 7), tenants=(7,))
         eventually(lambda: bed.control.view(ONE) is not None)
-        assert bed.control.members(ONE) == {ONE, TWO, THREE}
+        assert bed.control.members([ONE]) == {ONE, TWO, THREE}
     with Bed(hold=1.5) as bed:
         bed.control.expect([ONE, TWO, THREE])
         bed.tell(ONE, (1, 7), tenants=(7,))
@@ -131,8 +131,9 @@ def test_a_port_is_not_active_before_the_switch_between_knows_it() -> None:
     states[ONE].observation = Observation(ONE, {port.id: Attachment(port.id, "v", 7)})
     states[TWO].acknowledged = 4
     assert nodes[TWO].kind is NodeKind.SWITCH
-    assert Look(intent, states.get).status(port, Asked(5, 5)).status == "ACTIVE"
-    linked = Look(intent, states.get, lambda _node: {ONE, TWO, THREE}).status(port, Asked(5, 5))
+    asked = Asked({port.id: 5}, {port.id: 5})
+    assert Look(intent, states.get, asked).status(port).status == "ACTIVE"
+    linked = Look(intent, states.get, asked, lambda _nodes: {ONE, TWO, THREE}).status(port)
     assert (linked.status, linked.reason) == ("BUILD", "waiting for node sw2 to acknowledge")
 
 
@@ -141,7 +142,7 @@ def test_a_source_that_a_switch_shows_is_learned_by_the_next_turn() -> None:
         bed.control.owner = lambda key, mac: ("red", None) if key == 7 else None
         bed.tell(ONE, [1, 5], tenants=[5])
         bed.tell(TWO, [1])
-        eventually(lambda: TWO in bed.control.members(ONE))
+        eventually(lambda: TWO in bed.control.members([ONE]))
         for _ in range(3):
             bed.control.source_seen(ONE, 5, 7, "02:00:00:00:00:01")
             bed.control.source_seen(ONE, 5, 8, "02:00:00:00:00:02")
@@ -212,7 +213,7 @@ def test_ports_of_a_switch_that_comes_back_are_not_what_they_were() -> None:
         eventually(lambda: len(bed.control.links()) == 1)
         eventually(lambda: end(2, 2) in bed.sent)
         assert end(2, 1) not in bed.sent
-        assert bed.control.members(TWO) == {TWO, THREE}
+        assert bed.control.members([TWO]) == {TWO, THREE}
 
 
 class Kept:
@@ -247,4 +248,4 @@ def test_what_is_in_use_is_remembered_and_links_are_waited_for_after_a_restart()
         finally:
             CABLES[end(2, 2)] = silent
         eventually(lambda: again.control.view(ONE) is not None)
-        assert again.control.members(ONE) == {ONE, TWO, THREE}
+        assert again.control.members([ONE]) == {ONE, TWO, THREE}

@@ -85,3 +85,15 @@ def test_what_changes_while_it_is_written_is_written_again() -> None:
         eventually(lambda: not world.switches.blocked)
         time.sleep(0.1)
         eventually(lambda: world.status(P1) == "ACTIVE")
+
+
+def test_ports_of_a_node_that_came_or_went_are_counted_once_each() -> None:
+    with World() as world:
+        two_switches(world)
+        board = world.reconciler.board
+        writer = status_writer.StatusWriter(board, world.store, lambda _thread: None)
+        assert writer.waiting == 0
+        writer.node_moved(SWITCH_A, board.tick)
+        assert writer.waiting == 1
+        writer.plugged({P1, P2}, board.tick)
+        assert writer.waiting == 2
