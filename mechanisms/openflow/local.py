@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from controller.dataplane.lazy import Content, LazyFragment, mark_of
+from controller.dataplane.lazy import Content, LazyFragment, Part, digest_of, mark_of
 from controller.dataplane.values import Action, Flow, Fragment, Group
 from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Node, Port, Segment
 from controller.turns import in_turns
@@ -19,8 +19,8 @@ from mechanisms.openflow.registers import Source
 from mechanisms.reuse import Reuse
 from mechanisms.view import SegmentView
 
-Plugged = tuple[tuple[Port, int], ...]
-"""Live ports of a network that are plugged in here, each with its OpenFlow port."""
+Plugged = tuple[tuple[bytes, int], ...]
+"""Of live ports of a network that are plugged in here the hash of what matters, and the OpenFlow port."""
 
 
 @dataclass(frozen=True)
@@ -43,40 +43,83 @@ class Switch:
 
     def __init__(self, here: Here) -> None:
         self.here = here
-        self._own = mark_of((inputs.node(here.node), tuple(sorted(here.uplinks.items()))), 16)
+        self.rewrites_arp = inputs.rewrites_arp(here.node)
+        self._own = digest_of((inputs.node(here.node), tuple(sorted(here.uplinks.items()))))
         self._trees = fabric.tree_inputs(here)
 
     def carries(self, segment: Segment) -> bool:
         """Whether links carry the segment."""
         return self.here.fabric is not None and fabric.carries(self.here, segment)
 
-    def inputs(self, logical: Logical, plugged: Plugged) -> Hashable:
-        """What the switch's part of a network depends on."""
+    def plugged_in(self, logical: Logical) -> Plugged:
+        """Which of a network's live ports are plugged in here."""
+        ofports, marked = self.here.ports, logical.marks.get(self.here.node.id, ())
+        return tuple([(mark, ofports[port_id]) for port_id, mark in marked if port_id in ofports])
+
+    def inputs(self, logical: Logical, plugged: Plugged, linked: bool) -> Hashable:
+        """What the switch's part of a network depends on; ``linked`` says whether links carry it."""
         segment = logical.view.segment
-        tree = self._trees.get(segment.physical_network or "") if self.carries(segment) else None
+        tree = self._trees.get(segment.physical_network or "") if linked else None
         tunnel = self.here.tunnels.get(segment.network_type)
         others = logical.reach.mark if tree is not None or tunnel is not None else None
-        ports = tuple([(logical.marks[port.id][1], ofport) for port, ofport in plugged])
-        return (self._own, logical.named, ports, tunnel, tree, others)
+        return (self._own, logical.named, plugged, tunnel, tree, others)
 
 
-def plugged_in(view: SegmentView, here: Here) -> Plugged:
-    """The live ports of the network that are plugged in here."""
-    live = view.live.get(here.node.id, ())
-    return tuple([(port, here.ports[port.id]) for port in live if port.id in here.ports])
+class Nothing:
+    """What a switch has of a network that it does not carry at present."""
+
+    mark = 0
+    fragments: tuple[Fragment, ...] = ()
+    reach = None
+
+    def __init__(self, version: object) -> None:
+        self.version = version
 
 
-def own_fragment(logical: Logical, switch: Switch, plugged: Plugged, earlier: Fragment | None) -> Fragment:
-    """The switch's own part of a network: ``earlier`` if it depends on the same."""
-    depends_on = switch.inputs(logical, plugged)
-    if isinstance(earlier, LazyFragment) and earlier.inputs == depends_on:
-        return earlier
-    make = partial(_content, logical.view, switch.here, plugged)
-    return LazyFragment(("network", logical.view.network.id), depends_on, make, earlier)
+class Carried:
+    """What a switch has of a network: what it shares with others, what is its own, and what links need (``more``).
+
+    Good as long as the network's ``version`` is the same and nothing else on the switch changed; never, where that is
+    None. ``reach`` are the nodes that its tunnels lead to. The mark is known at once; fragments are listed for those
+    who ask, from values as they were: of a switch that comes back unchanged hardly anybody does, and a thousand of them
+    have ten thousand networks.
+    """
+
+    __slots__ = ("_inputs", "_listed", "_logical", "_more", "_shared", "_switch", "mark", "reach", "version")
+
+    def __init__(
+        self, version: object | None, logical: Logical, shared: Part, switch: Switch, inputs: Hashable,
+        earlier: Fragment | None = None, more: tuple[Fragment, ...] = (),
+    ) -> None:  # fmt: skip
+        self.version, self.reach = version, logical.tunnelled
+        self.mark = shared.mark ^ mark_of((logical.own_key, inputs))
+        for fragment in more:
+            self.mark ^= fragment.mark
+        self._logical, self._shared, self._switch, self._inputs, self._more = logical, shared, switch, inputs, more
+        self._listed = None if earlier is None else self._list(earlier)
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        """All of them."""
+        if self._listed is None:
+            self._listed = self._list(None)
+        return self._listed
+
+    def _list(self, earlier: Fragment | None) -> tuple[Fragment, ...]:
+        return (*self._shared.fragments, self._own(earlier), *self._more)
+
+    def _own(self, earlier: Fragment | None) -> Fragment:
+        """``earlier`` if it depends on the same."""
+        if isinstance(earlier, LazyFragment) and earlier.inputs == self._inputs:
+            return earlier
+        make = partial(_content, self._logical.view, self._switch.here)
+        return LazyFragment(self._logical.own_key, self._inputs, make, earlier)
 
 
-def _content(view: SegmentView, here: Here, plugged: Plugged, earlier: Kept | None) -> Content:
+def _content(view: SegmentView, here: Here, earlier: Kept | None) -> Content:
     """Flows and groups; parts whose inputs are those of ``earlier`` are its very objects."""
+    live = view.live.get(here.node.id, ())
+    plugged = [(port, here.ports[port.id]) for port in live if port.id in here.ports]
     ports = Reuse(earlier.ports if earlier is not None else None)
     around = Reuse(earlier.around if earlier is not None else None)
     flows = tuple(
