@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from struct import Struct
 from typing import NamedTuple
 
 from controller.dataplane.lazy import Content, LazyFragment, Part, digest_of, mark_of
@@ -19,8 +20,7 @@ from mechanisms.openflow.registers import Source
 from mechanisms.reuse import Reuse
 from mechanisms.view import SegmentView
 
-Plugged = tuple[tuple[bytes, int], ...]
-"""Of live ports of a network that are plugged in here the hash of what matters, and the OpenFlow port."""
+_OFPORT = Struct("!I").pack
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Switch:
         """Whether links carry the segment."""
         return self.here.fabric is not None and fabric.carries(self.here, segment)
 
-    def plugged_in(self, logical: Logical) -> Plugged:
-        """Which of a network's live ports are plugged in here."""
+    def plugged_in(self, logical: Logical) -> bytes:
+        """Of a network's live ports that are plugged in here the hash of what matters, and the OpenFlow port."""
         ofports, marked = self.here.ports, logical.marks.get(self.here.node.id, ())
-        return tuple([(mark, ofports[port_id]) for port_id, mark in marked if port_id in ofports])
+        return b"".join([mark + _OFPORT(ofports[port_id]) for port_id, mark in marked if port_id in ofports])
 
-    def inputs(self, logical: Logical, plugged: Plugged, linked: bool) -> Hashable:
+    def inputs(self, logical: Logical, plugged: bytes, linked: bool) -> Hashable:
         """What the switch's part of a network depends on; ``linked`` says whether links carry it."""
         segment = logical.view.segment
         tree = self._trees.get(segment.physical_network or "") if linked else None
@@ -85,17 +85,18 @@ class Carried:
     have ten thousand networks.
     """
 
-    __slots__ = ("_inputs", "_listed", "_logical", "_more", "_shared", "_switch", "mark", "reach", "version")
+    __slots__ = ("_linked", "_listed", "_logical", "_more", "_plugged", "_shared", "_switch", "mark", "reach", "version")
 
     def __init__(
-        self, version: object | None, logical: Logical, shared: Part, switch: Switch, inputs: Hashable,
-        earlier: Fragment | None = None, more: tuple[Fragment, ...] = (),
+        self, version: object, logical: Logical, shared: Part, switch: Switch, plugged: bytes,
+        earlier: Fragment | None, linked: bool = False, more: tuple[Fragment, ...] = (),
     ) -> None:  # fmt: skip
-        self.version, self.reach = version, logical.tunnelled
-        self.mark = shared.mark ^ mark_of((logical.own_key, inputs))
+        self.version, self.reach = None if linked else version, logical.tunnelled
+        self.mark = shared.mark ^ mark_of((logical.own_key, switch.inputs(logical, plugged, linked)))
         for fragment in more:
             self.mark ^= fragment.mark
-        self._logical, self._shared, self._switch, self._inputs, self._more = logical, shared, switch, inputs, more
+        self._logical, self._shared, self._switch = logical, shared, switch
+        self._plugged, self._linked, self._more = plugged, linked, more
         self._listed = None if earlier is None else self._list(earlier)
 
     @property
@@ -110,10 +111,11 @@ class Carried:
 
     def _own(self, earlier: Fragment | None) -> Fragment:
         """``earlier`` if it depends on the same."""
-        if isinstance(earlier, LazyFragment) and earlier.inputs == self._inputs:
+        inputs = self._switch.inputs(self._logical, self._plugged, self._linked)
+        if isinstance(earlier, LazyFragment) and earlier.inputs == inputs:
             return earlier
         make = partial(_content, self._logical.view, self._switch.here)
-        return LazyFragment(self._logical.own_key, self._inputs, make, earlier)
+        return LazyFragment(self._logical.own_key, inputs, make, earlier)
 
 
 def _content(view: SegmentView, here: Here, earlier: Kept | None) -> Content:

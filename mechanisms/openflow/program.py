@@ -34,6 +34,9 @@ STATIC = LazyFragment(
 """What every switch carries. As it depends on the compiler's version, so does every program's stamp."""
 
 Fragments = Mapping[Hashable, Fragment]
+NONE = Listed.of()
+AT_ONCE = 16
+
 OfNetwork = Carried | local.Nothing
 
 
@@ -65,7 +68,7 @@ class ProgramCompiler:
         if same_place is not None and list(map(id, same_place.reached)) == list(map(id, reached)):
             peers = same_place.peers
         else:
-            peers = Listed.of(*self._of_peers(reached, here))
+            peers = Listed.of(*self._of_peers(reached, here)) if reached else NONE
         of_switch = [_kept(fragment, before) for fragment in (_own(here), *fabric.fragments(intent, here))]
         parts = [Listed.of(STATIC, *of_switch), *networks.values(), peers]
         return Compiled(here, LazyProgram(intent.revision, parts), networks, reached, peers)
@@ -81,7 +84,7 @@ class ProgramCompiler:
         self, intent: Intent, here: Here, known: Mapping[str, OfNetwork], before: Fragments
     ) -> dict[str, OfNetwork]:
         switch, networks = local.Switch(here), {}
-        for network_id in in_turns(sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)})):
+        for network_id in in_turns(sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)}), AT_ONCE):
             carried, version = known.get(network_id), intent.version_of(network_id)
             if carried is None or carried.version is not version:
                 carried = self._network(intent, network_id, switch, before)
@@ -98,11 +101,11 @@ class ProgramCompiler:
         if not plugged and not linked:
             return local.Nothing(version)
         shared = logical.where_arp_is_rewritten if carried and switch.rewrites_arp else logical.everywhere
-        inputs, earlier = switch.inputs(logical, plugged, linked), before.get(logical.own_key)
+        earlier = before.get(logical.own_key)
         if not linked:
-            return Carried(version, logical, shared, switch, inputs, earlier)
+            return Carried(version, logical, shared, switch, plugged, earlier)
         of_links = tuple([_kept(fragment, before) for fragment in fabric.of_network(intent, logical.view, here)])
-        return Carried(None, logical, shared, switch, inputs, earlier, of_links)  # not only the network matters to them
+        return Carried(None, logical, shared, switch, plugged, earlier, linked, of_links)
 
     def _passing(self, intent: Intent, network_id: str, here: Here) -> Logical | None:
         """The network as a switch without ports of it must carry it for others; None if it need not."""
