@@ -8,14 +8,14 @@ from functools import partial
 from struct import Struct
 from typing import NamedTuple
 
-from controller.dataplane.lazy import Content, LazyFragment, Part, digest_of, mark_of
+from controller.dataplane.lazy import Content, LazyFragment, Listed, digest_of, mark_of
 from controller.dataplane.values import Action, Flow, Fragment, Group
 from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Node, Port, Segment
 from controller.turns import in_turns
 from mechanisms.openflow import classify, deliver, fabric, flood, groups, inputs, port_security
 from mechanisms.openflow.endpoints import endpoint_of
 from mechanisms.openflow.here import Here
-from mechanisms.openflow.logical import Logical
+from mechanisms.openflow.logical import Logical, Reach
 from mechanisms.openflow.registers import Source
 from mechanisms.reuse import Reuse
 from mechanisms.view import SegmentView
@@ -43,7 +43,7 @@ class Switch:
 
     def __init__(self, here: Here) -> None:
         self.here = here
-        self.rewrites_arp = inputs.rewrites_arp(here.node)
+        self._rewrites_arp = inputs.rewrites_arp(here.node)
         self._own = digest_of((inputs.node(here.node), tuple(sorted(here.uplinks.items()))))
         self._trees = fabric.tree_inputs(here)
 
@@ -56,66 +56,68 @@ class Switch:
         ofports, marked = self.here.ports, logical.marks.get(self.here.node.id, ())
         return b"".join([mark + _OFPORT(ofports[port_id]) for port_id, mark in marked if port_id in ofports])
 
-    def inputs(self, logical: Logical, plugged: bytes, linked: bool) -> Hashable:
-        """What the switch's part of a network depends on; ``linked`` says whether links carry it."""
+    def inputs(self, logical: Logical, plugged: bytes) -> Hashable:
+        """What the switch's own part of a network depends on."""
         segment = logical.view.segment
-        tree = self._trees.get(segment.physical_network or "") if linked else None
+        tree = self._trees.get(segment.physical_network or "") if self._trees and self.carries(segment) else None
         tunnel = self.here.tunnels.get(segment.network_type)
         others = logical.reach.mark if tree is not None or tunnel is not None else None
         return (self._own, logical.named, plugged, tunnel, tree, others)
+
+    def shared(self, logical: Logical) -> Listed:
+        """What it has of a network like other switches; no answers where the network only passes through."""
+        answers = self._rewrites_arp and self.here.node.id in logical.marks
+        return logical.where_arp_is_rewritten if answers else logical.everywhere
+
+
+class Carried:
+    """What a switch has of a network: what it shares with others, and what is its own.
+
+    Good as long as the network's ``version`` is the same and nothing else on the switch changed. The mark is known at
+    once; fragments are listed for those who ask, from values as they were: of a switch that comes back unchanged hardly
+    anybody does, and a thousand of them have ten thousand networks.
+    """
+
+    __slots__ = ("_listed", "_switch", "logical", "mark", "version")
+
+    def __init__(self, version: object, switch: Switch, logical: Logical, plugged: bytes) -> None:
+        self.version, self._switch, self.logical = version, switch, logical
+        self.mark = switch.shared(logical).mark ^ mark_of((logical.own_key, switch.inputs(logical, plugged)))
+        self._listed: tuple[Fragment, ...] | None = None
+
+    @property
+    def reach(self) -> Reach | None:
+        """The nodes that its tunnels lead to."""
+        return self.logical.tunnelled
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        """All of them."""
+        return self._listed if self._listed is not None else self.list_after(None)
+
+    def list_after(self, earlier: Fragment | None) -> tuple[Fragment, ...]:
+        """The fragments, with the switch's own part in the place of an ``earlier`` one: that itself, if it depends on
+        the same."""
+        switch, logical = self._switch, self.logical
+        depends_on = switch.inputs(logical, switch.plugged_in(logical))
+        if isinstance(earlier, LazyFragment) and earlier.inputs == depends_on:
+            own = earlier
+        else:
+            own = LazyFragment(logical.own_key, depends_on, partial(_content, logical.view, switch.here), earlier)
+        self._listed = (*switch.shared(logical).fragments, own)
+        return self._listed
 
 
 class Nothing:
     """What a switch has of a network that it does not carry at present."""
 
+    __slots__ = ("version",)
     mark = 0
     fragments: tuple[Fragment, ...] = ()
     reach = None
 
     def __init__(self, version: object) -> None:
         self.version = version
-
-
-class Carried:
-    """What a switch has of a network: what it shares with others, what is its own, and what links need (``more``).
-
-    Good as long as the network's ``version`` is the same and nothing else on the switch changed; never, where that is
-    None. ``reach`` are the nodes that its tunnels lead to. The mark is known at once; fragments are listed for those
-    who ask, from values as they were: of a switch that comes back unchanged hardly anybody does, and a thousand of them
-    have ten thousand networks.
-    """
-
-    __slots__ = ("_linked", "_listed", "_logical", "_more", "_plugged", "_shared", "_switch", "mark", "reach", "version")
-
-    def __init__(
-        self, version: object, logical: Logical, shared: Part, switch: Switch, plugged: bytes,
-        earlier: Fragment | None, linked: bool = False, more: tuple[Fragment, ...] = (),
-    ) -> None:  # fmt: skip
-        self.version, self.reach = None if linked else version, logical.tunnelled
-        self.mark = shared.mark ^ mark_of((logical.own_key, switch.inputs(logical, plugged, linked)))
-        for fragment in more:
-            self.mark ^= fragment.mark
-        self._logical, self._shared, self._switch = logical, shared, switch
-        self._plugged, self._linked, self._more = plugged, linked, more
-        self._listed = None if earlier is None else self._list(earlier)
-
-    @property
-    def fragments(self) -> tuple[Fragment, ...]:
-        """All of them."""
-        if self._listed is None:
-            self._listed = self._list(None)
-        return self._listed
-
-    def _list(self, earlier: Fragment | None) -> tuple[Fragment, ...]:
-        return (*self._shared.fragments, self._own(earlier), *self._more)
-
-    def _own(self, earlier: Fragment | None) -> Fragment:
-        """``earlier`` if it depends on the same."""
-        inputs = self._switch.inputs(self._logical, self._plugged, self._linked)
-        if isinstance(earlier, LazyFragment) and earlier.inputs == inputs:
-            return earlier
-        make = partial(_content, self._logical.view, self._switch.here)
-        return LazyFragment(self._logical.own_key, inputs, make, earlier)
 
 
 def _content(view: SegmentView, here: Here, earlier: Kept | None) -> Content:

@@ -69,8 +69,11 @@ class ProgramCompiler:
             peers = same_place.peers
         else:
             peers = Listed.of(*self._of_peers(reached, here)) if reached else NONE
-        of_switch = [_kept(fragment, before) for fragment in (_own(here), *fabric.fragments(intent, here))]
-        parts = [Listed.of(STATIC, *of_switch), *networks.values(), peers]
+        of_switch = [_own(here), *fabric.fragments(intent, here)]
+        if here.fabric is not None:
+            views = [each.logical.view for each in networks.values() if isinstance(each, Carried)]
+            of_switch += [fragment for view in views for fragment in fabric.of_network(intent, view, here)]
+        parts = [Listed.of(STATIC, *[_kept(each, before) for each in of_switch]), *networks.values(), peers]
         return Compiled(here, LazyProgram(intent.revision, parts), networks, reached, peers)
 
     def prepare(self, intent: Intent) -> None:
@@ -93,19 +96,16 @@ class ProgramCompiler:
 
     def _network(self, intent: Intent, network_id: str, switch: local.Switch, before: Fragments) -> OfNetwork:
         version, here = intent.version_of(network_id), switch.here
-        carried = self._logical.of(intent, network_id).get(here.node.id)
-        logical = carried or self._passing(intent, network_id, here)
+        logical = self._logical.of(intent, network_id).get(here.node.id) or self._passing(intent, network_id, here)
         if logical is None:
             return local.Nothing(version)
-        plugged, linked = switch.plugged_in(logical), switch.carries(logical.view.segment)
-        if not plugged and not linked:
+        plugged = switch.plugged_in(logical)
+        if not plugged and not switch.carries(logical.view.segment):
             return local.Nothing(version)
-        shared = logical.where_arp_is_rewritten if carried and switch.rewrites_arp else logical.everywhere
-        earlier = before.get(logical.own_key)
-        if not linked:
-            return Carried(version, logical, shared, switch, plugged, earlier)
-        of_links = tuple([_kept(fragment, before) for fragment in fabric.of_network(intent, logical.view, here)])
-        return Carried(None, logical, shared, switch, plugged, earlier, linked, of_links)
+        carried = Carried(version, switch, logical, plugged)
+        if before:
+            carried.list_after(before.get(logical.own_key))
+        return carried
 
     def _passing(self, intent: Intent, network_id: str, here: Here) -> Logical | None:
         """The network as a switch without ports of it must carry it for others; None if it need not."""
