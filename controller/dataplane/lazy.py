@@ -39,13 +39,16 @@ class LazyFragment(Fragment):
     ``inputs`` are made of strings, bytes, numbers, None, and tuples and dataclasses of such, so that their ``repr``
     is the same in every process. ``earlier`` is the fragment that this one takes the place of: if it is made by then, parts
     of it are taken over. (Chains do not grow: of fragments that nobody looked into the first is remembered.)
+    ``mark`` is another hash of key and inputs than the usual one, if the maker has one that costs less.
     """
 
     inputs: Hashable
 
-    def __init__(self, key: Hashable, inputs: Hashable, make: Make, earlier: Fragment | None = None) -> None:
+    def __init__(
+        self, key: Hashable, inputs: Hashable, make: Make, earlier: Fragment | None = None, mark: int | None = None
+    ) -> None:
         own = vars(self)
-        own["key"], own["inputs"], own["_make"], own["_earlier"] = key, inputs, make, None
+        own["key"], own["inputs"], own["_make"], own["_earlier"], own["_mark"] = key, inputs, make, None, mark
         if isinstance(earlier, LazyFragment):
             own["_earlier"] = vars(earlier)["_earlier"] or earlier
 
@@ -82,7 +85,7 @@ class LazyFragment(Fragment):
     def mark(self) -> int:
         """64-bit hash of key and inputs."""
         own = vars(self)
-        mark: int | None = own.get("_mark")
+        mark: int | None = own["_mark"]
         if mark is None:  # worked out here, as a cached property takes a lock and every switch has many of these
             mark = own["_mark"] = mark_of((self.key, self.inputs))
         return mark
@@ -114,12 +117,8 @@ class LazyProgram(Program):
     """A program of parts. Its stamp follows from theirs; their fragments are listed for those who ask for them."""
 
     def __init__(self, revision: int, parts: Sequence[Part]) -> None:
-        vars(self).update(revision=revision, _parts=parts)
-
-    @cached_property
-    def stamp(self) -> int:
-        """That of the program of the same fragments."""
-        return reduce(xor, [part.mark for part in vars(self)["_parts"]], 0)
+        stamp = reduce(xor, [part.mark for part in parts], 0)  # which is that of a program of their fragments
+        vars(self).update(revision=revision, stamp=stamp, _parts=parts)
 
     @cached_property
     def fragments(self) -> dict[Hashable, Fragment]:  # type: ignore[override]

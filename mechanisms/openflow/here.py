@@ -64,6 +64,8 @@ def locate(node: Node, observation: Observation) -> Here:
 
 
 def _claim(wanted: Mapping[str, int], taken: set[int]) -> Mapping[str, int]:
+    if not wanted:
+        return wanted
     numbers = set(wanted.values())
     if len(numbers) == len(wanted) and taken.isdisjoint(numbers):  # as nearly always: then the order is all the same
         taken |= numbers

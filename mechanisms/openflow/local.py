@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from struct import Struct
 from typing import NamedTuple
 
-from controller.dataplane.lazy import Content, LazyFragment, Listed, digest_of, mark_of
+from controller.dataplane.lazy import Content, LazyFragment, Listed, digest_of
+from controller.dataplane.templates import long_hash
 from controller.dataplane.values import Action, Flow, Fragment, Group
 from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Node, Port, Segment
 from controller.turns import in_turns
@@ -21,6 +22,8 @@ from mechanisms.reuse import Reuse
 from mechanisms.view import SegmentView
 
 _OFPORT = Struct("!I").pack
+
+_ALONE = digest_of(None)
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,13 @@ class Switch:
         ofports, marked = self.here.ports, logical.marks.get(self.here.node.id, ())
         return b"".join([mark + _OFPORT(ofports[port_id]) for port_id, mark in marked if port_id in ofports])
 
-    def inputs(self, logical: Logical, plugged: bytes) -> Hashable:
-        """What the switch's own part of a network depends on."""
+    def inputs(self, logical: Logical, plugged: bytes) -> bytes:
+        """Hashes of what the switch's own part of a network depends on; all but the last are of the same length."""
         segment = logical.view.segment
         tree = self._trees.get(segment.physical_network or "") if self._trees and self.carries(segment) else None
         tunnel = self.here.tunnels.get(segment.network_type)
-        others = logical.reach.mark if tree is not None or tunnel is not None else None
-        return (self._own, logical.named, plugged, tunnel, tree, others)
+        outside = _ALONE if tree is None and tunnel is None else digest_of((tunnel, tree, logical.reach.mark))
+        return self._own + logical.named + outside + plugged
 
     def shared(self, logical: Logical) -> Listed:
         """What it has of a network like other switches; no answers where the network only passes through."""
@@ -82,7 +85,7 @@ class Carried:
 
     def __init__(self, version: object, switch: Switch, logical: Logical, plugged: bytes) -> None:
         self.version, self._switch, self.logical = version, switch, logical
-        self.mark = switch.shared(logical).mark ^ mark_of((logical.own_key, switch.inputs(logical, plugged)))
+        self.mark = switch.shared(logical).mark ^ long_hash(switch.inputs(logical, plugged))
         self._listed: tuple[Fragment, ...] | None = None
 
     @property
@@ -103,7 +106,8 @@ class Carried:
         if isinstance(earlier, LazyFragment) and earlier.inputs == depends_on:
             own = earlier
         else:
-            own = LazyFragment(logical.own_key, depends_on, partial(_content, logical.view, switch.here), earlier)
+            make = partial(_content, logical.view, switch.here)
+            own = LazyFragment(logical.own_key, depends_on, make, earlier, mark=long_hash(depends_on))
         self._listed = (*switch.shared(logical).fragments, own)
         return self._listed
 

@@ -152,12 +152,9 @@ class LogicalNetworks:
 
     def __init__(self, views: PerNetwork[dict[str, SegmentView]]) -> None:
         self._views = views
-        self._known: PerNetwork[dict[str, Logical]] = PerNetwork(self._of_network)
-
-    def of(self, intent: Intent, network_id: str) -> Mapping[str, Logical]:
+        self.of: PerNetwork[dict[str, Logical]] = PerNetwork(self._of_network)
         """Node id -> the network as that node carries it, for every node that does; by the same segment it is the same
         object."""
-        return self._known(intent, network_id)
 
     def _of_network(self, intent: Intent, network_id: str, earlier: dict[str, Logical] | None) -> dict[str, Logical]:
         give_way()

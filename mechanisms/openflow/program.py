@@ -90,12 +90,14 @@ class ProgramCompiler:
         for network_id in in_turns(sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)}), AT_ONCE):
             carried, version = known.get(network_id), intent.version_of(network_id)
             if carried is None or carried.version is not version:
-                carried = self._network(intent, network_id, switch, before)
+                carried = self._network(intent, network_id, version, switch, before)
             networks[network_id] = carried
         return networks
 
-    def _network(self, intent: Intent, network_id: str, switch: local.Switch, before: Fragments) -> OfNetwork:
-        version, here = intent.version_of(network_id), switch.here
+    def _network(
+        self, intent: Intent, network_id: str, version: object, switch: local.Switch, before: Fragments
+    ) -> OfNetwork:
+        here = switch.here
         logical = self._logical.of(intent, network_id).get(here.node.id) or self._passing(intent, network_id, here)
         if logical is None:
             return local.Nothing(version)
