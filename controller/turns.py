@@ -30,8 +30,8 @@ def give_way() -> None:
 
 
 def in_turns(items: Iterable[T], at_once: int = 1) -> Iterator[T]:
-    """The same items; every now and then others have their turn, but not before ``at_once`` items were dealt with, of
-    which each takes less time than to look at the clock would be worth."""
+    """The same items; every now and then others have their turn. The clock is looked at once for ``at_once`` items,
+    where each of them takes little longer than that."""
     for place, item in enumerate(items):
         if place % at_once == 0:
             give_way()

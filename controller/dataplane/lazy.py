@@ -36,10 +36,10 @@ the content must not depend on it."""
 class LazyFragment(Fragment):
     """A fragment whose content follows from ``inputs``: equal keys and equal inputs are equal fragments.
 
-    ``inputs`` are made of strings, bytes, numbers, None, and tuples and dataclasses of such, so that their ``repr``
-    is the same in every process. ``earlier`` is the fragment that this one takes the place of: if it is made by then, parts
-    of it are taken over. (Chains do not grow: of fragments that nobody looked into the first is remembered.)
-    ``mark`` is another hash of key and inputs than the usual one, if the maker has one that costs less.
+    ``inputs`` are made of strings, bytes, numbers, None, and tuples and dataclasses of such, so that their ``repr`` is
+    the same in every process. ``earlier`` is the fragment that this one takes the place of: if it is made by then,
+    parts of it are taken over. (Chains do not grow: of fragments that nobody looked into the first is remembered.)
+    ``mark`` is another hash of key and inputs than the usual one, where there is one that costs less.
     """
 
     inputs: Hashable
@@ -121,7 +121,7 @@ class LazyProgram(Program):
         vars(self).update(revision=revision, stamp=stamp, _parts=parts)
 
     @cached_property
-    def fragments(self) -> dict[Hashable, Fragment]:  # type: ignore[override]
+    def fragments(self) -> dict[Hashable, Fragment]:
         """All fragments of all parts."""
         return {fragment.key: fragment for part in vars(self)["_parts"] for fragment in part.fragments}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from sys import intern
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, select
@@ -45,13 +46,13 @@ CHUNK = 500
 
 def segment_value(row: SegmentRow) -> Segment:
     """The segment of a row."""
-    return Segment(row.id, row.network_type, row.physical_network, row.segmentation_id)
+    return Segment(intern(row.id), row.network_type, row.physical_network, row.segmentation_id)
 
 
 def network_value(row: NetworkRow, arp_responder: bool = True) -> Network:
     """The network of a row with its segments."""
     segments = tuple(map(segment_value, row.segments))
-    return Network(row.id, row.key, segments, row.mtu, row.admin_state_up, arp_responder, row.name)
+    return Network(intern(row.id), row.key, segments, row.mtu, row.admin_state_up, arp_responder, row.name)
 
 
 def node_value(row: NodeRow) -> Node:
@@ -63,7 +64,7 @@ def node_value(row: NodeRow) -> Node:
     facts["link_tags"] = {name: (first, last) for name, (first, last) in facts.get("link_tags", {}).items()}
     facts["served"] = {name: tuple(types) for name, types in facts.get("served", {}).items()}
     kind = NodeKind(row.kind)
-    return Node(id=row.id, key=row.key, kind=kind, host=row.host, admin_state_up=row.admin_state_up, **facts)
+    return Node(id=intern(row.id), key=row.key, kind=kind, host=row.host, admin_state_up=row.admin_state_up, **facts)
 
 
 def facts_json(facts: NodeFacts) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def port_value(row: PortRow) -> Port:
 def _port(row: Any, bound: Any, ips: tuple[str, ...], pairs: tuple[AddressPair, ...]) -> Port:
     return Port(
         id=row.id,
-        network_id=row.network_id,
+        network_id=intern(row.network_id),  # one object for all that name it: less memory, and found sooner
         mac_address=row.mac_address,
         fixed_ips=ips,
         admin_state_up=row.admin_state_up,
@@ -111,7 +112,8 @@ def _port(row: Any, bound: Any, ips: tuple[str, ...], pairs: tuple[AddressPair, 
 def _binding(row: Any) -> Binding | None:
     if row.node_id is None:
         return None
-    return Binding(row.node_id, row.segment_id, row.mechanism, row.port_key, row.vif_type, row.vif_details)
+    node_id, segment_id = intern(row.node_id), row.segment_id and intern(row.segment_id)
+    return Binding(node_id, segment_id, row.mechanism, row.port_key, row.vif_type, row.vif_details)
 
 
 Column = InstrumentedAttribute[str]

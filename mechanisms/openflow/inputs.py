@@ -16,8 +16,8 @@ from controller.dataplane.lazy import digest_of
 from controller.model import Binding, Fabric, FabricTree, Network, Node, Port, Segment
 from mechanisms.openflow.registers import NICIRA
 
-
 _SIMPLE = (str, int, NoneType)
+"""What most values are; asked first, as abstract classes take long to find out that a value is none of theirs."""
 
 
 def canonical(value: Any) -> Hashable:

@@ -24,6 +24,7 @@ from mechanisms.view import SegmentView
 _OFPORT = Struct("!I").pack
 
 _ALONE = digest_of(None)
+"""Stands for the surroundings of a network that has neither links nor a tunnel here."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Switch:
         return b"".join([mark + _OFPORT(ofports[port_id]) for port_id, mark in marked if port_id in ofports])
 
     def inputs(self, logical: Logical, plugged: bytes) -> bytes:
-        """Hashes of what the switch's own part of a network depends on; all but the last are of the same length."""
+        """What the switch's own part of a network depends on: hashes of 16 bytes, and what is plugged in."""
         segment = logical.view.segment
         tree = self._trees.get(segment.physical_network or "") if self._trees and self.carries(segment) else None
         tunnel = self.here.tunnels.get(segment.network_type)
@@ -77,8 +78,8 @@ class Carried:
     """What a switch has of a network: what it shares with others, and what is its own.
 
     Good as long as the network's ``version`` is the same and nothing else on the switch changed. The mark is known at
-    once; fragments are listed for those who ask, from values as they were: of a switch that comes back unchanged hardly
-    anybody does, and a thousand of them have ten thousand networks.
+    once; fragments are listed for those who ask, from values as they were: of a switch that comes back unchanged
+    hardly anybody does, and a thousand of them have ten thousand networks.
     """
 
     __slots__ = ("_listed", "_switch", "logical", "mark", "version")

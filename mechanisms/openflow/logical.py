@@ -187,8 +187,9 @@ def _marks(view: SegmentView, earlier: Logical | None) -> Marks:
     """Of all live ports; only ports that changed are hashed."""
     marks: dict[str, tuple[tuple[str, bytes], ...]] = {}
     for node_id, ports in view.live.items():
-        before = earlier.view.live.get(node_id, ()) if earlier is not None else ()
-        known = {id(port): marked for port, marked in zip(before, earlier.marks[node_id], strict=True)} if earlier is not None and before else {}
+        known: dict[int, tuple[str, bytes]] = {}
+        if earlier is not None and node_id in earlier.marks:
+            known = dict(zip(map(id, earlier.view.live[node_id]), earlier.marks[node_id], strict=True))
         marks[node_id] = tuple([known.get(id(port)) or _marked(port) for port in ports])
     return marks
 

@@ -8,12 +8,11 @@ when they are needed.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from controller.dataplane.builder import misses
-from controller.dataplane.lazy import Content, LazyFragment, LazyProgram, Listed, Part
+from controller.dataplane.lazy import Content, LazyFragment, LazyProgram, Listed
 from controller.dataplane.values import Flow, Fragment, Group, Program
 from controller.intent import Intent
 from controller.model import Node, NodeKind
@@ -33,10 +32,12 @@ STATIC = LazyFragment(
 )
 """What every switch carries. As it depends on the compiler's version, so does every program's stamp."""
 
-Fragments = Mapping[Hashable, Fragment]
 NONE = Listed.of()
-AT_ONCE = 16
 
+AT_ONCE = 16
+"""Networks that are looked at in one go: a few microseconds each; what switches share of them gives way by itself."""
+
+Fragments = Mapping[Hashable, Fragment]
 OfNetwork = Carried | local.Nothing
 
 
@@ -46,8 +47,9 @@ class Compiled(NamedTuple):
     here: Here
     program: Program
     networks: Mapping[str, OfNetwork]
+    of_switch: Listed
     reached: tuple[Reach, ...]
-    peers: Part
+    peers: Listed
 
 
 class ProgramCompiler:
@@ -60,21 +62,18 @@ class ProgramCompiler:
     def compile(self, intent: Intent, here: Here, last: Compiled | None) -> Compiled:
         """The program of one switch. Networks of which nothing changed are not looked into, and fragments that depend
         on the same as in its ``last`` program are its very objects."""
-        before = last.program.fragments if last is not None else {}
         same_place = last if last is not None and last.here == here else None
-        networks = self._networks(intent, here, same_place.networks if same_place is not None else {}, before)
+        networks = self._networks(intent, here, same_place.networks if same_place is not None else {}, last)
         every = [each.reach for each in networks.values() if each.reach is not None]
         reached = tuple({id(reach): reach for reach in every}.values())
         if same_place is not None and list(map(id, same_place.reached)) == list(map(id, reached)):
             peers = same_place.peers
         else:
             peers = Listed.of(*self._of_peers(reached, here)) if reached else NONE
-        of_switch = [_own(here), *fabric.fragments(intent, here)]
-        if here.fabric is not None:
-            views = [each.logical.view for each in networks.values() if isinstance(each, Carried)]
-            of_switch += [fragment for view in views for fragment in fabric.of_network(intent, view, here)]
-        parts = [Listed.of(STATIC, *[_kept(each, before) for each in of_switch]), *networks.values(), peers]
-        return Compiled(here, LazyProgram(intent.revision, parts), networks, reached, peers)
+        before = {fragment.key: fragment for fragment in last.of_switch.fragments} if last is not None else {}
+        of_switch = Listed.of(STATIC, *[_kept(each, before) for each in self._of_switch(intent, here, networks)])
+        program = LazyProgram(intent.revision, [of_switch, *networks.values(), peers])
+        return Compiled(here, program, networks, of_switch, reached, peers)
 
     def prepare(self, intent: Intent) -> None:
         """Work out what the networks' location-free fragments depend on."""
@@ -84,18 +83,19 @@ class ProgramCompiler:
                     logical.prepare()
 
     def _networks(
-        self, intent: Intent, here: Here, known: Mapping[str, OfNetwork], before: Fragments
+        self, intent: Intent, here: Here, known: Mapping[str, OfNetwork], last: Compiled | None
     ) -> dict[str, OfNetwork]:
         switch, networks = local.Switch(here), {}
-        for network_id in in_turns(sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)}), AT_ONCE):
+        network_ids = sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)})
+        for network_id in in_turns(network_ids, AT_ONCE):
             carried, version = known.get(network_id), intent.version_of(network_id)
             if carried is None or carried.version is not version:
-                carried = self._network(intent, network_id, version, switch, before)
+                carried = self._network(intent, network_id, version, switch, last)
             networks[network_id] = carried
         return networks
 
     def _network(
-        self, intent: Intent, network_id: str, version: object, switch: local.Switch, before: Fragments
+        self, intent: Intent, network_id: str, version: object, switch: local.Switch, last: Compiled | None
     ) -> OfNetwork:
         here = switch.here
         logical = self._logical.of(intent, network_id).get(here.node.id) or self._passing(intent, network_id, here)
@@ -105,8 +105,8 @@ class ProgramCompiler:
         if not plugged and not switch.carries(logical.view.segment):
             return local.Nothing(version)
         carried = Carried(version, switch, logical, plugged)
-        if before:
-            carried.list_after(before.get(logical.own_key))
+        if last is not None:
+            carried.list_after(last.program.fragments.get(logical.own_key))
         return carried
 
     def _passing(self, intent: Intent, network_id: str, here: Here) -> Logical | None:
@@ -116,6 +116,16 @@ class ProgramCompiler:
             return None
         known = self._logical.of(intent, network_id).values()
         return next((each for each in known if each.view.segment == view.segment), None) or logical_of(view)
+
+    def _of_switch(self, intent: Intent, here: Here, networks: Mapping[str, OfNetwork]) -> Iterator[Fragment]:
+        """What it has whatever it carries, and what links need of what it carries: where strangers are, which is no
+        matter of a network's version."""
+        yield _own(here)
+        yield from fabric.fragments(intent, here)
+        if here.fabric is not None:
+            for each in networks.values():
+                if isinstance(each, Carried):
+                    yield from fabric.of_network(intent, each.logical.view, here)
 
     def _of_peers(self, reached: tuple[Reach, ...], here: Here) -> Iterator[Fragment]:
         endpoints = {key: found for reach in reached for key, found in reach.endpoints.items()}
