@@ -64,8 +64,7 @@ class ProgramCompiler:
         on the same as in its ``last`` program are its very objects."""
         same_place = last if last is not None and last.here == here else None
         networks = self._networks(intent, here, same_place.networks if same_place is not None else {}, last)
-        every = [each.reach for each in networks.values() if each.reach is not None]
-        reached = tuple({id(reach): reach for reach in every}.values())
+        reached = tuple({id(reach): reach for each in networks.values() if (reach := each.reach) is not None}.values())
         if same_place is not None and list(map(id, same_place.reached)) == list(map(id, reached)):
             peers = same_place.peers
         else:
