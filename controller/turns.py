@@ -29,8 +29,10 @@ def give_way() -> None:
         _Turn.began = time.monotonic()
 
 
-def in_turns(items: Iterable[T]) -> Iterator[T]:
-    """The same items; every now and then others have their turn."""
-    for item in items:
-        give_way()
+def in_turns(items: Iterable[T], at_once: int = 1) -> Iterator[T]:
+    """The same items; every now and then others have their turn. The clock is looked at once for ``at_once`` items,
+    where each of them takes little longer than that."""
+    for place, item in enumerate(items):
+        if place % at_once == 0:
+            give_way()
         yield item

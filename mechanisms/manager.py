@@ -88,9 +88,13 @@ class MechanismManager:
 
     def _of(self, node: Node, network_type: str | None = None) -> list[MechanismDriver]:
         """The drivers of the node; with a network type only those that serve it there."""
-        mine = (driver for driver in self.drivers if driver.node_kind is node.kind and driver.name in node.mechanisms)
-        return [driver for driver in mine
-                if network_type is None or network_type in node.served.get(driver.name, (network_type,))]  # fmt: skip
+        return [
+            driver
+            for driver in self.drivers
+            if driver.node_kind is node.kind
+            and driver.name in node.mechanisms
+            and (network_type is None or network_type in node.served.get(driver.name, (network_type,)))
+        ]
 
     def _nothing_fits(self, network: Network, node: Node) -> str:
         if not self._of(node):

@@ -80,7 +80,9 @@ class PerNetwork(Generic[T]):
 
     def __call__(self, intent: Intent, network_id: str) -> T:
         """The result for the network as it is now."""
-        known = self._of(intent)
+        latest, known = self._latest
+        if latest is None or latest() is not intent:
+            known = self._of(intent)
         version = intent.version_of(network_id)
         entry = known.get(network_id)
         if entry is not None and entry[0] is version:
@@ -91,10 +93,8 @@ class PerNetwork(Generic[T]):
         return result
 
     def _of(self, intent: Intent) -> dict[str, tuple[object, T]]:
-        latest, known = self._latest
-        if latest is None or latest() is not intent:
-            known = self._known.setdefault(intent, {})
-            self._latest = (ref(intent), known)
+        known = self._known.setdefault(intent, {})
+        self._latest = (ref(intent), known)
         return known
 
 

@@ -27,10 +27,15 @@ class Shortcomings:
     @classmethod
     def of(cls, node: Node) -> Shortcomings:
         """Those of a node."""
+        if not node.limits:
+            return NONE
         return cls(INDIRECT in node.limits, FAST_FAILOVER in node.limits, PORT_SECURITY in node.limits)
 
     def __bool__(self) -> bool:
         return self.indirect or self.fast_failover or self.port_security
+
+
+NONE = Shortcomings()
 
 
 @dataclass
@@ -38,7 +43,7 @@ class Adapter:
     """Adapts the programs of one switch; fragments that did not change are adapted once."""
 
     _known: dict[Hashable, tuple[Fragment, Fragment]] = field(default_factory=dict)
-    _lacking: Shortcomings = field(default_factory=Shortcomings)
+    _lacking: Shortcomings = field(default=NONE)
 
     def adapt(self, program: Program, lacking: Shortcomings) -> Program:
         """The program without what the switch lacks."""

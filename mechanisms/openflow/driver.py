@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
@@ -32,9 +31,7 @@ class OpenFlowMechanismDriver:
     def __init__(self) -> None:
         views = network_views()
         self._compiler = ProgramCompiler(views, LogicalNetworks(views))
-        self._last: WeakKeyDictionary[Intent, dict[str, Compiled]] = WeakKeyDictionary()
-        self._adapters: WeakKeyDictionary[Intent, dict[str, Adapter]] = WeakKeyDictionary()
-        self._locators: defaultdict[str, Locator] = defaultdict(Locator)
+        self._switches: WeakKeyDictionary[Intent, dict[str, _Switch]] = WeakKeyDictionary()
 
     def bind(self, port: Port, network: Network, segment: Segment, node: Node) -> Answer:  # noqa: ARG002
         """Bound, or refused where the switch lacks an uplink, a tunnel address or the fields that tunnels need."""
@@ -56,24 +53,40 @@ class OpenFlowMechanismDriver:
     ) -> Program:
         """The switch's program. Unchanged fragments are the objects of its last one; what changed is known by the
         versions of networks, so the hint is not needed."""
-        last = self._last.setdefault(intent, {})
-        here = self._locators[node.id](node, observation)
-        compiled = self._compiler.compile(intent, here, last.get(node.id))
-        last[node.id], program = compiled, compiled.program
+        switches = self._switches.setdefault(intent, {})
+        switch = switches.get(node.id)
+        if switch is None:
+            switch = switches[node.id] = _Switch()
+            _forget(switches, intent)
+        here = switch.locate(node, observation)
+        switch.last = self._compiler.compile(intent, here, switch.last)
         lacking = Shortcomings.of(node)
-        adapters = self._adapters.setdefault(intent, {})
-        if lacking:
-            program = adapters.setdefault(node.id, Adapter()).adapt(program, lacking)
-        if len(last) > len(intent.nodes) + 16:
-            for gone in last.keys() - intent.nodes.keys():
-                del last[gone]
-                self._locators.pop(gone, None)
-                adapters.pop(gone, None)
-        return program
+        if not lacking:
+            return switch.last.program
+        switch.adapter = switch.adapter or Adapter()
+        return switch.adapter.adapt(switch.last.program, lacking)
 
     def prepare(self, intent: Intent) -> None:
         """Work out what programs have in common."""
         self._compiler.prepare(intent)
+
+
+class _Switch:
+    """What is remembered of a switch."""
+
+    __slots__ = ("adapter", "last", "locate")
+
+    def __init__(self) -> None:
+        self.locate = Locator()
+        self.adapter: Adapter | None = None
+        self.last: Compiled | None = None
+
+
+def _forget(switches: dict[str, _Switch], intent: Intent) -> None:
+    """Drop those that no longer exist, now and then, so that memory follows the number of nodes."""
+    if len(switches) > len(intent.nodes) + 16:
+        for gone in switches.keys() - intent.nodes.keys():
+            del switches[gone]
 
 
 def _no_port_security(port: Port, node: Node) -> str | None:

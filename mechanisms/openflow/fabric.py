@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 
-from controller.dataplane.lazy import Content, LazyFragment, mark_of
+from controller.dataplane.lazy import Content, LazyFragment, digest_of, mark_of
 from controller.dataplane.values import Flow, Fragment, Group
 from controller.intent import Intent
 from controller.model import PHYSICAL_TYPES, Fabric, FabricTree, Network, Node, Segment
@@ -92,7 +92,7 @@ def fragments(intent: Intent, here: Here) -> Iterator[Fragment]:
         shown = tuple(sorted({ofport for tree in carrying for ofport in tree.uplinks} - here.fabric.muted))
         depends_on = (
             tuple([(node.id, node.key) for node, _ in ways]),
-            mark_of(inputs_of.ways(here.fabric), 16),
+            digest_of(inputs_of.ways(here.fabric)),
             shown,
         )
         yield LazyFragment(("fabric",), depends_on, lambda _: Content(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from operator import is_
+from typing import NamedTuple
 
 from controller.model import Fabric, Node, Observation
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
+class Here(NamedTuple):
     """The node and its OpenFlow port numbers: ``tunnels`` by network type, ``uplinks`` by physical network, ``ports``
     by port id. ``fabric`` is None where no links are looked for."""
 
@@ -53,19 +53,25 @@ def locate(node: Node, observation: Observation) -> Here:
     meanings in one program the outcome would depend on which flow came last.
     """
     taken: set[int] = set()
-    attached = ((port_id, seen.ofport) for port_id, seen in observation.attachments.items())
-    tunnels = _claim(observation.tunnel_ports.items(), taken)
-    uplinks = _claim(observation.uplinks.items(), taken)
-    ports = _claim(((port_id, ofport) for port_id, ofport in attached if ofport is not None), taken)
+    attached = {key: seen.ofport for key, seen in observation.attachments.items() if seen.ofport is not None}
+    tunnels = _claim(observation.tunnel_ports, taken)
+    uplinks = _claim(observation.uplinks, taken)
+    ports = _claim(attached, taken)
     fabric = observation.fabric
     if fabric is not None and taken.intersection(fabric.links):
         fabric = replace(fabric, links=tuple(ofport for ofport in fabric.links if ofport not in taken))
     return Here(node, tunnels, uplinks, ports, fabric)
 
 
-def _claim(wanted: Iterable[tuple[str, int]], taken: set[int]) -> dict[str, int]:
+def _claim(wanted: Mapping[str, int], taken: set[int]) -> Mapping[str, int]:
+    if not wanted:
+        return wanted
+    numbers = set(wanted.values())
+    if len(numbers) == len(wanted) and taken.isdisjoint(numbers):  # as nearly always: then the order is all the same
+        taken |= numbers
+        return wanted
     result = {}
-    for name, ofport in sorted(wanted):
+    for name, ofport in sorted(wanted.items()):
         if ofport not in taken:
             taken.add(ofport)
             result[name] = ofport

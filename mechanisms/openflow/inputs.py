@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import fields, is_dataclass
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
-from controller.dataplane.lazy import mark_of
+from controller.dataplane.lazy import digest_of
 from controller.model import Binding, Fabric, FabricTree, Network, Node, Port, Segment
 from mechanisms.openflow.registers import NICIRA
+
+_SIMPLE = (str, int, NoneType)
+"""What most values are; asked first, as abstract classes take long to find out that a value is none of theirs."""
 
 
 def canonical(value: Any) -> Hashable:
     """The same for equal values, whatever the order of their sets and mappings."""
+    if isinstance(value, _SIMPLE):
+        return value
     if isinstance(value, Mapping):
         return tuple(sorted((key, canonical(item)) for key, item in value.items()))
     if isinstance(value, Set):
@@ -58,10 +64,10 @@ _EXIT = _all_but(FabricTree, "links", "clouds", "tags")
 _TREE = _all_but(FabricTree, "exit")  # which matters to groups that all networks share
 
 
-def port_mark(port: Port) -> int:
+def port_mark(port: Port) -> bytes:
     """A hash of what matters of a port."""
     bound = None if port.binding is None else _BINDING(port.binding)
-    return mark_of((_PORT(port), port.may_serve_dhcp, bound), 16)
+    return digest_of((_PORT(port), port.may_serve_dhcp, bound))
 
 
 def network(network: Network) -> tuple[Hashable, ...]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from struct import Struct
 from typing import NamedTuple
 
-from controller.dataplane.lazy import Content, LazyFragment, mark_of
+from controller.dataplane.lazy import Content, LazyFragment, Listed, digest_of
+from controller.dataplane.templates import long_hash
 from controller.dataplane.values import Action, Flow, Fragment, Group
 from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Node, Port, Segment
 from controller.turns import in_turns
 from mechanisms.openflow import classify, deliver, fabric, flood, groups, inputs, port_security
 from mechanisms.openflow.endpoints import endpoint_of
 from mechanisms.openflow.here import Here
-from mechanisms.openflow.logical import Logical
+from mechanisms.openflow.logical import Logical, Reach
 from mechanisms.openflow.registers import Source
 from mechanisms.reuse import Reuse
 from mechanisms.view import SegmentView
 
-Plugged = tuple[tuple[Port, int], ...]
-"""Live ports of a network that are plugged in here, each with its OpenFlow port."""
+_OFPORT = Struct("!I").pack
+
+_ALONE = digest_of(None)
+"""Stands for the surroundings of a network that has neither links nor a tunnel here."""
 
 
 @dataclass(frozen=True)
@@ -43,40 +47,88 @@ class Switch:
 
     def __init__(self, here: Here) -> None:
         self.here = here
-        self._own = mark_of((inputs.node(here.node), tuple(sorted(here.uplinks.items()))), 16)
+        self._rewrites_arp = inputs.rewrites_arp(here.node)
+        self._own = digest_of((inputs.node(here.node), tuple(sorted(here.uplinks.items()))))
         self._trees = fabric.tree_inputs(here)
 
     def carries(self, segment: Segment) -> bool:
         """Whether links carry the segment."""
         return self.here.fabric is not None and fabric.carries(self.here, segment)
 
-    def inputs(self, logical: Logical, plugged: Plugged) -> Hashable:
-        """What the switch's part of a network depends on."""
+    def plugged_in(self, logical: Logical) -> bytes:
+        """Of a network's live ports that are plugged in here the hash of what matters, and the OpenFlow port."""
+        ofports, marked = self.here.ports, logical.marks.get(self.here.node.id, ())
+        return b"".join([mark + _OFPORT(ofports[port_id]) for port_id, mark in marked if port_id in ofports])
+
+    def inputs(self, logical: Logical, plugged: bytes) -> bytes:
+        """What the switch's own part of a network depends on: hashes of 16 bytes, and what is plugged in."""
         segment = logical.view.segment
-        tree = self._trees.get(segment.physical_network or "") if self.carries(segment) else None
+        tree = self._trees.get(segment.physical_network or "") if self._trees and self.carries(segment) else None
         tunnel = self.here.tunnels.get(segment.network_type)
-        others = logical.reach.mark if tree is not None or tunnel is not None else None
-        ports = tuple([(logical.marks[port.id][1], ofport) for port, ofport in plugged])
-        return (self._own, logical.named, ports, tunnel, tree, others)
+        outside = _ALONE if tree is None and tunnel is None else digest_of((tunnel, tree, logical.reach.mark))
+        return self._own + logical.named + outside + plugged
+
+    def shared(self, logical: Logical) -> Listed:
+        """What it has of a network like other switches; no answers where the network only passes through."""
+        answers = self._rewrites_arp and self.here.node.id in logical.marks
+        return logical.where_arp_is_rewritten if answers else logical.everywhere
 
 
-def plugged_in(view: SegmentView, here: Here) -> Plugged:
-    """The live ports of the network that are plugged in here."""
-    live = view.live.get(here.node.id, ())
-    return tuple([(port, here.ports[port.id]) for port in live if port.id in here.ports])
+class Carried:
+    """What a switch has of a network: what it shares with others, and what is its own.
+
+    Good as long as the network's ``version`` is the same and nothing else on the switch changed. The mark is known at
+    once; fragments are listed for those who ask, from values as they were: of a switch that comes back unchanged
+    hardly anybody does, and a thousand of them have ten thousand networks.
+    """
+
+    __slots__ = ("_listed", "_switch", "logical", "mark", "version")
+
+    def __init__(self, version: object, switch: Switch, logical: Logical, plugged: bytes) -> None:
+        self.version, self._switch, self.logical = version, switch, logical
+        self.mark = switch.shared(logical).mark ^ long_hash(switch.inputs(logical, plugged))
+        self._listed: tuple[Fragment, ...] | None = None
+
+    @property
+    def reach(self) -> Reach | None:
+        """The nodes that its tunnels lead to."""
+        return self.logical.tunnelled
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        """All of them."""
+        return self._listed if self._listed is not None else self.list_after(None)
+
+    def list_after(self, earlier: Fragment | None) -> tuple[Fragment, ...]:
+        """The fragments, with the switch's own part in the place of an ``earlier`` one: that itself, if it depends on
+        the same."""
+        switch, logical = self._switch, self.logical
+        depends_on = switch.inputs(logical, switch.plugged_in(logical))
+        if isinstance(earlier, LazyFragment) and earlier.inputs == depends_on:
+            own = earlier
+        else:
+            make = partial(_content, logical.view, switch.here)
+            own = LazyFragment(logical.own_key, depends_on, make, earlier, mark=long_hash(depends_on))
+        self._listed = (*switch.shared(logical).fragments, own)
+        return self._listed
 
 
-def own_fragment(logical: Logical, switch: Switch, plugged: Plugged, earlier: Fragment | None) -> Fragment:
-    """The switch's own part of a network: ``earlier`` if it depends on the same."""
-    depends_on = switch.inputs(logical, plugged)
-    if isinstance(earlier, LazyFragment) and earlier.inputs == depends_on:
-        return earlier
-    make = partial(_content, logical.view, switch.here, plugged)
-    return LazyFragment(("network", logical.view.network.id), depends_on, make, earlier)
+class Nothing:
+    """What a switch has of a network that it does not carry at present."""
+
+    __slots__ = ("version",)
+    mark = 0
+    fragments: tuple[Fragment, ...] = ()
+    reach = None
+
+    def __init__(self, version: object) -> None:
+        self.version = version
 
 
-def _content(view: SegmentView, here: Here, plugged: Plugged, earlier: Kept | None) -> Content:
+def _content(view: SegmentView, here: Here, earlier: Kept | None) -> Content:
     """Flows and groups; parts whose inputs are those of ``earlier`` are its very objects."""
+    live = view.live.get(here.node.id, ())
+    plugged = [(port, here.ports[port.id]) for port in live if port.id in here.ports]
     ports = Reuse(earlier.ports if earlier is not None else None)
     around = Reuse(earlier.around if earlier is not None else None)
     flows = tuple(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from controller.dataplane import fields
-from controller.dataplane.lazy import Content, LazyFragment, mark_of
-from controller.dataplane.values import Flow, Fragment
+from controller.dataplane.lazy import Content, LazyFragment, Listed, digest_of, mark_of
+from controller.dataplane.values import Flow
 from controller.intent import Intent
-from controller.model import Node, Port
+from controller.model import TUNNEL_TYPES, Node, Port
 from controller.turns import give_way
 from mechanisms.openflow import arp_responder, inputs, l2_lookup
 from mechanisms.openflow.endpoints import endpoint_of
@@ -21,8 +21,8 @@ from mechanisms.view import PerNetwork, SegmentView
 PortFlows = tuple[tuple[Flow, ...], tuple[Flow, ...]]
 """Of one port: flows of ``l2_lookup``, flows of ``arp_responder``."""
 
-Marks = Mapping[str, tuple[Port, int]]
-"""Port id -> the port and the hash of what matters of it."""
+Marks = Mapping[str, tuple[tuple[str, bytes], ...]]
+"""Node id -> id and hash of what matters, of each of its live ports in their order."""
 
 
 _MAC = fields.named("eth_dst")
@@ -103,7 +103,7 @@ class Reach:
         return {(self.network_type, node.id): (node, matters) for node, matters in nodes if endpoint_of(node)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Logical:
     """A network by one segment: ``lookup`` for every switch, ``answers`` for those that can rewrite ARP.
 
@@ -117,20 +117,34 @@ class Logical:
     lookup: LazyFragment
     answers: LazyFragment
 
-    def fragments(self, rewrites_arp: bool) -> Iterator[Fragment]:
-        """What a switch carries."""
-        yield self.lookup
-        if rewrites_arp and self.view.network.arp_responder:
-            yield self.answers
-
-    def prepare(self) -> tuple[int, ...]:
+    def prepare(self) -> tuple[object, ...]:
         """Work out the hashes that programs are recognised by."""
-        return self.named, self.reach.mark, self.lookup.mark, self.answers.mark
+        return self.named, self.reach.mark, self.everywhere, self.where_arp_is_rewritten, self.own_key, self.tunnelled
 
     @cached_property
-    def named(self) -> int:
+    def everywhere(self) -> Listed:
+        """What every switch has of it."""
+        return Listed.of(self.lookup)
+
+    @cached_property
+    def where_arp_is_rewritten(self) -> Listed:
+        """What a switch has of it that can answer ARP by itself."""
+        return Listed.of(self.lookup, self.answers) if self.view.network.arp_responder else self.everywhere
+
+    @cached_property
+    def own_key(self) -> tuple[str, str]:
+        """The key of fragments that are a switch's own part of the network."""
+        return ("network", self.view.network.id)
+
+    @cached_property
+    def tunnelled(self) -> Reach | None:
+        """The nodes that it is tunnelled to; None where it is not."""
+        return self.reach if self.view.segment.network_type in TUNNEL_TYPES else None
+
+    @cached_property
+    def named(self) -> bytes:
         """A hash of what every switch's own part of the network depends on."""
-        return mark_of((inputs.network(self.view.network), inputs.segment(self.view.segment)), 16)
+        return digest_of((inputs.network(self.view.network), inputs.segment(self.view.segment)))
 
 
 class LogicalNetworks:
@@ -138,26 +152,29 @@ class LogicalNetworks:
 
     def __init__(self, views: PerNetwork[dict[str, SegmentView]]) -> None:
         self._views = views
-        self._known: PerNetwork[dict[str, Logical]] = PerNetwork(self._of_network)
-
-    def of(self, intent: Intent, view: SegmentView) -> Logical:
-        """The logical part of the view's network by the view's segment."""
-        return self._known(intent, view.network.id).get(view.segment.id) or logical(view)
+        self.of: PerNetwork[dict[str, Logical]] = PerNetwork(self._of_network)
+        """Node id -> the network as that node carries it, for every node that does; by the same segment it is the same
+        object."""
 
     def _of_network(self, intent: Intent, network_id: str, earlier: dict[str, Logical] | None) -> dict[str, Logical]:
-        views = {view.segment.id: view for view in self._views(intent, network_id).values()}
-        return {key: logical(view, (earlier or {}).get(key)) for key, view in views.items()}
+        give_way()
+        before = {each.view.segment.id: each for each in (earlier or {}).values()}
+        views, found = self._views(intent, network_id), dict[str, Logical]()
+        for view in {id(view): view for view in views.values()}.values():
+            each = logical_of(view, before.get(view.segment.id))
+            found.update({node.id: each for node in view.carriers})
+        return found
 
 
-def logical(view: SegmentView, earlier: Logical | None = None) -> Logical:
+def logical_of(view: SegmentView, earlier: Logical | None = None) -> Logical:
     """The logical part of a network; the fragments of ``earlier`` if they depend on the same."""
     reach = Reach(view.segment.network_type, view.carriers)
     if earlier is not None and earlier.reach == reach:
         reach = earlier.reach
-    marks = _marks(view, earlier.marks if earlier is not None else {})
+    marks = _marks(view, earlier)
     keys = tuple([(node.id, node.key) for node in view.carriers])
-    every = b"".join([mark.to_bytes(16, "big") for _, mark in marks.values()])
-    of = (inputs.network(view.network), inputs.segment(view.segment), keys, mark_of(every, 16))
+    every = b"".join([mark for node in view.carriers for _, mark in marks[node.id]])
+    of = (inputs.network(view.network), inputs.segment(view.segment), keys, digest_of(every))
     if earlier is not None and earlier.lookup.inputs == of:
         return Logical(view, reach, marks, earlier.making, earlier.lookup, earlier.answers)
     making, network_id = Making(view, earlier.making if earlier is not None else None), view.network.id
@@ -166,16 +183,20 @@ def logical(view: SegmentView, earlier: Logical | None = None) -> Logical:
     return Logical(view, reach, marks, making, lookup, answers)
 
 
-def _marks(view: SegmentView, earlier: Marks) -> Marks:
-    """Of all live ports in the order of their ids; only ports that changed are hashed."""
-    marks: dict[str, tuple[Port, int]] = {}
-    for port in view.ports:
-        known = earlier.get(port.id)
-        if known is None or known[0] is not port:
-            give_way()
-            known = (port, inputs.port_mark(port))
-        marks[port.id] = known
+def _marks(view: SegmentView, earlier: Logical | None) -> Marks:
+    """Of all live ports; only ports that changed are hashed."""
+    marks: dict[str, tuple[tuple[str, bytes], ...]] = {}
+    for node_id, ports in view.live.items():
+        known: dict[int, tuple[str, bytes]] = {}
+        if earlier is not None and node_id in earlier.marks:
+            known = dict(zip(map(id, earlier.view.live[node_id]), earlier.marks[node_id], strict=True))
+        marks[node_id] = tuple([known.get(id(port)) or _marked(port) for port in ports])
     return marks
+
+
+def _marked(port: Port) -> tuple[str, bytes]:
+    give_way()
+    return port.id, inputs.port_mark(port)
 
 
 def compile_logical(view: SegmentView, earlier: Parts | None = None) -> Parts:

@@ -8,20 +8,20 @@ when they are needed.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from controller.dataplane.builder import misses
-from controller.dataplane.lazy import Content, LazyFragment
+from controller.dataplane.lazy import Content, LazyFragment, LazyProgram, Listed
 from controller.dataplane.values import Flow, Fragment, Group, Program
 from controller.intent import Intent
-from controller.model import TUNNEL_TYPES, Node, NodeKind
+from controller.model import Node, NodeKind
 from controller.turns import in_turns
-from mechanisms.openflow import deliver, fabric, groups, inputs, local, port_security, punt
+from mechanisms.openflow import deliver, fabric, groups, local, port_security, punt
 from mechanisms.openflow.endpoints import endpoint_of
 from mechanisms.openflow.here import Here
-from mechanisms.openflow.logical import LogicalNetworks, Reach
+from mechanisms.openflow.local import Carried
+from mechanisms.openflow.logical import Logical, LogicalNetworks, Reach, logical_of
 from mechanisms.openflow.pipeline import PIPELINE
 from mechanisms.openflow.registers import Transport
 from mechanisms.openflow.version import VERSION
@@ -32,27 +32,24 @@ STATIC = LazyFragment(
 )
 """What every switch carries. As it depends on the compiler's version, so does every program's stamp."""
 
+NONE = Listed.of()
+
+AT_ONCE = 16
+"""Networks that are looked at in one go: a few microseconds each; what switches share of them gives way by itself."""
+
 Fragments = Mapping[Hashable, Fragment]
+OfNetwork = Carried | local.Nothing
 
 
-class Carried(NamedTuple):
-    """A switch's part of one network, and the nodes that its tunnels lead to (None: it has none). Good as long as the
-    network's ``version`` is the same and nothing else on the switch changed; never, where that is None."""
-
-    version: object | None
-    fragments: tuple[Fragment, ...] = ()
-    reach: Reach | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(NamedTuple):
     """A switch's program, and what of it the next one may take over."""
 
     here: Here
     program: Program
-    networks: Mapping[str, Carried]
+    networks: Mapping[str, OfNetwork]
+    of_switch: Listed
     reached: tuple[Reach, ...]
-    peers: tuple[Fragment, ...]
+    peers: Listed
 
 
 class ProgramCompiler:
@@ -65,54 +62,69 @@ class ProgramCompiler:
     def compile(self, intent: Intent, here: Here, last: Compiled | None) -> Compiled:
         """The program of one switch. Networks of which nothing changed are not looked into, and fragments that depend
         on the same as in its ``last`` program are its very objects."""
-        before = last.program.fragments if last is not None else {}
         same_place = last if last is not None and last.here == here else None
-        networks = self._networks(intent, here, same_place.networks if same_place is not None else {}, before)
-        reached = tuple({id(each.reach): each.reach for each in networks.values() if each.reach is not None}.values())
+        networks = self._networks(intent, here, same_place.networks if same_place is not None else {}, last)
+        reached = tuple({id(reach): reach for each in networks.values() if (reach := each.reach) is not None}.values())
         if same_place is not None and list(map(id, same_place.reached)) == list(map(id, reached)):
             peers = same_place.peers
         else:
-            peers = tuple(self._of_peers(reached, here))
-        of_switch = (_kept(fragment, before) for fragment in (_own(here), *fabric.fragments(intent, here)))
-        of_networks = (fragment for each in networks.values() for fragment in each.fragments)
-        program = Program.of(intent.revision, (STATIC, *of_switch, *of_networks, *peers))
-        return Compiled(here, program, networks, reached, peers)
+            peers = Listed.of(*self._of_peers(reached, here)) if reached else NONE
+        before = {fragment.key: fragment for fragment in last.of_switch.fragments} if last is not None else {}
+        of_switch = Listed.of(STATIC, *[_kept(each, before) for each in self._of_switch(intent, here, networks)])
+        program = LazyProgram(intent.revision, [of_switch, *networks.values(), peers])
+        return Compiled(here, program, networks, of_switch, reached, peers)
 
     def prepare(self, intent: Intent) -> None:
         """Work out what the networks' location-free fragments depend on."""
         for network_id in in_turns(list(intent.networks)):
-            for view in {view.segment.id: view for view in self._views(intent, network_id).values()}.values():
-                if any(node.kind is NodeKind.SWITCH for node in view.carriers):
-                    self._logical.of(intent, view).prepare()
+            if any(intent.nodes[key].kind is NodeKind.SWITCH for key in self._views(intent, network_id)):
+                for logical in dict.fromkeys(self._logical.of(intent, network_id).values()):
+                    logical.prepare()
 
     def _networks(
-        self, intent: Intent, here: Here, known: Mapping[str, Carried], before: Fragments
-    ) -> dict[str, Carried]:
+        self, intent: Intent, here: Here, known: Mapping[str, OfNetwork], last: Compiled | None
+    ) -> dict[str, OfNetwork]:
         switch, networks = local.Switch(here), {}
-        for network_id in in_turns(sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)})):
+        network_ids = sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)})
+        for network_id in in_turns(network_ids, AT_ONCE):
             carried, version = known.get(network_id), intent.version_of(network_id)
             if carried is None or carried.version is not version:
-                carried = self._network(intent, network_id, switch, before)
+                carried = self._network(intent, network_id, version, switch, last)
             networks[network_id] = carried
         return networks
 
-    def _network(self, intent: Intent, network_id: str, switch: local.Switch, before: Fragments) -> Carried:
-        here, version, views = switch.here, intent.version_of(network_id), self._views(intent, network_id)
-        view = views.get(here.node.id) or fabric.passing(intent.networks.get(network_id), views, here)
+    def _network(
+        self, intent: Intent, network_id: str, version: object, switch: local.Switch, last: Compiled | None
+    ) -> OfNetwork:
+        here = switch.here
+        logical = self._logical.of(intent, network_id).get(here.node.id) or self._passing(intent, network_id, here)
+        if logical is None:
+            return local.Nothing(version)
+        plugged = switch.plugged_in(logical)
+        if not plugged and not switch.carries(logical.view.segment):
+            return local.Nothing(version)
+        carried = Carried(version, switch, logical, plugged)
+        if last is not None:
+            carried.list_after(last.program.fragments.get(logical.own_key))
+        return carried
+
+    def _passing(self, intent: Intent, network_id: str, here: Here) -> Logical | None:
+        """The network as a switch without ports of it must carry it for others; None if it need not."""
+        view = fabric.passing(intent.networks.get(network_id), self._views(intent, network_id), here)
         if view is None:
-            return Carried(version)
-        plugged, linked = local.plugged_in(view, here), switch.carries(view.segment)
-        if not plugged and not linked:
-            return Carried(version)
-        logical = self._logical.of(intent, view)
-        own = local.own_fragment(logical, switch, plugged, before.get(("network", network_id)))
-        of_links = (_kept(fragment, before) for fragment in fabric.of_network(intent, view, here))
-        everywhere = logical.fragments(here.node.id in views and inputs.rewrites_arp(here.node))
-        return Carried(
-            version=None if linked else version,  # where strangers are is no matter of the network's version
-            fragments=(*everywhere, own, *of_links),
-            reach=logical.reach if view.segment.network_type in TUNNEL_TYPES else None,
-        )
+            return None
+        known = self._logical.of(intent, network_id).values()
+        return next((each for each in known if each.view.segment == view.segment), None) or logical_of(view)
+
+    def _of_switch(self, intent: Intent, here: Here, networks: Mapping[str, OfNetwork]) -> Iterator[Fragment]:
+        """What it has whatever it carries, and what links need of what it carries: where strangers are, which is no
+        matter of a network's version."""
+        yield _own(here)
+        yield from fabric.fragments(intent, here)
+        if here.fabric is not None:
+            for each in networks.values():
+                if isinstance(each, Carried):
+                    yield from fabric.of_network(intent, each.logical.view, here)
 
     def _of_peers(self, reached: tuple[Reach, ...], here: Here) -> Iterator[Fragment]:
         endpoints = {key: found for reach in reached for key, found in reach.endpoints.items()}

@@ -213,6 +213,24 @@ def test_a_change_looks_into_its_own_network_only_and_into_no_peer(monkeypatch: 
     assert after == MechanismManager.load(DRIVERS).compile(intent_of(later, 2), node, observe(node, later.ports))
 
 
+def test_a_program_that_is_looked_into_late_is_of_the_values_as_they_were() -> None:
+    """As of a switch that was adopted: what the first change alters was never looked into."""
+    state = scattered(48)
+    intent, manager = intent_of(state), MechanismManager.load(DRIVERS)
+    node, seen = state.nodes[switch_node(1).id], observe(switch_node(1), state.ports)
+    before = manager.compile(intent, node, seen)
+    mine = [port for port in state.ports.values() if port.binding is not None and port.binding.node_id == node.id]
+    gone, changed = mine[0], replace(mine[1], mac_address="fa:16:3e:99:99:99")
+    ports = {key: port for key, port in {**state.ports, changed.id: changed}.items() if key != gone.id}
+    moved = replace(state.nodes[switch_node(2).id], tunnel_ip="198.51.100.2")
+    later = replace(state, ports=ports, nodes={**state.nodes, moved.id: moved})
+    intent.apply(change_between(state, later, 2))
+    after = manager.compile(intent, node, observe(node, ports))
+    assert before == MechanismManager.load(DRIVERS).compile(intent_of(state), node, seen)
+    assert after == MechanismManager.load(DRIVERS).compile(intent_of(later, 2), node, observe(node, ports))
+    assert before != after
+
+
 SHARED_NET = make_network(4, ("vxlan", None, 77))
 PLACES = switch_node(1), switch_node(2)
 

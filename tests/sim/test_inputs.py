@@ -133,9 +133,11 @@ def compiled(case: Case) -> tuple[int, int] | None:
         return None
     try:
         program = case.program()
-        return program.stamp, program.digest
+        found = program.stamp, program.digest
     except Exception:  # of a combination that the plugin would refuse
         return None
+    assert found[0] == Program.of(program.revision, program.fragments.values()).stamp  # which is known before these
+    return found
 
 
 def changing(case: Case, cases: Iterator[tuple[str, Case]]) -> set[str]:
@@ -243,6 +245,14 @@ def test_the_stamp_is_known_before_anything_is_compiled() -> None:
             if isinstance(item, LazyFragment) and key != ("static",)]  # fmt: skip
     assert len(lazy) > 10
     assert not [item.key for item in lazy if item.is_made]
+
+
+def test_the_stamp_is_known_before_anything_is_listed() -> None:
+    case, driver = rich(), OpenFlowMechanismDriver()
+    intent, node = intent_of(case.state), case.state.nodes[case.node_id]
+    programs = [driver.compile(intent, node, case.seen) for _ in range(2)]
+    assert programs[0].stamp == programs[1].stamp == case.program().stamp
+    assert not [program for program in programs if "fragments" in vars(program)]
 
 
 def test_another_version_of_the_compiler_has_other_stamps() -> None:
