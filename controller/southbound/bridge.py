@@ -168,7 +168,7 @@ def observe(
     Without OVSDB the ports of the API say themselves where they are plugged in, by number or name of the port."""
     node_id = switch_node_id(datapath_id)
     if bridge is None:
-        return Observation(node_id, uplinks=_uplinks_by_name(make, ports), switch_ports=ports)
+        return Observation(node_id, uplinks=_numbered_uplinks(make, ports), switch_ports=ports)
     attachments: dict[str, Attachment] = {}
     uplinks: dict[str, list[int]] = {}
     for item in bridge.interfaces:
@@ -200,11 +200,7 @@ def node_facts(
         mechanisms=("openflow",),
         tunnel_ip=tunnel_ip,
         tunnel_types=TUNNEL_TYPES - limits.keys(),
-        physical_networks=(
-            _uplink_names(bridge)
-            if bridge is not None
-            else {network: make.uplinks[network] for network in _uplinks_by_name(make, ports)}
-        ),
+        physical_networks=_uplink_names(bridge) if bridge is not None else _named_uplinks(make, ports),
         capabilities=capabilities | ({"ovsdb"} if bridge is not None else frozenset()),
         limits=limits,
     )
@@ -229,7 +225,12 @@ def _physical_networks(item: Interface) -> list[str]:
     return [name.strip() for name in names if name.strip()]
 
 
-def _uplinks_by_name(make: Make, ports: Mapping[int, PortView]) -> dict[str, int]:
+def _named_uplinks(make: Make, ports: Mapping[int, PortView]) -> dict[str, str]:
+    names = [view.name for view in ports.values()]
+    return {network: name for network, name in make.uplinks.items() if name in names}
+
+
+def _numbered_uplinks(make: Make, ports: Mapping[int, PortView]) -> dict[str, int]:
     """Physical network -> the lowest port with the name that the operator gives."""
     wanted = {network: [number for number, view in ports.items() if view.name == name]
               for network, name in make.uplinks.items()}  # fmt: skip

@@ -143,10 +143,12 @@ class Connection(controller.Datapath):  # type: ignore[misc]
 
     def set_state(self, state: str) -> None:
         """Have it known, first to the southbound and not by way of os-ken's queues."""
-        changed = state != self.state
-        super().set_state(state)
-        if not changed:
+        if state == self.state:
             return
+        if self.ofp_brick is None or ofp_event.EventOFPStateChange in self.ofp_brick.observers:
+            super().set_state(state)
+        else:
+            self.state = state  # no application wants to know; the event would be made for nobody
         if state == HANDSHAKE_DISPATCHER:
             self._sink.connected(self)
         elif state == MAIN_DISPATCHER:

@@ -60,6 +60,19 @@ class _Server(hub.StreamServer):  # type: ignore[misc]
             sock.close()
 
 
+class _Remembered:
+    """Options of os-ken's that are looked up once: it asks for three with each connection, which is a fifth of what
+    making one costs."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._conf, name)
+        setattr(self, name, value)
+        return value
+
+
 def configure(conf: cfg.ConfigOpts, measures: Measures, sink: SessionSink, echoes: Echoes) -> None:
     """Give os-ken the address, deadlines, connections and message parsers of ours; ``sink`` hears of the connections.
     To be called before applications start."""
@@ -69,6 +82,7 @@ def configure(conf: cfg.ConfigOpts, measures: Measures, sink: SessionSink, echoe
     if own.ofp_ssl_listen_port is None:  # os-ken listens for TLS instead, if it is given a key and a certificate
         own.set_override("ofp_ssl_listen_port", conf.openflow.listen_port)
     own.set_override("socket_timeout", conf.openflow.request_timeout)
+    controller.CONF = _Remembered(own)
     controller.StreamServer = _Server
     controller.datapath_connection_factory = _serve_with(measures, sink, echoes)
     ofproto_parser.header = _header

@@ -25,7 +25,7 @@ from controller.measures import Measures
 from controller.model import NodeFacts, Observation, PortView, switch_node_id
 from controller.southbound import wire
 from controller.southbound.applying import Applier, Rejected
-from controller.southbound.bridge import Bridge, Make, node_facts, observe, with_links
+from controller.southbound.bridge import NOTHING_SAID, Bridge, Make, node_facts, observe, with_links
 from controller.southbound.exchange import Exchange
 from controller.southbound.introduction import Introduction
 from controller.southbound.ovsdb import BridgeWatch, Replicas
@@ -38,6 +38,8 @@ LOG = logging.getLogger(__name__)
 Outcome = TypeVar("Outcome", Applied, Applied | None)
 
 HANDSHAKE, WAITING, READY, IN_SYNC, FAILED, GONE = "handshake", "waiting", "ready", "in-sync", "failed", "gone"
+
+UNKNOWN = wire.Description()
 
 SETTLE = 0.02
 """Seconds in which what a switch tells is gathered into one report."""
@@ -78,8 +80,7 @@ class Session:
         self._settings = settings
         self._events = events
         self._ports = {port.port_no: _port_view(port.name, port.state) for port in datapath.port_descriptions}
-        self._make = Make()
-        self._description = wire.Description()
+        self._make, self._description = NOTHING_SAID, UNKNOWN
         self._state = HANDSHAKE
         self._last_error = ""
         self._rejections: tuple[Rejection, ...] = ()
