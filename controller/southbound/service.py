@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from controller.dataplane.values import Program
 from controller.errors import SwitchGone
+from controller.garbage import Arrivals
 from controller.measures import ADOPTED, PROGRAMMED, SILENT, UNCHANGED, Measures
 from controller.model import switch_node_id
 from controller.southbound import frames, openflow_app
@@ -65,6 +66,7 @@ class Southbound:
         self._remotes = {int(key, 16): remote for key, remote in conf.ovsdb.remotes.items()}
         self._sessions: dict[str, Session] = {}
         self._strangers: dict[Any, float] = {}
+        self._arrivals = Arrivals()
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -145,6 +147,7 @@ class Southbound:
             self._events.switch_lost(node_id)
         LOG.debug("%s connected from %s", node_id, datapath.address)  # that its program is in force is told soon
         session.start()
+        self._arrivals.one_more()
 
     def disconnected(self, datapath: Connection) -> None:
         """A connection ended."""

@@ -70,3 +70,21 @@ def test_what_was_set_aside_is_found_when_everything_is_looked_at() -> None:
     assert gc.get_freeze_count() == 0  # this process is left alone
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_storm_of_switches_brings_is_set_aside() -> None:
+    now, done = [0.0], list[float]()
+    arrivals = garbage.Arrivals(lambda: now[0], lambda: done.append(now[0]))
+    for _ in range(4 * garbage.STORM):
+        now[0] += garbage.STORM_LASTS / garbage.STORM / 2
+        arrivals.one_more()
+    assert len(done) == 4
+
+
+def test_switches_that_come_now_and_then_are_looked_at_like_all_else() -> None:
+    now, done = [0.0], list[float]()
+    arrivals = garbage.Arrivals(lambda: now[0], lambda: done.append(now[0]))
+    for _ in range(4 * garbage.STORM):
+        now[0] += 2 * garbage.STORM_LASTS / garbage.STORM
+        arrivals.one_more()
+    assert not done
