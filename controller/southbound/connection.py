@@ -115,6 +115,7 @@ class Connection(controller.Datapath):  # type: ignore[misc]
     collects what it says of itself besides."""
 
     tables = 0
+    state: Any
 
     def __init__(self, socket: Any, address: Any, sink: SessionSink, measures: Measures, echoes: Echoes) -> None:
         self.introducing = Introducing()

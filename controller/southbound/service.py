@@ -67,6 +67,8 @@ class Southbound:
         self._sessions: dict[str, Session] = {}
         self._strangers: dict[Any, float] = {}
         self._arrivals = Arrivals()
+        self._unfinished: set[Session] = set()
+        """Sessions with first answers missing."""
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -147,6 +149,8 @@ class Southbound:
             self._events.switch_lost(node_id)
         LOG.debug("%s connected from %s", node_id, datapath.address)  # that its program is in force is told soon
         session.start()
+        if not session.finished:
+            self._unfinished.add(session)
         self._arrivals.one_more()
 
     def disconnected(self, datapath: Connection) -> None:
@@ -222,8 +226,10 @@ class Southbound:
                     self._measures.error(SILENT)
                     self._strangers.pop(datapath, None)
                     datapath.close()
-            for session in list(self._sessions.values()):
+            for session in list(self._unfinished):
                 session.expire(time.monotonic())
+                if session.finished:
+                    self._unfinished.discard(session)
 
 
 def _outcome(applied: Applied) -> str:

@@ -114,9 +114,14 @@ class Session:
         """Go on as soon as the switch has answered the first questions."""
         self.datapath.introducing.when_complete(self._introduced)
 
+    @property
+    def finished(self) -> bool:
+        """Whether those answers are there, or not waited for any more."""
+        return not self.is_open or self.datapath.introducing.complete
+
     def expire(self, now: float) -> None:
         """End it if those answers are overdue."""
-        if not self.datapath.introducing.complete and self.is_open and now > self._began + self.exchange.timeout:
+        if not self.finished and now > self._began + self.exchange.timeout:
             problem = f"{self.node_id} did not answer within {self.exchange.timeout:g} s"
             LOG.warning("%s: handshake failed: %s", self.node_id, problem)
             self.end(problem)
