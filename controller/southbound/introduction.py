@@ -19,6 +19,9 @@ from mechanisms.openflow import stamp
 FEATURES, DESCRIPTION, OPENED, DISCARDED, METERS, STAMPS, PORTS = XIDS = range(1, 8)
 """Transaction ids."""
 
+OWN = frozenset(XIDS) - {FEATURES, PORTS}
+"""Questions whose answers are read here."""
+
 UNIMPORTANT = frozenset({METERS})
 """Questions that need no answer: a switch that has not said that it has meters when all the rest is said has none."""
 
@@ -70,8 +73,8 @@ class Introducing:
     """Collects the answers. Features and ports are somebody else's: whoever reads those gives only the others."""
 
     def __init__(self) -> None:
-        self._parts: dict[int, list[bytes]] = {xid: [] for xid in XIDS if xid not in (FEATURES, PORTS)}
-        self._missing = set(self._parts)
+        self._parts: dict[int, list[bytes]] = {}
+        self._missing = set(OWN)
         self._then: Callable[[Introduction], None] | None = None
 
     @property
@@ -84,7 +87,7 @@ class Introducing:
         what was said cannot be read."""
         if xid not in self._missing or not _answers(xid, message):
             return False
-        self._parts[xid].append(message)
+        self._parts.setdefault(xid, []).append(message)
         if not wire.has_more(message):
             self._missing.discard(xid)
             if xid not in UNIMPORTANT and self.complete and self._then is not None:
