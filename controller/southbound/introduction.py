@@ -32,7 +32,11 @@ PROBE = 0x1570
 
 _ELEMENT = struct.Struct("!HH")
 _VERSION_BITMAP = 1
-_MULTIPARTS = {DESCRIPTION: wire.MP_DESC, METERS: wire.MP_METER_FEATURES, STAMPS: wire.MP_FLOW}
+_MULTIPARTS = {
+    xid: kind.to_bytes(2, "big")
+    for xid, kind in ((DESCRIPTION, wire.MP_DESC), (METERS, wire.MP_METER_FEATURES), (STAMPS, wire.MP_FLOW))
+}
+"""Question -> the kind of multipart reply that answers it, as bytes."""
 
 
 class Introduction(NamedTuple):
@@ -65,7 +69,7 @@ def _answers(xid: int, message: bytes) -> bool:
     if kind == wire.ERROR:
         return True
     if xid in _MULTIPARTS:
-        return kind == MULTIPART_REPLY and message[8:10] == _MULTIPARTS[xid].to_bytes(2, "big")
+        return kind == MULTIPART_REPLY and message[8:10] == _MULTIPARTS[xid]
     return kind in (wire.EXPERIMENTER, wire.BUNDLE_CONTROL)
 
 
