@@ -148,7 +148,7 @@ class Plugin:
         """A port's endpoint went away; whether the port is free now."""
         return self._nodes.port_unplugged(port_id, node_id)
 
-    def ports_named(self, name: str) -> list[str]:
+    def ports_named(self, name: str) -> Sequence[str]:
         """Ids of the ports with that name, whoever's they are."""
         return [port["id"] for port in self.list(system_context(), "port", Query(filters={"name": [name]}))]
 

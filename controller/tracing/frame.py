@@ -38,14 +38,19 @@ class Wanted:
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Wanted:
         """Read from text. Raises ``InvalidInput`` naming what cannot be."""
-        macs = {name: _mac(name, given[name]) for name in ("eth_src", "eth_dst") if given.get(name)}
-        addresses = {name: _address(name, given[name]) for name in ("ip_src", "ip_dst") if given.get(name)}
-        ports = {name: _number(name, given[name], 0, 0xFFFF) for name in ("src_port", "dst_port") if given.get(name)}
         protocol = given.get("protocol") or None
         if protocol is not None and protocol not in PROTOCOLS:
             raise _wrong(f"protocol is one of {', '.join(PROTOCOLS)}, not '{protocol}'")
-        vlan = _number("vlan", given["vlan"], 1, 4094) if given.get("vlan") else None
-        return cls(**macs, **addresses, **ports, protocol=protocol, vlan=vlan)
+        return cls(
+            eth_src=_mac(given, "eth_src"),
+            eth_dst=_mac(given, "eth_dst"),
+            ip_src=_address(given, "ip_src"),
+            ip_dst=_address(given, "ip_dst"),
+            protocol=protocol,
+            src_port=_number(given, "src_port", 0, 0xFFFF),
+            dst_port=_number(given, "dst_port", 0, 0xFFFF),
+            vlan=_number(given, "vlan", 1, 4094),
+        )
 
 
 WANTED = tuple(Wanted.__dataclass_fields__)
@@ -163,23 +168,27 @@ def _ip(wanted: Wanted, protocol: str, macs: tuple[str, str], addresses: tuple[s
                      **values)  # fmt: skip
 
 
-def _mac(name: str, text: str) -> str:
+def _mac(given: Mapping[str, str], name: str) -> str | None:
+    text = given.get(name) or None
     try:
-        return fields.mac_text(fields.mac(text.lower()))
+        return text and fields.mac_text(fields.mac(text.lower()))
     except ValueError as error:
         raise _wrong(f"{name}: '{text}' is not a MAC address; it has the form fa:16:3e:00:00:01") from error
 
 
-def _address(name: str, text: str) -> str:
+def _address(given: Mapping[str, str], name: str) -> str | None:
+    """In its canonical form; an IPv6 zone is no part of an address on the wire."""
+    text = given.get(name) or None
     try:
-        if "%" in text:
-            raise ValueError("a zone is none of the address")
-        return str(ipaddress.ip_address(text))
+        return text and str(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError as error:
         raise _wrong(f"{name}: '{text}' is not an IP address") from error
 
 
-def _number(name: str, text: str, low: int, high: int) -> int:
+def _number(given: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+    text = given.get(name) or None
+    if text is None:
+        return None
     if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
         raise _wrong(f"{name}: '{text}' is not a number from {low} to {high}")
     return int(text)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from controller.dataplane import fields
 from controller.dataplane.packet import Packet, Vlan
-from controller.model import Segment
+from controller.model import Port, Segment
 from controller.tracing import reasons
 from controller.tracing.passage import (
     Came,
@@ -51,8 +51,9 @@ _NAMES: dict[Field | Meta, tuple[str, ...]] = {
 class TracedHost:
     """A legacy host with its plan, as one trace sees it."""
 
-    def __init__(self, seen: Seen, plan: HostPlan, site: Site, network_id: str) -> None:
-        self._seen, self._plan, self._site, self._network_id = seen, plan, site, network_id
+    def __init__(self, seen: Seen, plan: HostPlan, site: Site, network_id: str, home: Port | None) -> None:
+        """``home``: where the destination is, as far as the bridge knows."""
+        self._seen, self._plan, self._site, self._network_id, self._home = seen, plan, site, network_id, home
 
     def passage(self, came: Came, packet: Packet) -> Passage:
         """What becomes of a frame there."""
@@ -123,8 +124,7 @@ class TracedHost:
         """The ports of the bridge that get it: the one with the address, or all while nobody is known to have it."""
         up = [port for port in network.ports if port.admin_state_up and port.port_id != but]
         owners = [port for port in up if fields.mac(port.mac) == packet["eth_dst"]]
-        elsewhere = self._site.learned and self._site.owner(network.network_id, packet["eth_dst"]) is not None
-        for port in owners or ([] if elsewhere else up):
+        for port in owners or (up if self._home is None else []):
             yield Sent(ToPort(port.port_id, device_name(port.port_id)), packet)
 
     def _outwards(self, network: HostNetwork, packet: Packet) -> Iterator[Sent]:

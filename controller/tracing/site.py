@@ -69,24 +69,32 @@ class Site:
         found = [port for port in ports if port.mac_address == text]
         return found[0] if len(found) == 1 else None
 
+    def home(self, sender: Port, mac: int) -> Port | None:
+        """Where networks have learned that an address is, seen from a port: at a port that may answer it."""
+        owner = self.owner(sender.network_id, mac) if self.learned else None
+        network = self.network(sender.network_id)
+        if owner is None or not owner.admin_state_up or network is None or not network.admin_state_up:
+            return None
+        return owner if self.segment(owner) == self.segment(sender) else None
+
     def endpoints(self, network_type: str, address: str) -> list[str]:
         """The nodes whose tunnels of that type end at the address."""
         with self.lock:
             nodes = list(self.intent.nodes.values())
         return [node.id for node in nodes if node.tunnel_ip == address and network_type in node.tunnel_types]
 
-    def hearers(self, physical_network: str, network_id: str, mac: int) -> list[str]:
-        """The nodes that a frame of the network on a physical network is brought to: where its destination is known,
-        those that lead there; else all that carry the network. Hosts that are cabled to switches are behind these."""
-        owner = self.owner(network_id, mac) if self.learned else None
+    def hearers(self, physical_network: str, network_id: str, home: Port | None) -> list[str]:
+        """The nodes that a frame of the network on a physical network is brought to: where the :meth:`home` of its
+        destination is known, those that lead there; else all that carry the network. Hosts that are cabled to switches
+        are behind these."""
         with self.lock:
             nodes = [self.intent.nodes[key] for key in self._interested(physical_network, network_id)
                      if key in self.intent.nodes]  # fmt: skip
         attached = [node.id for node in nodes if physical_network in node.physical_networks
                     and self.cabling.socket(node.id, physical_network) is None]  # fmt: skip
-        if owner is None or owner.binding is None:
+        if home is None or home.binding is None:
             return sorted(attached)
-        ways = self._ways_to(owner.binding.node_id, physical_network)
+        ways = self._ways_to(home.binding.node_id, physical_network)
         return sorted(node_id for node_id in attached if node_id in ways)
 
     def _interested(self, physical_network: str, network_id: str) -> set[str]:

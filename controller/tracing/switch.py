@@ -9,12 +9,14 @@ from controller.dataplane import fields
 from controller.dataplane.interpreter import Emission, Switch, Trace
 from controller.dataplane.packet import Packet
 from controller.dataplane.values import Flow, GroupType, Output, Program, ToGroup
+from controller.model import ip_version
 from controller.tracing import reasons
 from controller.tracing.passage import (
     Came,
     FromCable,
     FromPhysical,
     FromPort,
+    FromTunnel,
     Passage,
     Sent,
     Step,
@@ -75,7 +77,7 @@ class TracedSwitch:
             return Passage(ended=self._no_entrance(came))
         if in_port in self._down and not isinstance(came, FromPort):
             return Passage(ended=f"port {in_port}, by which it would come in, is down")
-        trace = self._switch.trace(packet, in_port)
+        trace = self._switch.trace(_decapsulated(came, packet), in_port)
         steps = tuple(self._step(table, flow) for table, flow in trace.steps)
         sent = tuple(Sent(self._way(emission, in_port), emission.packet.without_tunnel())
                      for emission in trace.emissions)  # fmt: skip
@@ -227,3 +229,12 @@ class TracedSwitch:
                 group = self._switch.group(action.group_id)
                 for bucket in group.buckets if group.type is not GroupType.SELECT else ():
                     yield from (each.port for each in bucket.actions if isinstance(each, Output))
+
+
+def _decapsulated(came: Came, packet: Packet) -> Packet:
+    """The frame with what the switch knows of the tunnel that it came by."""
+    if not isinstance(came, FromTunnel):
+        return packet
+    fitting = [f"tun_ipv{ip_version(came.source)}"] if came.source else []
+    ends = {f"{outer}_src": fields.named(f"{outer}_src").parse(came.source) for outer in fitting}
+    return packet.changed(tunnel_id=came.tunnel_id, **ends)

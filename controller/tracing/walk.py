@@ -86,6 +86,7 @@ class _Walk:
 
     def __init__(self, site: Site, sender: Port, target: Port | None, packet: Packet) -> None:
         self._site, self._sender, self._target, self._packet = site, sender, target, packet
+        self._home = site.home(sender, packet["eth_dst"])
         self._hops: list[Hop] = []
         self._waiting: deque[Hop] = deque()
         self._nodes: dict[str, TracedSwitch | TracedHost] = {}
@@ -116,7 +117,7 @@ class _Walk:
 
     def _pass(self, hop: Hop) -> None:
         """What one node does with the frame, and where its copies go."""
-        again = [each for each in hop.before if (each.node_id, each.came, each.packet) == _of(hop)]
+        again = [each for each in hop.before if _of(each) == _of(hop)]
         if again:
             hop.passage = Passage(ended=f"it was here before, at step {again[0].number}: there is a loop")
             return
@@ -136,13 +137,14 @@ class _Walk:
             seen = self._seen[node_id] = self._site.look(node_id)
             network_id, plan = self._sender.network_id, seen.plan
             self._nodes[node_id] = (TracedSwitch(seen, plan, self._site, network_id) if isinstance(plan, Program)
-                                    else TracedHost(seen, plan, self._site, network_id))  # fmt: skip
+                                    else TracedHost(seen, plan, self._site, network_id, self._home))  # fmt: skip
         return self._nodes[node_id]
 
     def _leave(self, hop: Hop, sent: Sent) -> dict[str, Any]:
         """One copy that leaves a node: a row that says how, and the numbers of the hops where it goes on."""
         way, packet = sent
-        before, row = (*hop.before, hop), {"port": None, "text": "", "to": []}
+        before = (*hop.before, hop)
+        row: dict[str, Any] = {"port": None, "text": "", "to": []}
         if isinstance(way, ToPort):
             row |= {"port": way.port_id, "text": self._deliver(hop, way, packet)}
             return row
@@ -165,17 +167,17 @@ class _Walk:
 
     def _carried(self, hop: Hop, sent: Sent) -> Iterator[tuple[str, Came]]:
         """The nodes that a copy is brought to, and how it comes in there."""
-        way, packet = sent
+        way = sent.way
         if isinstance(way, ToTunnel):
             sender = self._site.node(hop.node_id)
-            source = (sender.tunnel_ip if sender is not None else None) or "an unknown endpoint"
+            source = (sender.tunnel_ip if sender is not None else None) or ""
             for node_id in self._site.endpoints(way.network_type, way.endpoint):
                 if node_id != hop.node_id:
                     yield node_id, FromTunnel(way.network_type, way.tunnel_id, source)
         elif isinstance(way, ToCable):
             yield from self._by_cable(End(hop.node_id, way.ofport), but=hop.node_id)
         elif isinstance(way, ToPhysical):
-            yield from self._by_uplink(hop, way.physical_network, packet)
+            yield from self._by_uplink(hop, way.physical_network)
 
     def _by_cable(self, end: End, but: str) -> Iterator[tuple[str, Came]]:
         other = self._site.cabling.links.get(end)
@@ -185,14 +187,14 @@ class _Walk:
             if host != but:
                 yield host, FromPhysical(physical_network)
 
-    def _by_uplink(self, hop: Hop, physical_network: str, packet: Packet) -> Iterator[tuple[str, Came]]:
+    def _by_uplink(self, hop: Hop, physical_network: str) -> Iterator[tuple[str, Came]]:
         """Into the physical network, or by a cable to a switch where the host hangs on one."""
         socket = self._site.cabling.socket(hop.node_id, physical_network)
         if socket is not None and hop.node is not None and hop.node.kind is NodeKind.HOST:
             yield socket.node_id, FromCable(socket.port, hop.node_id)
             yield from self._by_cable(socket, but=hop.node_id)
             return
-        for node_id in self._site.hearers(physical_network, self._sender.network_id, packet["eth_dst"]):
+        for node_id in self._site.hearers(physical_network, self._sender.network_id, self._home):
             if node_id != hop.node_id:
                 yield node_id, FromPhysical(physical_network)
 
@@ -264,8 +266,10 @@ class _Walk:
         return f" (of {count} more nodes that it comes to nothing was looked at)"
 
 
-def _of(hop: Hop) -> tuple[str, Came, Packet]:
-    return hop.node_id, hop.came, hop.packet
+def _of(hop: Hop) -> tuple[object, ...]:
+    """What is the same when a frame is where it was before."""
+    entrance = hop.came.ofport if isinstance(hop.came, FromCable) else hop.came
+    return hop.node_id, entrance, hop.packet
 
 
 def _words(sent: Sent) -> str:
