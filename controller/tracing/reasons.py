@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.dataplane import fields
 from controller.dataplane.packet import Packet
-from controller.model import Network, Port
+from controller.model import Port
 from controller.tracing.site import Site
 from mechanisms.sources import allowed_macs, allowed_sources
 
@@ -65,8 +65,8 @@ def tagged(port: Port, packet: Packet) -> str:
     return f"port {port.id} sends with the tag of VLAN {packet.vlans[0].vid}; tagged frames of ports are dropped"
 
 
-def unreached(site: Site, sender_port: Port, target: Port, visited: frozenset[str]) -> str:
-    """Why the port that was to get a frame did not, as far as that follows from what it is; empty if nothing does."""
+def unreachable(site: Site, sender_port: Port, target: Port) -> str:
+    """Why a port cannot get what another sends, whatever that is; empty if it can."""
     if target.network_id != sender_port.network_id:
         return f"port {target.id} is on network {target.network_id}, not on {sender_port.network_id}"
     down = silence(site, target)
@@ -75,11 +75,4 @@ def unreached(site: Site, sender_port: Port, target: Port, visited: frozenset[st
     if target.binding.segment_id != sender_port.binding.segment_id:
         return (f"port {target.id} is bound by {site.segment(target)} and port {sender_port.id} by "
                 f"{site.segment(sender_port)}: nothing joins the segments of a network")  # fmt: skip
-    if target.binding.node_id not in visited:
-        return f"node {target.binding.node_id} of port {target.id} was not reached"
     return ""
-
-
-def network_text(network: Network | None, network_id: str) -> str:
-    """A network by id, and by name where it has one."""
-    return f"network {network_id}" + (f" ({network.name})" if network is not None and network.name else "")

@@ -9,7 +9,7 @@ from controller.dataplane import fields
 from controller.dataplane.interpreter import Emission, Switch, Trace
 from controller.dataplane.packet import Packet
 from controller.dataplane.values import Flow, GroupType, Output, Program, ToGroup
-from controller.model import ip_version
+from controller.model import Port, ip_version
 from controller.tracing import reasons
 from controller.tracing.passage import (
     Came,
@@ -182,12 +182,19 @@ class TracedSwitch:
             if not down and packet.vlans:
                 return reasons.tagged(port, packet)
             return down or f"the switch's plan has no network for port {port.id}"
-        what = reasons.tag_text(packet)
+        what, owner = reasons.tag_text(packet), self._site.owner(self._network_id, packet["eth_dst"])
+        here = owner is not None and owner.binding is not None and owner.binding.node_id == self._node_id
+        why = f" ({self._absent(owner)})" if owner is not None and here else ""
         if isinstance(came, FromPhysical):
-            return f"no network is carried here by {what} on physical network {came.physical_network}"
+            return f"no network is carried here by {what} on physical network {came.physical_network}{why}"
         if isinstance(came, FromCable):
-            return f"no network is accepted here by {what} from port {came.ofport}"
-        return f"no network is carried here by {came.network_type} {came.tunnel_id}"
+            return f"no network is accepted here by {what} from port {came.ofport}{why}"
+        return f"no network is carried here by {came.network_type} {came.tunnel_id}{why}"
+
+    def _absent(self, port: Port) -> str:
+        """Why a port that belongs to this switch has no part in its program."""
+        down = reasons.silence(self._site, port)
+        return down or f"nothing is plugged in for port {port.id}, which belongs to this switch"
 
     def _insecure(self, came: Came, packet: Packet, flow: Flow | None) -> str:
         port = self._site.port(came.port_id) if isinstance(came, FromPort) else None
@@ -209,8 +216,7 @@ class TracedSwitch:
             return f"there is no way from here to where {to} is"
         if owner.binding.node_id != self._node_id:
             return f"there is no way from here to node {owner.binding.node_id} of port {owner.id}"
-        said = f" ({flow.why})" if flow is not None and not flow.why.startswith(_MISS) else ""
-        return f"port {owner.id} belongs to this switch, but nothing is plugged in for it{said}"
+        return self._absent(owner)
 
     def _unsent(self, packet: Packet, flow: Flow) -> str:
         """A flow sent the frame somewhere, but nothing left."""

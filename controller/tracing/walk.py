@@ -246,16 +246,21 @@ class _Walk:
         return self._lost()
 
     def _lost(self) -> str:
-        ends = [hop for hop in self._hops if hop.passage.ended]
-        visited = frozenset(hop.node_id for hop in self._hops)
-        where = "; ".join(dict.fromkeys(f"ends at {hop.node_id}: {hop.passage.ended}" for hop in ends))
-        whom = f"port {self._target.id}" if self._target is not None else "nobody"
-        verb = "would not get it" if self._target is not None else "would get it"
-        why = reasons.unreached(self._site, self._sender, self._target, visited) if self._target is not None else ""
-        reached = self._target is not None and self._target.binding is not None
-        texts = [where or why] if not self._received or not reached else [why or where]
-        texts = [text for text in texts if text] or ["it goes elsewhere"]
-        return f"{whom} {verb}: {'; '.join(texts)}{self._more()}"
+        """Why nobody gets it, or not the one who should: what is wrong with that port, and where the frame ended."""
+        if self._target is None:
+            return f"nobody would get it: {self._ends() or 'it goes elsewhere'}{self._more()}"
+        why = reasons.unreachable(self._site, self._sender, self._target)
+        where = "" if self._received or (why and len(self._hops) > 1) else self._ends()
+        texts = [text for text in (where, why) if text] or [f"it does not come to {self._target_node()}"]
+        return f"port {self._target.id} would not get it: {'; '.join(texts)}{self._more()}"
+
+    def _ends(self) -> str:
+        ended = [f"ends at {hop.node_id}: {hop.passage.ended}" for hop in self._hops if hop.passage.ended]
+        return "; ".join(dict.fromkeys(ended))
+
+    def _target_node(self) -> str:
+        binding = self._target.binding if self._target is not None else None
+        return f"its node {binding.node_id}" if binding is not None else "any node of it"
 
     def _more(self) -> str:
         count = len(set(self._left_out))
