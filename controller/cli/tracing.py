@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 def trace_text(found: Row, flows: bool = False) -> str:
     """The frame, a paragraph per node that it comes to, and in the end what becomes of it. With ``flows`` also the
-    flow that matched in each table."""
+    flow that matched in each table, and the tables that just passed it on."""
     lines = [found["frame"], ""]
     for hop in found["hops"]:
         lines += [*_paragraph(hop, flows), ""]
@@ -23,11 +23,16 @@ def trace_text(found: Row, flows: bool = False) -> str:
     return "\n".join(map(printable, lines))
 
 
+def _tells(step: Row) -> bool:
+    """Whether a step is more than a table that had no flow for the frame and passed it on."""
+    return not str(step.get("why", "")).startswith("table-miss")
+
+
 def _paragraph(hop: Row, flows: bool) -> Iterator[str]:
     name = f" ({hop['host']})" if hop.get("host") and not hop["node"].endswith(f":{hop['host']}") else ""
     yield f"{hop['number']}. {hop['node']}{name}, {hop['came']}"
     yield from (f"   note: {note}" for note in hop["notes"])
-    for step in hop["steps"]:
+    for step in hop["steps"] if flows else list(filter(_tells, hop["steps"])):
         yield f"   {step['text']}"
         if flows and step.get("flow"):
             yield f"      {step['cookie']} {step['flow']}"

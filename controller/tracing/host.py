@@ -73,7 +73,8 @@ class TracedHost:
             why = reasons.silence(self._site, known) if known is not None else "it does not exist any more"
             return Passage(ended=why or f"the host's plan does not have port {came.port_id}")
         network, port = found
-        step = Step(f"comes in by {device_name(port.port_id)}")
+        absent = "" if port.port_id in self._seen.observation.attachments else f"; {reasons.ABSENT}"
+        step = Step(f"comes in by {device_name(port.port_id)}{absent}")
         refusal = self._refusal(port, packet)
         if refusal:
             return Passage((step,), ended=refusal)

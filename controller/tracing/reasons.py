@@ -9,6 +9,9 @@ from controller.tracing.site import Site
 from mechanisms.sources import allowed_macs, allowed_sources
 
 
+ABSENT = "the node has not said that such an interface is there"
+
+
 def silence(site: Site, port: Port) -> str:
     """Why a port carries nothing, whatever it sends; empty if it should."""
     network = site.network(port.network_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property
 
 from controller.dataplane import fields
@@ -86,12 +86,21 @@ class TracedSwitch:
 
     @cached_property
     def _switch(self) -> Switch:
-        """Made when a frame comes: every flow is looked at for it."""
-        program, existing, tunnels = self._program, self._existing(), frozenset(self._tunnels)
+        """Made when a frame comes: every flow is looked at for it, but for those of other networks, which no frame of
+        this one can come to. A program may have a hundred thousand of these that nobody has looked into yet."""
+        fragments = [fragment for key, fragment in self._program.fragments.items() if not self._is_foreign(key)]
+        program, existing = Program.of(self._program.revision, fragments), self._existing()
+        tunnels = frozenset(self._tunnels)
         made = Switch(in_turns(program.flows()), existing, program.groups(), tunnels, program.meters())
         for ofport in self._down & existing - self._ports.keys():
             made.set_live(ofport, False)
         return made
+
+    def _is_foreign(self, key: Hashable) -> bool:
+        """Whether a fragment is another network's, by its key."""
+        parts = key if isinstance(key, tuple) else (key,)
+        return any(isinstance(part, str) and part != self._network_id and self._site.network(part) is not None
+                   for part in parts)  # fmt: skip
 
     def _existing(self) -> set[int]:
         """The OpenFlow ports that there are, by all that is known of the switch."""

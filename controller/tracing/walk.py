@@ -28,6 +28,7 @@ from controller.tracing.passage import (
     ToPort,
     ToTunnel,
 )
+from controller.tracing.reasons import ABSENT
 from controller.tracing.site import Seen, Site, Unseen
 from controller.tracing.switch import TracedSwitch
 from topology.links import End
@@ -105,8 +106,11 @@ class _Walk:
         return self._answer(unsendable)
 
     def _arrive(self, node_id: str, came: Came, packet: Packet, before: tuple[Hop, ...]) -> Hop | None:
-        """A copy comes to a node; None where too many did."""
-        many_nodes = node_id not in self._nodes and len({hop.node_id for hop in self._hops}) >= MOST_NODES
+        """A copy comes to a node; None where too many did. There is always room for the target's node."""
+        known = {hop.node_id for hop in self._hops}
+        binding = self._target.binding if self._target is not None else None
+        last = binding is not None and binding.node_id == node_id
+        many_nodes = node_id not in known and len(known) >= MOST_NODES and not last
         if len(self._hops) >= MOST_HOPS or many_nodes:
             self._left_out.append(node_id)
             return None
@@ -162,8 +166,10 @@ class _Walk:
             return f"answered here, in place of the port that is asked for, by {way.device} to port {way.port_id}"
         self._received.append(way.port_id)
         seen = self._seen[hop.node_id].observation.attachments.get(way.port_id)
-        down = f", whose interface {seen.device} is down" if seen is not None and not seen.link_up else ""
-        return f"by {way.device} to port {way.port_id}{down}"
+        note = f", whose interface {seen.device} is down" if seen is not None and not seen.link_up else ""
+        if seen is None:
+            note = f"; {ABSENT}"
+        return f"by {way.device} to port {way.port_id}{note}"
 
     def _carried(self, hop: Hop, sent: Sent) -> Iterator[tuple[str, Came]]:
         """The nodes that a copy is brought to, and how it comes in there."""

@@ -204,6 +204,14 @@ def test_an_interface_that_is_down_is_told() -> None:
     assert leaves(Down().trace(1, 2))[0].endswith("whose interface vif1 is down")
 
 
+def test_an_interface_that_nobody_has_seen_is_told() -> None:
+    world = World()
+    world.unplugged.update((world.ports[4].id, world.ports[5].id))
+    found = world.trace(4, 5)
+    assert steps(found)[0].endswith("; the node has not said that such an interface is there")
+    assert leaves(found)[0].endswith("; the node has not said that such an interface is there")
+
+
 def test_segments_of_one_network_are_not_joined() -> None:
     world = World()
     world.network = make_network(1, KINDS[1], KINDS[3])
@@ -229,6 +237,7 @@ def test_of_very_many_nodes_only_so_many_are_looked_at(monkeypatch: pytest.Monke
     assert len(world.looked) == 2
     assert found["not_followed"] == [SW2.id]
     assert "of 1 more nodes that it comes to nothing was looked at" in found["result"]
+    assert world.trace(1, 3, Wanted(eth_dst="ff:ff:ff:ff:ff:ff"))["outcome"] == "delivered"
     monkeypatch.setattr(walk, "MOST_HOPS", 1)
     assert "given up after 1 steps" in world.trace(1)["result"]
 
