@@ -8,7 +8,6 @@ from controller.model import Port
 from controller.tracing.site import Site
 from mechanisms.sources import allowed_macs, allowed_sources
 
-
 ABSENT = "the node has not said that such an interface is there"
 
 
