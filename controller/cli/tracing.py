@@ -23,16 +23,18 @@ def trace_text(found: Row, flows: bool = False) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _tells(step: Row) -> bool:
-    """Whether a step is more than a table that had no flow for the frame and passed it on."""
-    return not str(step.get("why", "")).startswith("table-miss")
+def _passes_on(step: Row) -> bool:
+    """Whether a table had no flow for the frame."""
+    return str(step.get("why", "")).startswith("table-miss")
 
 
 def _paragraph(hop: Row, flows: bool) -> Iterator[str]:
     name = f" ({hop['host']})" if hop.get("host") and not hop["node"].endswith(f":{hop['host']}") else ""
     yield f"{hop['number']}. {hop['node']}{name}, {hop['came']}"
     yield from (f"   note: {note}" for note in hop["notes"])
-    for step in hop["steps"] if flows else list(filter(_tells, hop["steps"])):
+    for step in hop["steps"]:
+        if not flows and _passes_on(step) and not (hop["ended"] and step is hop["steps"][-1]):
+            continue
         yield f"   {step['text']}"
         if flows and step.get("flow"):
             yield f"      {step['cookie']} {step['flow']}"

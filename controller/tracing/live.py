@@ -4,6 +4,7 @@ the reconciler's is touched."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from neutron_lib.exceptions import InvalidInput, PortNotFound
@@ -38,7 +39,7 @@ class Tracer:
         board = self._reconciler.board
         sender, receiver = self._port(source), self._port(target) if target is not None else None
         cabling = self._fabric.cabling() if self._fabric is not None else Cabling()
-        site = Site(board.intent, self._look, cabling, board.changed)
+        site = Site(board.intent, partial(self._look, sender.network_id), cabling, board.changed)
         return trace(site, sender, receiver, frame_of(wanted, sender, receiver))
 
     def _port(self, word: str) -> Port:
@@ -56,7 +57,8 @@ class Tracer:
             raise PortNotFound(port_id=word)
         return port
 
-    def _look(self, node_id: str) -> Seen:
+    def _look(self, network_id: str, node_id: str) -> Seen:
+        """A node by its newest plan; what is noted of it concerns the network."""
         board = self._reconciler.board
         with board.changed:
             node, state = board.intent.nodes.get(node_id), board.known(node_id)
@@ -71,13 +73,14 @@ class Tracer:
                 plan = self._compiler.compile(board.intent, node, observation)
             except IsthmusError as error:
                 raise Unseen(f"the plan of {node_id} cannot be compiled: {error}") from error
-            return Seen(node, plan, observation, tuple(_notes(state)))
+            return Seen(node, plan, observation, tuple(_notes(state, network_id)))
 
 
-def _notes(state: NodeState | None) -> list[str]:
+def _notes(state: NodeState | None, network_id: str) -> list[str]:
     """How what the node does may differ from its plan."""
     if state is None or not state.connected:
         return ["it is not connected: it goes on by what it had last"]
     notes = ["its plan is not in force yet"] if state.pending else []
     notes += [f"last error: {state.error}"] if state.error else []
-    return notes + [f"network {network_id}: {error}" for network_id, error in state.network_errors.items()]
+    error = state.network_errors.get(network_id)
+    return [*notes, f"the node says of network {network_id}: {error}"] if error else notes

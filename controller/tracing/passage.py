@@ -18,7 +18,7 @@ class FromPort(NamedTuple):
 
 
 class FromPhysical(NamedTuple):
-    """By an uplink, out of a physical network; ``ofport`` is None where it is the node's one uplink into it."""
+    """By the node's uplink into a physical network."""
 
     physical_network: str
 

@@ -3,6 +3,7 @@ its own way."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -10,21 +11,33 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from neutron_lib.exceptions import InvalidInput
 
 from controller.dataplane.packet import Packet, arp_request
-from controller.model import Port
+from controller.model import AddressPair, Port
+from controller.tracing.frame import PROTOCOLS, Wanted, frame_of
 from controller.tracing.site import Seen, Site, Unseen
 from controller.tracing.walk import trace
 from mechanisms.manager import MechanismManager
 from tests.sim.cabled import Cabled
 from tests.sim.fabric import Fabric
-from tests.sim.test_fabric import of_graph
+from tests.sim.test_fabric import THOROUGH, of_graph
 from tests.sim.test_traffic import datagram, forgeries
 from tests.sim.world import bound, fabric_of, on_switch, talk
-from tests.support.scenarios import State, intent_of, observe, states
+from tests.support.scenarios import (
+    State,
+    host_node,
+    intent_of,
+    make_network,
+    make_port,
+    observe,
+    states,
+    switch_node,
+)
 from topology.links import End
 
 some = settings(max_examples=60, deadline=None)
+many = settings(max_examples=200, deadline=None)
 
 
 def site_of(state: State, learned: bool = False) -> Site:
@@ -102,7 +115,72 @@ def test_where_addresses_are_known_unicast_goes_to_its_port_alone(state: State) 
                 assert nodes <= {port.binding.node_id for port in (sender, target) if port.binding}
 
 
-@pytest.mark.parametrize("size", [2, 3, 4])
+WORDS = {
+    "eth_src": ("fa:16:3e:00:00:01", "00:00:5e:00:01:01"),
+    "eth_dst": ("ff:ff:ff:ff:ff:ff", "01:80:c2:00:00:0e", "fa:16:3e:00:00:02", "fa:16:3e:99:99:99"),
+    "ip_src": ("10.0.0.1", "0.0.0.0", "::", "2001:db8::1", "172.16.0.9"),
+    "ip_dst": ("10.0.0.2", "2001:db8::2", "ff02::1"),
+    "protocol": PROTOCOLS,
+    "src_port": ("0", "67", "546"),
+    "dst_port": ("68", "65535"),
+    "vlan": ("1", "100"),
+}
+
+
+@some
+@given(
+    state=states(),
+    given_=st.fixed_dictionaries({}, optional={name: st.sampled_from(words) for name, words in WORDS.items()}),
+    to_anybody=st.booleans(),
+)
+def test_any_frame_that_can_be_has_an_end(state: State, given_: dict[str, str], to_anybody: bool) -> None:
+    """From any port, bound or not; what cannot be is refused with a word."""
+    site, ports = site_of(state), list(state.ports.values())
+    fabric = fabric_of(state)
+    for sender, target in itertools.pairwise(ports):
+        try:
+            packet = frame_of(Wanted.of(given_), sender, None if to_anybody else target)
+        except InvalidInput:
+            continue
+        found = trace(site, sender, None if to_anybody else target, packet)
+        assert found["outcome"] in ("delivered", "answered", "lost")
+        assert found["result"]
+        assert all(hop["leaves"] or hop["ended"] for hop in found["hops"])
+        if sender.binding is not None and on_switch(state, sender):
+            assert receivers(found) == sent(fabric, sender, packet)
+
+
+@many
+@given(given_=st.fixed_dictionaries({}, optional={name: st.sampled_from(words) for name, words in WORDS.items()}),
+       secured=st.booleans(), service=st.booleans(), paired=st.booleans())  # fmt: skip
+def test_a_switch_and_a_host_let_a_port_send_the_same(
+    given_: dict[str, str], secured: bool, service: bool, paired: bool
+) -> None:
+    """The flows of port security and the guard of the agent, each as traced."""
+    network, switch, other = (
+        make_network(1, ("vlan", "physnet1", 100), arp_responder=False),
+        switch_node(1),
+        host_node(2),
+    )
+    outcomes = []
+    for home in (switch, other):
+        sender = make_port(
+            network, 1, home, port_security_enabled=secured, device_owner="network:dhcp" if service else "",
+            allowed_address_pairs=(AddressPair("172.16.0.0/24", "00:00:5e:00:01:01"),) if paired else (),
+        )  # fmt: skip
+        target = make_port(network, 2, switch_node(3))
+        nodes = {node.id: node for node in (switch, other, switch_node(3))}
+        state = State({network.id: network}, nodes, {port.id: port for port in (sender, target)})
+        try:
+            packet = frame_of(Wanted.of(given_), sender, target)
+        except InvalidInput:
+            return
+        found = trace(site_of(state), sender, target, packet)
+        outcomes.append((found["outcome"], len(found["hops"]) == 1))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("size", range(2, 5 if THOROUGH else 4))
 def test_cabled_switches_with_a_cloud_and_hosts(size: int) -> None:
     for graph in [graph for graph in nx.graph_atlas_g() if len(graph) == size and nx.is_connected(graph)]:
         world = of_graph(graph, uplinks=(1, size), hosts=(20,), cabled_hosts={30: 1, 31: size, 32: size})

@@ -18,8 +18,9 @@ from controller import config
 from controller.api.wsgi import make_application
 from controller.cli.main import main
 from controller.cli.table import cell, table
+from controller.cli.tracing import trace_text
 from controller.tracing.frame import Wanted
-from tests.unit.api.fakes import FakeIsthmus, FakeResources
+from tests.unit.api.fakes import TRACE, FakeIsthmus, FakeResources
 from tests.unit.api.server import serving
 
 Run = Callable[..., tuple[int, str, str]]
@@ -87,6 +88,18 @@ def test_trace(run: Run, isthmus: FakeIsthmus) -> None:
     assert run("trace", "p1", "p3")[0] == 1
     assert run("trace", "p2") == (2, "", "isthmus: Port p2 could not be found. (HTTP 404)\n")
     assert "vlan: 'x' is not a number from 1 to 4094" in run("trace", "p1", "--vlan", "x")[2]
+
+
+def test_tables_that_just_passed_a_frame_on_are_left_out() -> None:
+    """But for the one where it ended."""
+    steps = [{"text": f"{table}: no flow for it", "table": table, "why": f"table-miss of {table}", "flow": "f",
+              "cookie": "0x1", "groups": []} for table in ("punt", "flood")]  # fmt: skip
+    hop = {**TRACE["hops"][0], "steps": steps, "leaves": [], "ended": "nobody"}  # type: ignore[index]
+    shown = trace_text({**TRACE, "hops": [hop], "not_followed": ["host:a"]})
+    assert "flood: no flow" in shown
+    assert "punt: no flow" not in shown
+    assert "not followed: host:a" in shown
+    assert "punt: no flow" in trace_text({**TRACE, "hops": [hop]}, flows=True)
 
 
 def test_wait(run: Run, isthmus: FakeIsthmus) -> None:
