@@ -96,7 +96,7 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
                                       overlay_ip_version=conf.ml2.overlay_ip_version)  # fmt: skip
         relay.target = self._reconciler
         overview = Overview(self._reconciler, Hosts(self._reconciler, plugin), self._southbound, mechanisms,
-                            self._fabric)  # fmt: skip
+                            self._fabric, plugin.ports_named)  # fmt: skip
         registry = self._measures.registry
         ProcessCollector(registry=registry)
         registry.register(StateCollector(self._reconciler, self._southbound.queues))

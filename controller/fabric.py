@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from controller.intent import Intent
 from controller.model import PHYSICAL_TYPES, Cable, Fabric, Observation, Plug, PortView, Segment
 from controller.switches import Spawn
 from topology import cables, memory
+from topology.cabling import Cabling
 from topology.events import EventLog
 from topology.fabric import Topology
 from topology.links import End, Link, PortState, Role
@@ -236,6 +238,13 @@ class FabricControl:
         """The nodes from one to the other that unicast takes; empty if links do not join them."""
         with self._lock:
             return self._topology.path(source, target)
+
+    def cabling(self) -> Cabling:
+        """What is cabled to what, and which ports are down."""
+        with self._lock:
+            down = {node_id: frozenset(number for number, view in ports.items() if not view.link_up)
+                    for node_id, ports in self._ports.items()}  # fmt: skip
+            return replace(self._topology.cabling(), down=down)
 
     def carries(self, segment: Segment) -> bool:
         """Whether links carry a segment."""

@@ -18,6 +18,8 @@ from controller.node_state import NodeState
 from controller.reconciler import Reconciler
 from controller.status import nodes_to_know, with_transit
 from controller.switches import Switches
+from controller.tracing.frame import Wanted
+from controller.tracing.live import Named, Tracer
 from controller.turns import in_turns
 from legacy_agent.host_plan import HostPlan, HostReport
 
@@ -27,10 +29,12 @@ class Overview:
 
     def __init__(
         self, reconciler: Reconciler, hosts: Hosts, switches: Switches, compiler: Compiler,
-        fabric: FabricControl | None = None,
+        fabric: FabricControl | None = None, named: Named = lambda _name: (),
     ) -> None:  # fmt: skip
+        """``named`` finds the ids of ports by name."""
         self._reconciler, self._hosts, self._fabric = reconciler, hosts, fabric
         self._switches, self._compiler = switches, compiler
+        self._tracer = Tracer(reconciler, compiler, fabric, named)
 
     def host_plan(self, host: str, newer_than: int, timeout: float) -> HostPlan | None:
         """See :meth:`controller.hosts.Hosts.plan`."""
@@ -95,6 +99,10 @@ class Overview:
         linked = self._fabric is not None and self._fabric.carries(segment) and nodes[0] != nodes[1]
         found = self._fabric.path(*nodes) if self._fabric is not None and linked else []
         return {"nodes": found or nodes, "by": "links" if found else str(segment)}
+
+    def trace(self, source: str, target: str | None, wanted: Wanted) -> dict[str, Any]:
+        """See :meth:`controller.tracing.live.Tracer.trace`."""
+        return self._tracer.trace(source, target, wanted)
 
     def node_plan(self, node_id: str) -> dict[str, Any]:
         """A node's plan as compiled from the newest intent; the node by its id or by its host name. Raises

@@ -142,6 +142,7 @@ def commands(datacentre: DataCentre) -> str:
         "controller isthmus switches": "",
         "controller isthmus plan switch:0000000000000001": "every flow of ovs1, in words",
         f"controller isthmus port {one.port_id}": "why a port has its status",
+        f"controller isthmus trace {one.port_id} {other.port_id}": "where a frame between them goes, and why",
         "ovs1 ovs-ofctl -O OpenFlow13 dump-flows br-int": "",
         f"ovs1 ovs-vsctl {database} show": "",
         "host1 bridge fdb show": "what the agent made",

@@ -12,6 +12,7 @@ from typing import Any
 
 from controller.model import PHYSICAL_TYPES, Fabric, Segment
 from topology.attachment import Attachments, Host, clouds
+from topology.cabling import Cabling
 from topology.discovery import Discovery, Pace, Probing
 from topology.events import EventLog
 from topology.graph import MOST_ALTERNATIVES, Paths, behind, ports_by_switch, spanning_forest
@@ -327,10 +328,14 @@ class Topology:
         """The ports into a physical network with what is behind each: the network's one legacy cloud, or a legacy host
         of ours that is cabled to the port itself, as its agent's LLDP tells."""
         declared = {End(node, mine[name]): name for node, mine in self._uplinks.items() if name in mine}
-        linked = {end for each in self._links for end in each}
-        hosts = {end: behind for end, behind in self._attachments.behind(name).items()
-                 if end not in linked and self._is_free(end)}  # fmt: skip
+        hosts = self._sockets(name)
         return sorted((end, cloud) for end, cloud in {**dict(clouds(hosts)), **declared}.items() if self._is_up(end))
+
+    def _sockets(self, name: str) -> dict[End, set[str]]:
+        """Free switch ports with the legacy hosts that have their uplink into a physical network there."""
+        linked = {end for each in self._links for end in each}
+        return {end: behind for end, behind in self._attachments.behind(name).items()
+                if end not in linked and self._is_free(end)}  # fmt: skip
 
     def _is_up(self, end: End) -> bool:
         state = self.discovery.state(end)
@@ -368,6 +373,14 @@ class Topology:
         if not switches or switches[0] not in self.paths:
             return []
         return [*([source] if near else []), *switches, *([target] if far else [])]
+
+    def cabling(self) -> Cabling:
+        """What is cabled to what just now."""
+        links = {end: other for a, b in self._links for end, other in ((a, b), (b, a))}
+        sockets = {name: {end: frozenset(hosts) for end, hosts in self._sockets(name).items()} for name in self._tags}
+        entrances = {name: frozenset(node for node, mine in self._uplinks.items() if name in mine)
+                     for name in self._tags}  # fmt: skip
+        return Cabling(links, sockets, entrances)
 
     def rows(self) -> list[dict[str, Any]]:
         """The links as the API shows them: two-way ones, then what is heard one way only."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from neutron_lib.exceptions import BadRequest
 from webob import Response
@@ -15,6 +16,7 @@ from controller.api.router import Call, Route
 from controller.api.service import IsthmusService
 from controller.api.views import empty_response, json_response
 from controller.errors import ReportError
+from controller.tracing.frame import PROTOCOLS, WANTED, Wanted
 from legacy_agent.host_plan import HostReport
 
 MAX_TIMEOUT = 300.0
@@ -22,6 +24,29 @@ MAX_TIMEOUT = 300.0
 
 PLAN_TIMEOUT = 30.0
 WAIT_TIMEOUT = 60.0
+
+
+TRACE_PATH = "/v2.0/isthmus/trace"
+_TEXT = {"type": "string"}
+_MAC = {"type": "string", "pattern": "^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$"}
+_ADDRESS = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
+_L4_PORT = {"type": "integer", "minimum": 0, "maximum": 0xFFFF}
+
+QUERIES: Mapping[str, Mapping[str, dict[str, Any]]] = {
+    TRACE_PATH: {
+        "port": _TEXT,
+        "to": _TEXT,
+        "eth_src": _MAC,
+        "eth_dst": _MAC,
+        "ip_src": _ADDRESS,
+        "ip_dst": _ADDRESS,
+        "protocol": {"enum": list(PROTOCOLS)},
+        "src_port": _L4_PORT,
+        "dst_port": _L4_PORT,
+        "vlan": {"type": "integer", "minimum": 1, "maximum": 4094},
+    }
+}
+"""Path template -> what its query string may say, for the description of the API; ``port`` must be there."""
 
 
 class IsthmusEndpoints:
@@ -41,6 +66,7 @@ class IsthmusEndpoints:
         yield Route(f"{root}/links", {"GET": self.links})
         yield Route(f"{root}/events", {"GET": self.events})
         yield Route(f"{root}/path", {"GET": self.path})
+        yield Route(TRACE_PATH, {"GET": self.trace})
         yield Route(f"{root}/nodes/{{id}}/plan", {"GET": self.node_plan})
         yield Route(f"{root}/ports/{{id}}", {"GET": self.port})
         yield Route(f"{root}/wait", {"GET": self.wait})
@@ -68,6 +94,16 @@ class IsthmusEndpoints:
         if not ends[0] or not ends[1]:
             raise BadRequest(resource="path", msg="'from' and 'to' must name ports")
         return json_response({"path": self._service.path(ends[0], ends[1])})
+
+    def trace(self, call: Call) -> Response:
+        """``GET trace?port=PORT&to=PORT``: what would become of a frame, node by node, by the compiled plans."""
+        given = dict(parse_parameters(call.request))
+        unknown = sorted(given.keys() - {"port", "to", *WANTED})
+        if unknown:
+            raise BadRequest(resource="trace", msg=f"unknown: {', '.join(unknown)}; a frame has {', '.join(WANTED)}")
+        if not given.get("port"):
+            raise BadRequest(resource="trace", msg="'port' must name the port that sends")
+        return json_response({"trace": self._service.trace(given["port"], given.get("to") or None, Wanted.of(given))})
 
     def host_plan(self, call: Call) -> Response:
         """``GET hosts/{host}/plan?revision=N&timeout=S``: 200 with a plan newer than N as soon as there is one, 204

@@ -13,6 +13,7 @@ from webob import Response
 
 from controller.api.attributes import RESOURCE_TYPES, ResourceType
 from controller.api.declarations import BODIES
+from controller.api.isthmus import QUERIES
 from controller.api.json_schema import Schema, request_schema, resource_schema
 from controller.api.router import Call, Handler, Route
 from controller.api.views import json_response
@@ -96,6 +97,10 @@ def _generic(route: Route, method: str, handler: Handler, _: ResourceType | None
     done = {"description": "Done."}
     answers: Schema = {"200": done, **({} if method == "GET" else {"201": done}), "204": done}
     operation: Schema = {"summary": _summary(handler, method, route), "responses": {**answers, **_faults()}}
+    said = QUERIES.get(route.template)
+    if said is not None:
+        operation["parameters"] = [{**_parameter(name, schema), "required": name == "port"}
+                                   for name, schema in said.items()]  # fmt: skip
     if method in ("PUT", "POST"):
         known = BODIES.get(route.template)
         content = {JSON: {"schema": known or {}}}

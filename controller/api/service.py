@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from controller.tracing.frame import Wanted
 from legacy_agent.host_plan import HostPlan, HostReport
 
 Json = dict[str, Any]
@@ -42,6 +43,10 @@ class IsthmusService(Protocol):
 
     def path(self, source: str, target: str) -> Json:
         """How frames go from one port to another: ``nodes`` in order, and ``by`` what the last ones are joined."""
+
+    def trace(self, source: str, target: str | None, wanted: Wanted) -> Json:
+        """What would become of a frame from one port (to another), by the compiled plans: ``outcome`` (delivered,
+        answered, lost), ``result`` in words, ``received`` port ids, and every node that it comes to in ``hops``."""
 
     def node_plan(self, node_id: str) -> Json:
         """The node's compiled plan for reading: ``node``, ``revision``, ``kind``; for a switch ``flows`` (sentences)

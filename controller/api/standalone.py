@@ -15,6 +15,7 @@ from controller import config
 from controller.api.service import Json
 from controller.api.wsgi import Application, make_application
 from controller.plugin.plugin import Plugin, open_store
+from controller.tracing.frame import Wanted
 from legacy_agent.host_plan import HostPlan, HostReport
 from mechanisms.manager import MechanismManager
 from typedrivers.manager import TypeManager
@@ -69,6 +70,10 @@ class NoController:
         _elsewhere()
 
     def path(self, source: str, target: str) -> Json:  # noqa: ARG002
+        """503"""
+        _elsewhere()
+
+    def trace(self, source: str, target: str | None, wanted: Wanted) -> Json:  # noqa: ARG002
         """503"""
         _elsewhere()
 

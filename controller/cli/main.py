@@ -13,12 +13,14 @@ import sys
 from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from urllib.parse import urlencode
 
 from controller.cli import cloud
 from controller.cli.client import Client, ClientError, quoted
 from controller.cli.drawing import as_svg
 from controller.cli.table import cell, pairs, table
 from controller.cli.topology import as_dot, as_text, difference_lines, link_rows, switch_notes
+from controller.cli.tracing import trace_text
 from controller.errors import IsthmusError
 
 DEFAULT_URL = "http://127.0.0.1:9696"
@@ -28,6 +30,18 @@ SWITCH_COLUMNS = ("id", "state", "in_sync", "address", "openflow_version", "revi
 HOST_COLUMNS = ("id", "alive", "in_sync", "revision", "tunnel_ip", "physical_networks", "last_error")
 LINK_COLUMNS = ("a", "b", "state", "broadcast", "plan")
 EVENT_COLUMNS = ("number", "time", "kind", "text", "count")
+
+FRAME = {
+    "eth_src": ("MAC", "default: that of PORT"),
+    "eth_dst": ("MAC", "default: that of TO"),
+    "ip_src": ("ADDRESS", "default: one of PORT"),
+    "ip_dst": ("ADDRESS", "default: one of TO; without TO somebody is asked who has it"),
+    "protocol": ("NAME", "arp or nd (who has the address), icmp, udp, tcp, or ethernet (no IP at all)"),
+    "src_port": ("NUMBER", "of udp and tcp"),
+    "dst_port": ("NUMBER", "of udp and tcp"),
+    "vlan": ("ID", "a tag that the port sends with"),
+}
+"""What can be said of a frame: option -> what stands for its value, and its help."""
 
 OK, NOT_WELL, FAILED = 0, 1, 2
 
@@ -111,6 +125,15 @@ def path(options: argparse.Namespace) -> int:
     return OK if found["nodes"] else NOT_WELL
 
 
+def trace(options: argparse.Namespace) -> int:
+    """``isthmus trace PORT [TO]``"""
+    given = {"port": options.source, "to": options.target, **{name: getattr(options, name) for name in FRAME}}
+    query = urlencode({name: value for name, value in given.items() if value is not None})
+    found = _client(options).member(f"{ROOT}/trace?{query}", "trace")
+    print(_text(options, found, trace_text(found, options.flows)))
+    return NOT_WELL if found["outcome"] == "lost" else OK
+
+
 def plan(options: argparse.Namespace) -> int:
     """``isthmus plan NODE``"""
     found = _client(options).member(f"{ROOT}/nodes/{quoted(options.node)}/plan", "plan")
@@ -191,6 +214,12 @@ def _parser() -> argparse.ArgumentParser:
     command = add("path", path, "which way frames go from one port to another")
     command.add_argument("source", metavar="PORT", help="id of the port that sends")
     command.add_argument("target", metavar="PORT", help="id of the port that is sent to")
+    command = add("trace", trace, "what would become of a frame, by the plans, and why")
+    command.add_argument("source", metavar="PORT", help="the port that sends: its id, its name or the start of its id")
+    command.add_argument("target", metavar="TO", nargs="?", help="the port that it is for; default: a broadcast")
+    for name, (metavar, text) in FRAME.items():
+        command.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=text)
+    command.add_argument("--flows", action="store_true", help="show the flows that match, with their cookies")
     command = add("plan", plan, "what a node must look like")
     command.add_argument("node", metavar="NODE", help="e.g. switch:0000000000000001, host:web1, or the host's name")
     command = add("port", port, "why a port has its status")

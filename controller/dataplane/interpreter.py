@@ -29,6 +29,7 @@ from controller.dataplane.values import (
     ToGroup,
 )
 from controller.errors import CompileError
+from controller.turns import in_turns
 
 FLOOD_PORT = 0xFFFFFFFB
 ALL_PORTS = 0xFFFFFFFC
@@ -304,7 +305,7 @@ def _indexed(flows: Iterable[Flow], groups: Mapping[int, Group], meters: set[int
         if flow.meter is not None and flow.meter not in meters:
             raise CompileError(f"flow {flow.why or flow}: meter {flow.meter} does not exist")
         tables.setdefault(flow.table, []).append(flow)
-    return {table: _Index(entries) for table, entries in tables.items()}
+    return {table: _Index(in_turns(entries)) for table, entries in tables.items()}
 
 
 def _check(flow: Flow, groups: Mapping[int, Group]) -> None:

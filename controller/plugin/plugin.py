@@ -18,7 +18,7 @@ from controller.plugin import tags
 from controller.plugin.api import Body, Query
 from controller.plugin.binding import Binder, Mechanisms
 from controller.plugin.bodies import given, project_of
-from controller.plugin.context import RequestContext
+from controller.plugin.context import RequestContext, system_context
 from controller.plugin.faults import RevisionNumberConstraintFailed
 from controller.plugin.nodes import NodeEvents
 from controller.plugin.quotas import Quotas
@@ -147,6 +147,10 @@ class Plugin:
     def port_unplugged(self, port_id: str, node_id: str) -> bool:
         """A port's endpoint went away; whether the port is free now."""
         return self._nodes.port_unplugged(port_id, node_id)
+
+    def ports_named(self, name: str) -> Sequence[str]:
+        """Ids of the ports with that name, whoever's they are."""
+        return [port["id"] for port in self.list(system_context(), "port", Query(filters={"name": [name]}))]
 
     def find_port(self, id_prefix: str) -> str | None:
         """The one port whose id starts so."""

@@ -45,6 +45,21 @@ def test_everybody_talks(bed: FabricBed) -> None:
     assert {row["system_name"] for row in bed.api.isthmus("links")["neighbours"]} == {"lb1", "lb2"}
 
 
+def test_traces_name_who_talks(bed: FabricBed) -> None:
+    """As the test before found: over links, to and from the hosts that are cabled to switches."""
+    for vm in bed.vms:
+        mates = sorted(other.port_id for other in bed.vms if other.network == vm.network and other is not vm)
+        assert bed.api.isthmus(f"trace?port={vm.port_id}")["trace"]["received"] == mates
+        for other in bed.vms:
+            if other is vm:
+                continue
+            found = bed.api.isthmus(f"trace?port={vm.port_id}&to={other.port_id}")["trace"]
+            assert found["outcome"] == ("delivered" if other.port_id in mates else "lost"), found["result"]
+            if other.port_id in mates:
+                way = bed.api.isthmus(f"path?from={vm.port_id}&to={other.port_id}")["path"]["nodes"]
+                assert [hop["node"] for hop in found["hops"]] == list(dict.fromkeys(way))
+
+
 @pytest.mark.timeout(400)
 def test_every_cable_and_uplink_is_pulled_and_put_back(bed: FabricBed) -> None:
     legacy = [vm for vm in bed.vms if vm.switch == 0]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import bed
+from controller.cli.main import main
 from tests.faults.world import (
     ECHO_INTERVAL,
     HEALTHY,
@@ -274,3 +275,34 @@ def test_metrics_of_a_real_run(world: World) -> None:
         age = f"isthmus_node_plan_age_seconds|switch:{VICTIM:016x}"
         world.wait(lambda: world.metrics()[age] > 0.2, "the plan grows old")
     assert world.metrics()["isthmus_switches_connected"] == 2
+
+
+def test_a_trace_tells_where_a_frame_would_go_and_disturbs_nothing(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command, in the running controller."""
+    near, far = world.new_port(HEALTHY[0]), world.new_port(HEALTHY[1])
+    world.api.update("port", near["id"], name="trace-near")
+    world.api.wait_for_status([near["id"], far["id"]], "ACTIVE")
+    before = world.metrics()
+
+    def trace(*arguments: str) -> tuple[int, str]:
+        status = main(["--url", world.api.url, "trace", *arguments])
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    status, said = trace("trace-near", far["id"])
+    assert status == 0
+    assert f"1. switch:{HEALTHY[0]:016x}" in said
+    assert f"2. switch:{HEALTHY[1]:016x}, out of physical network" in said
+    assert f"result: port {far['id']} would get it\n" in said
+    status, said = trace(near["id"], far["id"], "--eth-src", "fa:16:3e:99:99:99")
+    assert status == 1
+    assert f"port security of port {near['id']}: it may not send as fa:16:3e:99:99:99" in said
+    heard = world.api.isthmus(f"trace?port={near['id']}")["trace"]
+    assert far["id"] in heard["received"]
+    assert near["id"] not in heard["received"]
+    assert trace("no-such-port")[0] == 2
+    after = world.metrics()
+    for name in ("isthmus_openflow_modifications_sent_total|flow_add", "isthmus_switch_sync_seconds_count|programmed"):
+        assert after[name] == before[name], name

@@ -22,6 +22,22 @@ def test_these_pairs_talk_and_all_others_do_not(matrix: Matrix) -> None:
     assert not matrix.problems(results)
 
 
+def test_traces_say_the_same(datacentre: DataCentre, matrix: Matrix) -> None:
+    """What was measured follows from the plans, and only the nodes of both ends have a part in it."""
+    vms = list(matrix.vms.values())
+    for vm in vms:
+        mates = {other.port_id: other for other in vms if other.network == vm.network and other is not vm}
+        stranger = next(other for other in vms if other.network != vm.network)
+        assert datacentre.api.isthmus(f"trace?port={vm.port_id}")["trace"]["received"] == sorted(mates)
+        for other in (*mates.values(), stranger):
+            found = datacentre.api.isthmus(f"trace?port={vm.port_id}&to={other.port_id}")["trace"]
+            assert found["outcome"] == ("delivered" if other.port_id in mates else "lost"), found["result"]
+            if other.port_id in mates:
+                assert found["received"] == [other.port_id]
+                assert [hop["host"] for hop in found["hops"]] == [vm.node.wiring.name, other.node.wiring.name]
+                assert not any(hop["notes"] for hop in found["hops"])
+
+
 @pytest.mark.parametrize("network", SPECS)
 @pytest.mark.parametrize(("sender", "receiver"), ROUTES)
 def test_the_wire_shows_the_number_of_the_network(

@@ -21,7 +21,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("mechanisms",),
     ("controller.reconciler", "controller.node_state", "controller.status", "controller.status_writer",
      "controller.mailbox", "controller.switches", "controller.fabric", "controller.owners", "controller.hosts",
-     "controller.overview", "controller.plugin", "controller.compiler", "controller.host_plans",
+     "controller.overview", "controller.tracing", "controller.plugin", "controller.compiler", "controller.host_plans",
      "controller.feed_follower", "controller.sightings", "controller.switch_loops", "controller.outage"),
     ("controller.api", "controller.southbound", "controller.metrics"),
     ("controller.app", "controller.main", "controller.api_server", "controller.cli"),

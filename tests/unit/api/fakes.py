@@ -15,6 +15,7 @@ from controller.errors import UnknownNode
 from controller.plugin.api import Body, Query
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import RevisionNumberConstraintFailed
+from controller.tracing.frame import Wanted
 from legacy_agent.host_plan import HostPlan, HostReport
 
 MISSING = {
@@ -22,6 +23,26 @@ MISSING = {
     "subnet": lambda id_: SubnetNotFound(subnet_id=id_),
     "port": lambda id_: PortNotFound(port_id=id_),
 }
+
+
+TRACE = {
+    "state": "intended",
+    "note": "From the compiled plans.",
+    "frame": "fa:16:3e:00:00:01 > ff:ff:ff:ff:ff:ff: EtherType 0x88b5",
+    "result": "what became of it",
+    "received": [],
+    "not_followed": [],
+    "hops": [
+        {"number": 1, "node": "switch:0000000000000001", "host": "sw1", "kind": "switch", "revision": 7,
+         "notes": ["its plan is not in force yet"], "came": "from port p1", "from": None, "frame": "",
+         "steps": [{"text": "classify: port p1", "table": "classify", "flow": "classify 100 in_port=11 -> goto learn",
+                    "why": "port p1", "cookie": "0x1571000000000000", "groups": ["group 0x1 (all): broadcast"]}],
+         "leaves": [{"port": None, "text": "by port 1 into physical network physnet1", "to": [2]}], "ended": None},
+        {"number": 2, "node": "host:web1", "host": "web1", "kind": "host", "revision": 7, "notes": [],
+         "came": "out of physical network physnet1", "from": 1, "frame": "", "steps": [], "leaves": [],
+         "ended": "no network of the host takes it"},
+    ],
+}  # fmt: skip
 
 
 class FakeResources:
@@ -116,6 +137,12 @@ class FakeIsthmus:
 
     def path(self, source: str, target: str) -> dict[str, Any]:
         return {"nodes": [source, target], "by": "links"}
+
+    def trace(self, source: str, target: str | None, wanted: Wanted) -> dict[str, Any]:
+        self.asked.append(("trace", source, target, wanted))
+        if source != "p1":
+            raise PortNotFound(port_id=source)
+        return TRACE | {"port": source, "to": target, "outcome": "delivered" if target != "p3" else "lost"}
 
     def node_plan(self, node_id: str) -> dict[str, Any]:
         if node_id != "switch:0000000000000001":

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from controller.tracing.frame import Wanted
 from legacy_agent.host_plan import HostPlan, HostReport
 from tests.unit.api.conftest import Api, fault
 
@@ -72,6 +73,25 @@ def test_lists_and_health(api: Api) -> None:
     api.isthmus.healthy = False
     unwell = api.get(f"{ROOT}/health")
     assert (unwell.status_int, unwell.json["healthy"]) == (503, False)
+
+
+def test_trace(api: Api) -> None:
+    query = "port=p1&to=p2&eth_src=fa:16:3e:00:00:09&ip_dst=10.0.0.7&protocol=tcp&dst_port=80&vlan=5"
+    answer = api.get(f"{ROOT}/trace?{query}").json["trace"]
+    assert (answer["port"], answer["to"], answer["outcome"]) == ("p1", "p2", "delivered")
+    wanted = Wanted(eth_src="fa:16:3e:00:00:09", ip_dst="10.0.0.7", protocol="tcp", dst_port=80, vlan=5)
+    assert api.isthmus.asked == [("trace", "p1", "p2", wanted)]
+    assert api.get(f"{ROOT}/trace?port=p1&to=").json["trace"]["to"] is None
+    fault(api.get(f"{ROOT}/trace?port=p2"), 404, "PortNotFound")
+
+
+@pytest.mark.parametrize(
+    "query", ["", "to=p1", "port=", "port=p1&colour=blue", "port=p1&vlan=0", "port=p1&vlan=x", "port=p1&eth_dst=1",
+              "port=p1&ip_src=10", "port=p1&protocol=ospf", "port=p1&src_port=65536"]
+)  # fmt: skip
+def test_traces_that_cannot_be(api: Api, query: str) -> None:
+    assert api.get(f"{ROOT}/trace?{query}").status_int == 400
+    assert api.isthmus.asked == []
 
 
 def test_node_plan_and_port(api: Api) -> None:

@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 
 from controller.api.attributes import RESOURCE_TYPES
+from controller.tracing.frame import WANTED
 from tests.unit.api.conftest import Api
 
 PATH = "/v2.0/isthmus/openapi.json"
@@ -45,3 +46,12 @@ def test_schemas_are_schemas_and_attributes_have_types(api: Api, resource: objec
     untyped = [name for name, spec in schema["properties"].items() if not spec]
     assert not untyped
     assert set(schema["properties"]) == resource.visible  # type: ignore[attr-defined]
+
+
+def test_what_a_trace_can_be_asked_is_described(api: Api) -> None:
+    """As it is read: every name, and what is not valid is refused."""
+    (operation,) = api.get(PATH).json["paths"]["/v2.0/isthmus/trace"].values()
+    parameters = {each["name"]: each for each in operation["parameters"]}
+    assert parameters.keys() == {"port", "to", *WANTED}
+    assert [name for name, each in parameters.items() if each["required"]] == ["port"]
+    assert all(each["in"] == "query" and each["schema"] for each in parameters.values())

@@ -18,7 +18,9 @@ from controller import config
 from controller.api.wsgi import make_application
 from controller.cli.main import main
 from controller.cli.table import cell, table
-from tests.unit.api.fakes import FakeIsthmus, FakeResources
+from controller.cli.tracing import trace_text
+from controller.tracing.frame import Wanted
+from tests.unit.api.fakes import TRACE, FakeIsthmus, FakeResources
 from tests.unit.api.server import serving
 
 Run = Callable[..., tuple[int, str, str]]
@@ -63,6 +65,41 @@ def test_plan_and_port(run: Run) -> None:
     assert run("port", "p1")[0] == 0
     assert run("port", "p2") == (2, "", "isthmus: Port p2 could not be found. (HTTP 404)\n")
     assert run("plan", "host:a/b?c")[2] == "isthmus: The resource could not be found. (HTTP 404)\n"
+
+
+def test_trace(run: Run, isthmus: FakeIsthmus) -> None:
+    status, out, _ = run("trace", "p1", "p 2", "--ip-src", "10.0.0.9", "--protocol", "udp", "--src-port", "67")
+    assert status == 0
+    assert isthmus.asked == [("trace", "p1", "p 2", Wanted(ip_src="10.0.0.9", protocol="udp", src_port=67))]
+    assert out.splitlines()[2:] == [
+        "1. switch:0000000000000001 (sw1), from port p1",
+        "   note: its plan is not in force yet",
+        "   classify: port p1",
+        "   -> by port 1 into physical network physnet1, on at 2",
+        "",
+        "2. host:web1, out of physical network physnet1",
+        "   ends: no network of the host takes it",
+        "",
+        "result: what became of it",
+        "note: From the compiled plans.",
+    ]
+    assert "      0x1571000000000000 classify 100 in_port=11 -> goto learn\n      group 0x1" in run(
+        "trace", "p1", "--flows")[1]  # fmt: skip
+    assert run("trace", "p1", "p3")[0] == 1
+    assert run("trace", "p2") == (2, "", "isthmus: Port p2 could not be found. (HTTP 404)\n")
+    assert "vlan: 'x' is not a number from 1 to 4094" in run("trace", "p1", "--vlan", "x")[2]
+
+
+def test_tables_that_just_passed_a_frame_on_are_left_out() -> None:
+    """But for the one where it ended."""
+    steps = [{"text": f"{table}: no flow for it", "table": table, "why": f"table-miss of {table}", "flow": "f",
+              "cookie": "0x1", "groups": []} for table in ("punt", "flood")]  # fmt: skip
+    hop = {**TRACE["hops"][0], "steps": steps, "leaves": [], "ended": "nobody"}  # type: ignore[index]
+    shown = trace_text({**TRACE, "hops": [hop], "not_followed": ["host:a"]})
+    assert "flood: no flow" in shown
+    assert "punt: no flow" not in shown
+    assert "not followed: host:a" in shown
+    assert "punt: no flow" in trace_text({**TRACE, "hops": [hop]}, flows=True)
 
 
 def test_wait(run: Run, isthmus: FakeIsthmus) -> None:
@@ -116,7 +153,8 @@ def test_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 COMMANDS = (["status"], ["switches"], ["hosts"], ["topology"], ["topology", "--dot"], ["links"], ["events"],
-            ["path", "a", "b"], ["plan", "web1"], ["port", "p1"], ["wait", "--timeout", "0"])  # fmt: skip
+            ["path", "a", "b"], ["trace", "p1"], ["plan", "web1"], ["port", "p1"],
+            ["wait", "--timeout", "0"])  # fmt: skip
 """Every command that asks the controller."""
 
 

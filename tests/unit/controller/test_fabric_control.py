@@ -85,8 +85,14 @@ def test_links_are_found_and_switches_asked() -> None:
         assert bed.control.path(ONE, THREE) == [ONE, TWO, THREE]
         assert set().union(*bed.touched) == {ONE, TWO, THREE}
         assert {(where.node_id, where.port) for where in bed.sent} == {(ONE, 1), (TWO, 1), (TWO, 2), (THREE, 1)}
+        found = bed.control.cabling()
+        assert found.links == CABLES
+        assert not any(found.down.values())
         bed.control.ports_seen(TWO, {1: PortView("p1", False), 2: PortView("p2", True)})
         eventually(lambda: len(bed.control.links()) == 1)
+        found = bed.control.cabling()
+        assert found.links == {one: other for one, other in CABLES.items() if not {one, other} & {End(TWO, 1)}}
+        assert found.down[TWO] == {1}
         assert bed.control.events()["totals"]["link-down"] == 1
 
 

@@ -35,6 +35,14 @@ def test_a_port_that_asks_for_nothing(world: World) -> None:
     assert [ips(world.port(network)) for _ in range(2)] == [["10.0.0.3"], ["10.0.0.4"]]
 
 
+def test_ports_are_found_by_name(world: World) -> None:
+    network = world.network()
+    ports = [world.port(network, name=name, project_id=name)["id"] for name in ("web", "twin", "twin")]
+    assert world.plugin.ports_named("web") == ports[:1]
+    assert sorted(world.plugin.ports_named("twin")) == sorted(ports[1:])
+    assert world.plugin.ports_named("we%") == world.plugin.ports_named("") == []
+
+
 def test_one_address_per_version_and_all_automatic_ones(world: World) -> None:
     network = world.network()
     world.subnet(network, "10.0.0.0/24")
