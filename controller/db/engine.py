@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +94,19 @@ def _sqlite(url: URL, busy_timeout: float) -> Engine:
         ) from error
     arguments = {"timeout": busy_timeout, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, json_deserializer=_from_json)
+    event.listen(engine, "do_connect", _create_private)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _create_private(_dialect: Any, _record: Any, arguments: Any, _options: Any) -> None:
+    """Make a new database's file so that only we read it (what is in it is every project's); SQLite gives the files
+    beside it the same mode. One that is there stays as it is, and what is wrong with the path SQLite says better."""
+    path = str(arguments[0])
+    if not path.startswith("file:"):
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
