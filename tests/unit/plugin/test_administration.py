@@ -23,6 +23,20 @@ def activate(world: World, port: dict[str, Any], host: str) -> dict[str, Any]:
     return world.plugin.update(ADMIN, "port_binding", f"{port['id']}/{host}", {"status": "ACTIVE"})
 
 
+def test_a_port_that_is_nowhere_has_a_binding_that_says_so(world: World) -> None:
+    port = world.port(world.network())
+    asked = Query(filters={"port_id": [port["id"]]})
+    (shown,) = world.plugin.list(ADMIN, "port_binding", asked)
+    expected = {"host": "", "vif_type": "unbound", "vif_details": {}, "vnic_type": "normal", "profile": {}}
+    assert {name: shown[name] for name in expected} == expected
+    assert shown["status"] == "ACTIVE"
+    with pytest.raises(faults.PortBindingNotFound):
+        world.plugin.get(ADMIN, "port_binding", shown["id"])
+    world.plugin.node_seen(host_facts(1))
+    bind(world, port, "h1")
+    assert hosts_of(world, port) == {"h1": "ACTIVE"}
+
+
 def test_only_the_active_binding_is_intent(world: World) -> None:
     for number in (1, 2):
         world.plugin.node_seen(host_facts(number))
