@@ -119,6 +119,22 @@ def test_refused(
     assert words in error["message"]
 
 
+def test_ids_and_addresses_run_out(application: Application, ids: dict[str, str]) -> None:
+    """Of ids a 503, of addresses a 409: by the classes of neutron-lib that Neutron raises."""
+    vlan = {"network": {"provider:network_type": "vlan", "provider:physical_network": "physnet1"}}
+    made = [ask(application, ids, "POST", "networks", vlan) for _ in range(4)]
+    assert [answer.status_int for answer in made] == [201, 201, 201, 503]
+    assert made[-1].json["NeutronError"]["type"] == "NoNetworkAvailable"
+    assert "no more vlan ids" in made[-1].json["NeutronError"]["message"]
+    assert "Retry-After" not in made[-1].headers
+    ids["small"] = made[0].json["network"]["id"]
+    small = {"network_id": "{small}", "ip_version": 4, "cidr": "10.3.0.0/30"}
+    assert ask(application, ids, "POST", "subnets", {"subnet": small}).status_int == 201
+    ports = [ask(application, ids, "POST", "ports", {"port": {"network_id": "{small}"}}) for _ in range(2)]
+    assert [answer.status_int for answer in ports] == [201, 409]
+    assert ports[-1].json["NeutronError"]["type"] == "IpAddressGenerationFailure"
+
+
 DONE: list[tuple[str, str, Any, int, Any]] = [
     ("GET", "networks?name=blue&fields=name&limit=0&marker=nope", None, 200, {"networks": [{"name": "blue"}]}),
     ("GET", "networks?fields=nope", None, 200, {"networks": [{}]}),
