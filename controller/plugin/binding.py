@@ -26,6 +26,7 @@ from typedrivers.pools import UsedIds
 
 PORT_KEYS = Interval(1, 0xF0000 - 1)
 REALISED_VNIC_TYPES = (portbindings.VNIC_NORMAL, portbindings.VNIC_BAREMETAL)
+NOT_BOUND = (portbindings.VIF_TYPE_UNBOUND, portbindings.VIF_TYPE_BINDING_FAILED)
 NAMED_HOSTS = 10
 
 NODES = (
