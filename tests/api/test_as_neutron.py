@@ -97,6 +97,7 @@ REFUSED: list[tuple[str, str, Any, int, str, str]] = [
     ("GET", "networks/{network}/tags/zz", None, 404, "TagNotFound", "zz"),
     ("PUT", "networks/{network}/tags", {"tags": ["a", "a"]}, 400, INVALID, "Duplicate items in the list"),
     ("PUT", "agents/nope", {"agent": {"admin_state_up": True}}, 404, "AgentNotFound", "nope"),
+    ("GET", "quotas/project", None, 400, "QuotaMissingTenant", "missing from quota request"),
     ("GET", "routers", None, 404, "HTTPNotFound", "The resource could not be found."),
     ("PATCH", "networks", None, 405, "HTTPMethodNotAllowed", ""),
 ]
