@@ -26,7 +26,7 @@ class FlatNetworkInUse(exceptions.FlatNetworkInUse):  # type: ignore[misc]
     )
 
 
-class NoNetworkAvailable(exceptions.Conflict, exceptions.NoNetworkAvailable):  # type: ignore[misc]
-    """409: every id of every range is in use."""
+class NoNetworkAvailable(exceptions.NoNetworkAvailable):  # type: ignore[misc]
+    """503, as in Neutron: every id of every range is in use."""
 
     message = "Unable to create the network: %(reason)s."

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from controller.db.models import SegmentRangeRow
+from controller.db.once import once
 from typedrivers.api import RangedTypeDriver
 from typedrivers.intervals import Interval, Pool
 
@@ -20,9 +21,14 @@ Place = tuple[str | None, Pool]
 
 
 def made(session: Session, network_type: str) -> Sequence[SegmentRangeRow]:
-    """The ranges of a type, oldest first."""
-    statement = select(SegmentRangeRow).where(SegmentRangeRow.network_type == network_type)
-    return session.scalars(statement.order_by(SegmentRangeRow.created_at, SegmentRangeRow.id)).all()
+    """The ranges of a type, oldest first, as they were when the session first asked: one that is made meanwhile counts
+    for the next request."""
+
+    def find() -> Sequence[SegmentRangeRow]:
+        statement = select(SegmentRangeRow).where(SegmentRangeRow.network_type == network_type)
+        return session.scalars(statement.order_by(SegmentRangeRow.created_at, SegmentRangeRow.id)).all()
+
+    return once(session, ("segment ranges", network_type), find)
 
 
 def interval(row: SegmentRangeRow) -> Interval:

@@ -19,7 +19,6 @@ RETRY_AFTER = 2
 """Seconds after which a client may try again when the database was away; the store looks for it at every request."""
 
 STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (exceptions.NoNetworkAvailable, 409),
     (exceptions.InvalidQuotaValue, 400),
     (ReportError, 400),
     (UnknownNode, 404),
@@ -27,8 +26,8 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     *((kind, 503) for kind in UNAVAILABLE),
     *((kind, answer.code) for kind, answer in faults.FAULT_MAP.items()),
 )
-"""First match wins. Pools without a free id are a conflict (409): asking again does not help, giving back does. A
-limit below what is used (``check_limit``) is a 400, as Neutron answers it, whatever neutron-lib's map says."""
+"""First match wins. A limit below what is used (``check_limit``) is a 400, as Neutron answers it, whatever
+neutron-lib's map says."""
 
 
 KEPT_HEADERS = ("Allow", "WWW-Authenticate")

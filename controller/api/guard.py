@@ -17,7 +17,7 @@ from neutron_lib.exceptions import InvalidInput
 from webob import exc
 
 from controller.api.attributes import RESOURCE_TYPES, ResourceType
-from controller.api.policy import Judge, Policy
+from controller.api.policy import Judge, Policy, PolicyNotAuthorized
 from controller.plugin import tags
 from controller.plugin.api import Body, Query, Resources
 from controller.plugin.context import RequestContext
@@ -85,6 +85,7 @@ class GuardedResources:
         judge = self.judge(context)
         if not self._might_see(judge, resource):
             return []
+        self._may_sort(judge, resource, query)
         found: list[Body] = []
         while True:
             items = self._resources.list(context, resource, query)
@@ -170,6 +171,14 @@ class GuardedResources:
         """False when the rule lets the caller see none, whatever it is."""
         rule = f"get_{resource}"
         return self._policy.looks_at(rule) != frozenset() or judge.allows(rule, {})
+
+    def _may_sort(self, judge: Judge, resource: str, query: Query) -> None:
+        """Raises PolicyNotAuthorized for an order by what the caller may not see: it would betray it, by pages value
+        by value. A rule that looks at the item may hide it of some."""
+        for name in sorted({name for name, _ in query.sorts} - {"id"}):
+            rule = f"get_{resource}:{name}"
+            if self._policy.has(rule) and (self._policy.looks_at(rule) != frozenset() or not judge.allows(rule, {})):
+                raise PolicyNotAuthorized(rule=rule)
 
     def _sees(self, judge: Judge, resource: str, item: Body, filters: Mapping[str, Any]) -> bool:
         """Whether an item is shown; one found by what the caller may not see of it would betray just that."""

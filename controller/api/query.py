@@ -37,15 +37,16 @@ class Page:
 def parse(resource: ResourceType, request: Request, max_limit: int = -1) -> Page:
     """Read the query string of a list request. Raises 400."""
     parameters = parse_parameters(request)
-    limit = _limit(parameters, max_limit)
+    limit, chosen = _limit(parameters, max_limit), fields(parameters)
     query = Query(
         filters=_filters(resource, parameters),
         sorts=_sorts(resource, parameters, paged=limit is not None),
         limit=limit,
         marker=_last(parameters, "marker") if limit is not None else None,
         page_reverse=(_last(parameters, "page_reverse") or "").lower() in TRUE_WORDS,
+        fields=chosen,
     )
-    return Page(query, fields(parameters))
+    return Page(query, chosen)
 
 
 def parse_parameters(request: Request) -> Parameters:

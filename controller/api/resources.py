@@ -15,10 +15,10 @@ __all__ = ["Limits", "routes"]
 
 def routes(resources: Resources, limits: Limits) -> Iterator[Route]:
     """The routes of all collections, and of what is below them."""
+    yield from QuotaViews(resources).routes()  # before the collection, where "project" would be some project's id
     for resource in RESOURCE_TYPES:
         yield from Collection(resource, resources, limits).routes()
         if resource.tagged:
             yield from Tags(resource, resources, limits).routes()
     yield from Bindings(PORT_BINDING, resources, limits).routes()
-    yield from QuotaViews(resources).routes()
     yield from PrefixChanges(resources, limits).routes()

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from neutron_lib.exceptions import InvalidInput
+from neutron_lib.exceptions import InvalidInput, QuotaMissingTenant
 from webob import Response, exc
 
 from controller.api import body, query
@@ -128,15 +128,18 @@ class Tags:
 
 
 class QuotaViews:
-    """``/quotas/{project}/default`` and ``/quotas/{project}/details``."""
+    """``/quotas/{project}/default``, ``/quotas/{project}/details``, and ``/quotas/project`` with its older name
+    ``/quotas/tenant``."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
     def routes(self) -> Iterator[Route]:
-        """Both."""
+        """All of them."""
         yield Route("/v2.0/quotas/{id}/default", {"GET": self.default})
         yield Route("/v2.0/quotas/{id}/details", {"GET": self.details})
+        yield Route("/v2.0/quotas/project", {"GET": self.project})
+        yield Route("/v2.0/quotas/tenant", {"GET": self.tenant})
 
     def default(self, call: Call) -> Response:
         """What a project without limits of its own has."""
@@ -145,6 +148,20 @@ class QuotaViews:
     def details(self, call: Call) -> Response:
         """Limits beside usage."""
         return self._shown(call, "quota_details")
+
+    def project(self, call: Call) -> Response:
+        """Whose quotas the caller's are: its project."""
+        return self._caller(call, "project")
+
+    def tenant(self, call: Call) -> Response:
+        """The same in older words."""
+        return self._caller(call, "tenant")
+
+    def _caller(self, call: Call, word: str) -> Response:
+        """Raises QuotaMissingTenant (400)."""
+        if not call.context.project_id:
+            raise QuotaMissingTenant()
+        return json_response({word: {f"{word}_id": call.context.project_id}})
 
     def _shown(self, call: Call, resource: str) -> Response:
         item = self._resources.get(call.context, resource, call.variables["id"])

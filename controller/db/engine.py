@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from controller.errors import ConfigurationError, OutcomeUnknown
@@ -35,10 +37,18 @@ IDLE_TIMEOUT = 120
 """Seconds that PostgreSQL waits for the next word inside a transaction: a host of ours that died with the change feed
 locked would keep everybody from writing, until the server's kernel finds out hours later."""
 
+STATEMENT_TIMEOUT = 300
+"""Seconds after which PostgreSQL ends a statement: we have long given it up by then, unless it is a migration's."""
+
 ALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 """The kernel finds out within half a minute that the server's host is gone. The URL may say otherwise."""
-ANSWERED = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
-"""Seconds for a connection to be made, milliseconds until what was sent is acknowledged."""
+CONNECTING = 10
+"""Seconds for a connection to be made, or an idle one to be tried, unless the URL has a ``connect_timeout``."""
+ANSWERED = {"connect_timeout": CONNECTING, "tcp_user_timeout": 30_000}
+"""Seconds, and milliseconds until what was sent is acknowledged."""
+
+READING, WRITING = 20.0, LOCK_TIMEOUT + 10.0
+"""Seconds of silence after which a server is given up (:mod:`controller.db.silence`): writers may wait for a lock."""
 
 
 def is_sqlite(engine: Engine) -> bool:
@@ -84,9 +94,19 @@ def _sqlite(url: URL, busy_timeout: float) -> Engine:
         ) from error
     arguments = {"timeout": busy_timeout, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, json_deserializer=_from_json)
+    event.listen(engine, "do_connect", _create_private)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _create_private(_dialect: Any, _record: Any, arguments: Any, _options: Any) -> None:
+    """Make a new database's file so that only we read it (what is in it is every project's); SQLite gives the files
+    beside it the same mode. One that is there stays as it is, and what is wrong with the path SQLite says better."""
+    path = str(arguments[0])
+    if not path.startswith("file:"):
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -113,8 +133,11 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql(url: URL) -> Engine:
     try:
-        limits = {name: value for name, value in {**ALIVE, **ANSWERED}.items() if name not in url.query}
-        engine = create_engine(url, connect_args=limits, pool_size=10, max_overflow=20, json_deserializer=_from_json)
+        from controller.db.silence import connections  # psycopg2 need not be installed
+
+        arguments: dict[str, Any] = {"connection_factory": connections(url), **ALIVE, **ANSWERED}
+        own = {name: value for name, value in arguments.items() if name not in url.query}
+        engine = create_engine(url, connect_args=own, pool_size=10, max_overflow=20, json_deserializer=_from_json)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"[database] connection: the driver {error.name} is not installed; pip install 'isthmus[postgresql]'"
@@ -131,32 +154,38 @@ def _remember_use(_connection: Any, record: Any) -> None:
 
 
 def _try_idle(connection: Any, record: Any, _proxy: Any) -> None:
-    """A connection that was idle may have been closed from the other side; then the pool is to make another. One that
-    was just used is not asked: that would be a fifth of the work of reading a port."""
+    """A connection that was idle may have been closed from the other side, or the server hangs; then the pool is to
+    make others. One that was just used is not asked: that would be a fifth of the work of reading a port."""
     if time.monotonic() - record.info.get(LAST_USE, float("inf")) < IDLE:
         return
+    connection.silence = type(connection).silence
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         connection.rollback()
     except connection.Error as error:
-        raise DisconnectionError from error
+        raise InvalidatePoolError from error
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SET lock_timeout = '{LOCK_TIMEOUT}s'; SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}s'"
+            f"SET lock_timeout = '{LOCK_TIMEOUT}s'; SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}s'; "
+            f"SET statement_timeout = '{STATEMENT_TIMEOUT}s'"
         )
     connection.autocommit = False
 
 
 def _begin_postgresql(connection: Connection) -> None:
     """Readers see one state of the database; writers see what others committed, and meet them at constraints. The
-    driver says so in the BEGIN that it sends anyway; who reads with a single statement needs none, and no end."""
+    driver says so in the BEGIN that it sends anyway; who reads with a single statement needs none, and no end. Who is
+    patient waits for every answer."""
     options = connection.get_execution_options()
     raw: Any = connection.connection.dbapi_connection
+    raw.silence = WRITING if options.get("isthmus_write", False) else READING
+    if options.get("isthmus_patient", False):
+        raw.silence = None
     if raw.autocommit:
         raw.autocommit = False
     if options.get("isthmus_single", False):

@@ -36,6 +36,7 @@ def migrate(engine: Engine, tables: Sequence[Table] = ()) -> None:
         with engine.execution_options(isthmus_write=True, isthmus_patient=True).begin() as connection:
             if not is_sqlite(engine):
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
             upgrade(connection)
             for table in tables:
                 table.create(connection, checkfirst=True)

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -37,6 +38,8 @@ LONGEST_WRITE = 60.0
 """Seconds after which a write that meets others again and again is given up, whatever tries are left."""
 SETTLING_TRIES = 40
 """How often the database is asked whether it committed; with the longest pauses, in twenty seconds."""
+LONGEST_TURN = 60.0
+"""Seconds that a writer waits for its turn while those before it wait for a database that hangs."""
 WRITERS = 8
 """More would only meet more often: Python runs one of them at a time, the others wait for the database."""
 
@@ -149,8 +152,18 @@ class Store:
             return True
         return attempt < self._max_retries and seconds < LONGEST_WRITE and is_conflict(error)
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Be one of the writers. Raises the error of a pool without a free connection when it takes too long."""
+        if not self._turns.acquire(timeout=LONGEST_TURN):
+            raise PoolTimeout(f"writing had to wait for other writers for more than {LONGEST_TURN:.0f} s")
+        try:
+            yield
+        finally:
+            self._turns.release()
+
     def _once(self, work: Callable[[Transaction], T]) -> tuple[T, int | None]:
-        with self._turns, Session(self._writer, expire_on_commit=False) as session:
+        with self._turn(), Session(self._writer, expire_on_commit=False) as session:
             transaction = Transaction(session, self.clock())
             result = work(transaction)
             revision = transaction.record()
@@ -174,9 +187,12 @@ class Store:
         """
         if revision is None:
             return False
+        began = time.monotonic()
         for attempt in range(SETTLING_TRIES):
+            if time.monotonic() - began > LONGEST_WRITE:
+                break
             try:
-                with self._turns, Session(self._writer) as session, session.begin():
+                with self._turn(), Session(self._writer) as session, session.begin():
                     session.scalars(select(FeedState.revision).with_for_update()).one()  # after a commit under way
                     return transaction.is_recorded(session, revision)
             except (DBAPIError, *UNAVAILABLE) as error:

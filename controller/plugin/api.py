@@ -20,13 +20,15 @@ Body = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Query:
     """A list request. ``filters`` maps attribute -> accepted values (any of them); ``sorts`` is
-    ``((attribute, ascending), ...)``; ``marker`` is the id after which the page starts; ``limit`` None is no limit."""
+    ``((attribute, ascending), ...)``; ``marker`` is the id after which the page starts; ``limit`` None is no limit.
+    ``fields`` are the attributes that the caller will look at (none: all); others may be missing if they cost much."""
 
     filters: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     sorts: tuple[tuple[str, bool], ...] = ()
     limit: int | None = None
     marker: str | None = None
     page_reverse: bool = False
+    fields: frozenset[str] = frozenset()
 
 
 class Resources(Protocol):

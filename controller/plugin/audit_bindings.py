@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from neutron_lib.api.definitions import portbindings
 from neutron_lib.constants import PORT_STATUS_ACTIVE
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from controller.db.models import BindingRow, InactiveBindingRow, NodeRow, PortRow, SegmentRow
-from controller.plugin.binding import wished_switch
+from controller.plugin.binding import NOT_BOUND, wished_switch
 
 Finding = str
-NOT_BOUND = (portbindings.VIF_TYPE_UNBOUND, portbindings.VIF_TYPE_BINDING_FAILED)
 
 FACTS = (
     select(

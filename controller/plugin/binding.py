@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session, joinedload
 
 from controller.db.locks import hold
 from controller.db.models import BindingRow, InactiveBindingRow, NetworkRow, NodeRow, PortRow
+from controller.db.once import once
 from controller.db.transaction import Transaction
 from controller.db.values import local_links, network_value, node_value, port_value
 from controller.local_links import switch_number
 from controller.model import Network, Node, Port, switch_node_id
 from controller.plugin import places, routed
-from controller.plugin.once import once
 from controller.plugin.routed import Segments
 from controller.turns import in_turns
 from mechanisms.api import Bound
@@ -26,6 +26,7 @@ from typedrivers.pools import UsedIds
 
 PORT_KEYS = Interval(1, 0xF0000 - 1)
 REALISED_VNIC_TYPES = (portbindings.VNIC_NORMAL, portbindings.VNIC_BAREMETAL)
+NOT_BOUND = (portbindings.VIF_TYPE_UNBOUND, portbindings.VIF_TYPE_BINDING_FAILED)
 NAMED_HOSTS = 10
 
 NODES = (

@@ -42,12 +42,13 @@ class PortBindings(Computed):
         self._ports, self._binder = ports, binder
 
     def all(self, session: Session, context: RequestContext, query: Query) -> list[Body]:
-        """The bindings of the port that the filter ``port_id`` names."""
+        """The bindings of the port that the filter ``port_id`` names; as in Neutron there is an active one even where
+        the port is nowhere, with an empty host and ``vif_type`` unbound."""
         port = self._ports.find(session, context, str(query.filters["port_id"][0]))
         own = select(InactiveBindingRow).where(InactiveBindingRow.port_id == port.id)
         inactive = session.scalars(own.order_by(InactiveBindingRow.host))
-        found = [PortBinding(port, port.binding.host, None)] if port.binding.host else []
-        return self.bodies(session, context, [*found, *(PortBinding(port, row.host, row) for row in inactive)])
+        active = PortBinding(port, port.binding.host, None)
+        return self.bodies(session, context, [active, *(PortBinding(port, row.host, row) for row in inactive)])
 
     def find(self, session: Session, context: RequestContext, binding_id: str, lock: bool = False) -> PortBinding:
         """One binding, its port locked. Raises PortNotFound and PortBindingNotFound."""

@@ -15,9 +15,9 @@ from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from controller.db.models import NetworkRow, PoolRow, SubnetRow
+from controller.db.once import once
 from controller.plugin import visibility
 from controller.plugin.context import RequestContext
-from controller.plugin.once import once
 from typedrivers.intervals import Interval
 
 NETWORKS, SUBNETS, POOLS = (cast(Table, model.__table__) for model in (NetworkRow, SubnetRow, PoolRow))

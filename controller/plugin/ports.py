@@ -18,7 +18,7 @@ from controller.db.transaction import Transaction
 from controller.plugin import places, port_views, routed, tags, visibility
 from controller.plugin.addresses import MacSource, address_pairs, checked_mac
 from controller.plugin.api import Body, Query
-from controller.plugin.binding import Binder, set_host, wish
+from controller.plugin.binding import NOT_BOUND, Binder, set_host, wish
 from controller.plugin.bodies import address_of, given, invalid, is_given, project_of, set_plain
 from controller.plugin.context import RequestContext
 from controller.plugin.faults import MacAddressGenerationFailure
@@ -141,6 +141,7 @@ class Ports(Stored):
         wanted = given(body, "mac_address")
         new_mac = is_given(body, "mac_address") and (wanted is None or checked_mac(wanted) != row.mac_address)
         if new_mac:
+            _require_loose(row, wanted)
             row.mac_address = self._mac(session, row.network_id, wanted)
         set_plain(row, body, "name", "description", "admin_state_up", "device_id", "device_owner")
         row.data_plane_status = given(body, "data_plane_status", row.data_plane_status)
@@ -194,6 +195,15 @@ class Ports(Stored):
     def state(self, row: Any) -> Body:
         """The port itself."""
         return port_views.state_of(row)
+
+
+def _require_loose(row: PortRow, wanted: str | None) -> None:
+    """A port's MAC address stays while it is bound, also where the same request ends the binding, and while it is a
+    router's or another service's; all as in Neutron. Raises PortBound and UnsupportedPortDeviceOwner, both 409."""
+    if row.binding.vif_type not in NOT_BOUND:
+        raise faults.PortBound(port_id=row.id, vif_type=row.binding.vif_type, old_mac=row.mac_address, new_mac=wanted)
+    if row.device_owner.startswith(DEVICE_OWNER_NETWORK_PREFIX):
+        raise faults.UnsupportedPortDeviceOwner(op="mac address update", port_id=row.id, device_owner=row.device_owner)
 
 
 def _store(session: Session, row: PortRow) -> bool:

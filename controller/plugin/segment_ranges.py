@@ -18,6 +18,7 @@ from controller.model import Segment
 from controller.plugin.api import Body, Query
 from controller.plugin.bodies import given, invalid, set_plain, standard
 from controller.plugin.context import RequestContext
+from controller.plugin.selection import select_bodies
 from controller.plugin.use_cases import Computed
 from typedrivers.api import RangedTypeDriver
 from typedrivers.intervals import Interval
@@ -29,8 +30,6 @@ LISTED_IDS = 4_096
 
 UNWRITTEN = {"created_at": None, "updated_at": None, "revision_number": 0}
 """Of ranges that stand in the configuration."""
-
-CHUNK = 500
 
 
 class SegmentRanges(Computed):
@@ -49,11 +48,6 @@ class SegmentRanges(Computed):
             for name, pool in ({} if driver is None else driver.ranges()).items():
                 found += [_default(kind, name, interval) for interval in pool.intervals]
         return found
-
-    def all(self, session: Session, context: RequestContext, query: Query) -> list[Body]:  # noqa: ARG002
-        """Every range."""
-        made = session.scalars(select(SegmentRangeRow).order_by(SegmentRangeRow.created_at, SegmentRangeRow.id))
-        return self.bodies(session, context, [*self._defaults(), *made])
 
     def find(self, session: Session, context: RequestContext, range_id: str, lock: bool = False) -> SegmentRangeRow:  # noqa: ARG002
         """The range. Raises NetworkSegmentRangeNotFound."""
@@ -129,16 +123,17 @@ class SegmentRanges(Computed):
 
     def bodies(self, session: Session, context: RequestContext, rows: Any) -> list[Body]:  # noqa: ARG002
         """As the API shows ranges, with the ids in use and (some of) those that are free."""
-        return [self._body(session, row) for row in rows]
+        return [{**self._described(row), **self._ids(session, row)} for row in rows]
 
-    def _body(self, session: Session, row: SegmentRangeRow) -> Body:
+    def _described(self, row: SegmentRangeRow) -> Body:
+        return {**self.state(row), **(UNWRITTEN if _is_default(row) else standard(row))}
+
+    def _ids(self, session: Session, row: SegmentRangeRow) -> Body:
+        """The ids in use, each with its project, and (some of) those that are free."""
         used = self._used(session, row, Interval(row.minimum, row.maximum))
-        projects = _projects(session, list(used.values()))
+        projects = _projects(session, row) if used else {}
         free = (number for number in range(row.minimum, row.maximum + 1) if number not in used)
-        shown = UNWRITTEN if _is_default(row) else standard(row)
         return {
-            **self.state(row),
-            **shown,
             "used": {str(number): projects.get(segment_id, "") for number, segment_id in used.items()},
             "available": list(itertools.islice(free, LISTED_IDS)),
         }
@@ -162,6 +157,16 @@ class SegmentRanges(Computed):
     def _used(self, session: Session, row: SegmentRangeRow, interval: Interval) -> Mapping[int, str]:
         driver: RangedTypeDriver | None = self._types.ranged(row.network_type)
         return {} if driver is None else driver.used_within(session, row.physical_network, interval)
+
+    def list(self, session: Session, context: RequestContext, query: Query) -> list[Body]:  # noqa: ARG002
+        """A page of the ranges that are asked for. Only for these is looked which ids are in use, and only if that is
+        asked for."""
+        made = session.scalars(select(SegmentRangeRow).order_by(SegmentRangeRow.created_at, SegmentRangeRow.id))
+        rows = {row.id: row for row in (*self._defaults(), *made)}
+        found = select_bodies([self._described(row) for row in rows.values()], query)
+        if query.fields and not query.fields & {"used", "available"}:
+            return found
+        return [{**body, **self._ids(session, rows[body["id"]])} for body in found]
 
 
 def _default(kind: str, physical_network: str | None, interval: Interval) -> SegmentRangeRow:
@@ -187,11 +192,12 @@ def _refuse_default(row: SegmentRangeRow) -> None:
         raise faults.NetworkSegmentRangeDefaultReadOnly(range_id=row.id)
 
 
-def _projects(session: Session, segment_ids: list[str]) -> dict[str, str]:
-    """Segment -> the project of its network."""
-    found: dict[str, str] = {}
-    for start in range(0, len(segment_ids), CHUNK):
-        chosen = SegmentRow.id.in_(segment_ids[start : start + CHUNK])
-        statement = select(SegmentRow.id, NetworkRow.project_id).join(SegmentRow.network)
-        found.update((row[0], row[1]) for row in session.execute(statement.where(chosen)))
-    return found
+def _projects(session: Session, row: SegmentRangeRow) -> dict[str, str]:
+    """Segment -> the project of its network, for the segments with ids of a range."""
+    chosen = (
+        SegmentRow.network_type == row.network_type,
+        SegmentRow.physical_network == row.physical_network,  # None becomes IS NULL
+        SegmentRow.segmentation_id.between(row.minimum, row.maximum),
+    )
+    statement = select(SegmentRow.id, NetworkRow.project_id).join(SegmentRow.network).where(*chosen)
+    return {found[0]: found[1] for found in session.execute(statement)}

@@ -13,6 +13,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from controller.db.insert import insert_row_if_free
 from controller.db.models import BindingRow, IpRow, NetworkRow, PoolRow, PortRow, SubnetPoolRow, SubnetRow
+from controller.db.once import once
 from controller.db.transaction import STATUS, Transaction
 from controller.plugin import routed, visibility
 from controller.plugin import subnet_rules as rules
@@ -22,7 +23,6 @@ from controller.plugin.context import RequestContext, system_context
 from controller.plugin.ipam import Ipam, eui64, is_automatic
 from controller.plugin.listing import Listing
 from controller.plugin.networks import IPV6_MIN_MTU
-from controller.plugin.once import once
 from controller.plugin.sharing import AUTO_DELETED, CHUNK, shared_with
 from controller.plugin.subnetpools import SubnetPools, default_pool
 from controller.plugin.use_cases import Stored

@@ -97,6 +97,7 @@ REFUSED: list[tuple[str, str, Any, int, str, str]] = [
     ("GET", "networks/{network}/tags/zz", None, 404, "TagNotFound", "zz"),
     ("PUT", "networks/{network}/tags", {"tags": ["a", "a"]}, 400, INVALID, "Duplicate items in the list"),
     ("PUT", "agents/nope", {"agent": {"admin_state_up": True}}, 404, "AgentNotFound", "nope"),
+    ("GET", "quotas/project", None, 400, "QuotaMissingTenant", "missing from quota request"),
     ("GET", "routers", None, 404, "HTTPNotFound", "The resource could not be found."),
     ("PATCH", "networks", None, 405, "HTTPMethodNotAllowed", ""),
 ]
@@ -117,6 +118,22 @@ def test_refused(
     error = answer.json["NeutronError"]
     assert (answer.status_int, error["type"]) == (status, kind), error
     assert words in error["message"]
+
+
+def test_ids_and_addresses_run_out(application: Application, ids: dict[str, str]) -> None:
+    """Of ids a 503, of addresses a 409: by the classes of neutron-lib that Neutron raises."""
+    vlan = {"network": {"provider:network_type": "vlan", "provider:physical_network": "physnet1"}}
+    made = [ask(application, ids, "POST", "networks", vlan) for _ in range(4)]
+    assert [answer.status_int for answer in made] == [201, 201, 201, 503]
+    assert made[-1].json["NeutronError"]["type"] == "NoNetworkAvailable"
+    assert "no more vlan ids" in made[-1].json["NeutronError"]["message"]
+    assert "Retry-After" not in made[-1].headers
+    ids["small"] = made[0].json["network"]["id"]
+    small = {"network_id": "{small}", "ip_version": 4, "cidr": "10.3.0.0/30"}
+    assert ask(application, ids, "POST", "subnets", {"subnet": small}).status_int == 201
+    ports = [ask(application, ids, "POST", "ports", {"port": {"network_id": "{small}"}}) for _ in range(2)]
+    assert [answer.status_int for answer in ports] == [201, 409]
+    assert ports[-1].json["NeutronError"]["type"] == "IpAddressGenerationFailure"
 
 
 DONE: list[tuple[str, str, Any, int, Any]] = [

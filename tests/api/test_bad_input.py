@@ -93,10 +93,10 @@ def test_ids_in_use(send: Send, attributes: dict[str, Any]) -> None:
     refuse(send("POST", "networks", **attributes), 409, *words)
 
 
-def test_a_pool_without_free_ids_is_a_conflict(send: Send) -> None:
+def test_a_pool_without_free_ids_says_which(send: Send) -> None:
     for _ in range(3):
         create(send, "networks", **provider("vlan", "physnet1"))
-    refuse(send("POST", "networks", **provider("vlan", "physnet1")), 409, "physnet1", "100", "102")
+    refuse(send("POST", "networks", **provider("vlan", "physnet1")), 503, "physnet1", "100", "102")
 
 
 SUBNET = {"ip_version": 4, "cidr": "10.1.0.0/24"}

@@ -103,6 +103,7 @@ def test_ironic_plugs_a_node_into_a_switch_and_takes_it_out(send: Send, networks
     (cleaning,) = send("GET", f"ports?network_id={network}&mac_address=52:54:00:cf:2d:31")["ports"]
     assert cleaning["id"] == port["id"]
 
+    send("PUT", path, {"port": {"mac_address": None, "binding:host_id": "", "binding:profile": {}}}, status=409)
     unbound = send("PUT", path, {"port": {"binding:host_id": "", "binding:profile": {}}})["port"]
     assert unbound["binding:vif_type"] == "unbound"
     taken_out = {"device_id": "", "device_owner": "", "mac_address": None, "binding:host_id": "",

@@ -162,6 +162,8 @@ def test_quotas_are_the_administrators(as_user: Callable[[str, str], Connection]
     project = network.project_id
     assert alice.put(f"/quotas/{project}", json={"quota": {"port": 99}}, raise_exc=False).status_code == 403
     assert alice.get(f"/quotas/{project}").json()["quota"]["port"]
+    assert alice.get("/quotas/project").json() == {"project": {"project_id": project}}
+    assert alice.get("/quotas/tenant").json() == {"tenant": {"tenant_id": project}}
     assert alice.get("/quotas/another", raise_exc=False).status_code == 404
     admin.put(f"/quotas/{project}", json={"quota": {"port": 1}})
     port = alice.create_port(network_id=network.id)

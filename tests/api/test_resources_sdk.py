@@ -89,6 +89,9 @@ def test_bindings_for_live_migration(network: Proxy, plugin: Plugin, url: str) -
     assert (missing.status_code, missing.json()["NeutronError"]["type"]) == (404, "PortBindingNotFound")
     assert requests.delete(f"{path}/web1").status_code == 204
     assert network.get_port(port.id).binding_vif_type == "unbound"
+    assert [(found.host, found.vif_type, found.status) for found in network.port_bindings(port)] == [
+        ("", "unbound", "ACTIVE")
+    ]
 
 
 def test_segment_ranges(network: Proxy) -> None:

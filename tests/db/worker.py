@@ -15,7 +15,6 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from neutron_lib.exceptions import (
-    Conflict,
     IpAddressGenerationFailure,
     NeutronException,
     NoNetworkAvailable,
@@ -51,7 +50,7 @@ def plugin(url: str) -> Plugin:
 
 def failure(error: NeutronException) -> dict[str, Any]:
     """A fault as the API would show it."""
-    return {"type": type(error).__name__, "message": str(error), "conflict": isinstance(error, Conflict)}
+    return {"type": type(error).__name__, "message": str(error)}
 
 
 def networks(made: Plugin, _argument: str) -> dict[str, Any]:

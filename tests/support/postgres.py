@@ -55,7 +55,8 @@ def _free_port() -> int:
 
 
 class Cluster:
-    """A cluster in a temporary directory; :meth:`stop` and :meth:`start` take it away and bring it back."""
+    """A cluster in a temporary directory; :meth:`stop` and :meth:`start` take it away and bring it back,
+    :meth:`frozen` lets it hang."""
 
     def __init__(self, directory: Path) -> None:
         self._directory, self._data, self._port = directory, directory / "data", _free_port()
@@ -93,6 +94,22 @@ class Cluster:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """For a while no process of it does anything; its connections stay open."""
+        assert self._process is not None
+        server = self._process.pid
+        os.kill(server, signal.SIGSTOP)  # first: nobody is born any more
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        processes = [server, *map(int, children)]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT

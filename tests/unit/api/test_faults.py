@@ -25,7 +25,7 @@ NOWHERE = "00000000-0000-0000-0000-000000000000"
         (exceptions.NetworkInUse(net_id="x", reason="r"), 409),
         (exceptions.VlanIdInUse(vlan_id=1, physical_network="p"), 409),
         (exceptions.OverQuota(overs="network"), 409),
-        (exceptions.NoNetworkAvailable(), 409),
+        (exceptions.NoNetworkAvailable(), 503),
         (exceptions.IpAddressGenerationFailure(net_id="x"), 409),
         (exceptions.NotAuthorized(), 403),
         (exceptions.ServiceUnavailable(), 503),

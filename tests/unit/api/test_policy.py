@@ -167,6 +167,23 @@ def test_what_is_hidden_cannot_be_searched_for(guarded: tuple[GuardedResources, 
     assert len(guard.list(caller("service", is_service=True), "port", query)) == 1
 
 
+def test_what_is_hidden_gives_no_order(guarded: tuple[GuardedResources, FakeResources], tmp_path: Path) -> None:
+    guard, resources = guarded
+    for number, place in enumerate("bca"):
+        guard.create(caller(is_admin=True), "subnet", {"project_id": "red", "name": str(number), "segment_id": place})
+    hidden = Query(sorts=(("segment_id", True), ("id", True)))
+    with pytest.raises(PolicyNotAuthorized, match="get_subnet:segment_id is disallowed by policy"):
+        guard.list(caller("reader"), "subnet", hidden)
+    assert [item["name"] for item in guard.list(caller(is_admin=True), "subnet", hidden)] == ["2", "0", "1"]
+    named = Query(sorts=(("name", False), ("id", True)))
+    assert [item["name"] for item in guard.list(caller("reader"), "subnet", named)] == ["2", "1", "0"]
+    own = GuardedResources(resources, policy(tmp_path, '"get_subnet:segment_id": "project_id:%(project_id)s"'))
+    with pytest.raises(PolicyNotAuthorized):
+        own.list(caller("reader"), "subnet", hidden)
+    everybody = GuardedResources(resources, policy(tmp_path, '"get_subnet:segment_id": "role:reader"'))
+    assert [item["name"] for item in everybody.list(caller("reader"), "subnet", hidden)] == ["2", "0", "1"]
+
+
 def test_pages_are_filled_although_some_are_not_seen(guarded: tuple[GuardedResources, FakeResources]) -> None:
     guard, _ = guarded
     for number in range(20):

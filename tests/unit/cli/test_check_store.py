@@ -42,7 +42,7 @@ def test_check(configured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     [
         ("nonsense", "is no database URL"),
         ("mysql://nobody@127.0.0.1/x", "sqlite and postgresql are supported"),
-        ("postgresql+psycopg2://nobody@127.0.0.1:1/nothing", "cannot be used: connection to server"),
+        ("postgresql+psycopg2://nobody@127.0.0.1:1/nothing", "Connection refused"),
         ("sqlite:///{directory}/text", "file is not a database"),
         ("sqlite:///{directory}/empty", "the store has schema none"),
     ],

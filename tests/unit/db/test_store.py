@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(ConfigurationError, match="start the newer version"):
         migrate.migrate(store.engine)
+
+
+@pytest.mark.parametrize("given", [None, 0o640, 0o644])
+def test_a_new_file_is_private_and_one_that_is_there_stays_as_it_is(tmp_path: Path, given: int | None) -> None:
+    path = tmp_path / "isthmus.sqlite"
+    if given is not None:
+        path.touch()
+        path.chmod(given)
+    before = os.umask(0o022)
+    try:
+        store = migrated(path)
+        with store.engine.connect() as connection:
+            connection.execute(text("SELECT revision FROM feed_state"))
+            modes = {found.name: found.stat().st_mode & 0o777 for found in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    store.dispose()
+    assert modes == dict.fromkeys([path.name, f"{path.name}-wal", f"{path.name}-shm"], given or 0o600)
 
 
 def test_sqlite_is_set_up_for_readers_beside_a_writer(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from neutron_lib import exceptions as faults
 from neutron_lib.exceptions import network_segment_range as range_faults
+from sqlalchemy import event
 
 from controller.plugin.api import Query
 from controller.plugin.faults import PortBindingError, RevisionNumberConstraintFailed
@@ -19,6 +21,20 @@ def bind(world: World, port: dict[str, Any], host: str, **body: Any) -> dict[str
 
 def activate(world: World, port: dict[str, Any], host: str) -> dict[str, Any]:
     return world.plugin.update(ADMIN, "port_binding", f"{port['id']}/{host}", {"status": "ACTIVE"})
+
+
+def test_a_port_that_is_nowhere_has_a_binding_that_says_so(world: World) -> None:
+    port = world.port(world.network())
+    asked = Query(filters={"port_id": [port["id"]]})
+    (shown,) = world.plugin.list(ADMIN, "port_binding", asked)
+    expected = {"host": "", "vif_type": "unbound", "vif_details": {}, "vnic_type": "normal", "profile": {}}
+    assert {name: shown[name] for name in expected} == expected
+    assert shown["status"] == "ACTIVE"
+    with pytest.raises(faults.PortBindingNotFound):
+        world.plugin.get(ADMIN, "port_binding", shown["id"])
+    world.plugin.node_seen(host_facts(1))
+    bind(world, port, "h1")
+    assert hosts_of(world, port) == {"h1": "ACTIVE"}
 
 
 def test_only_the_active_binding_is_intent(world: World) -> None:
@@ -143,6 +159,51 @@ def test_a_range_of_every_gre_key_is_shown_in_no_time(world: World) -> None:
     wide = segment_range(world, network_type="gre", minimum=51, maximum=2**32 - 1)
     assert wide["available"][0] == 51
     assert len(wide["available"]) < 10_000
+
+
+def statements(world: World, work: Callable[[], Any], words: str) -> int:
+    """How many statements that have these words are sent meanwhile."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    event.listen(world.store.engine, "before_cursor_execute", note)
+    try:
+        work()
+    finally:
+        event.remove(world.store.engine, "before_cursor_execute", note)
+    return sum(words in statement for statement in sent)
+
+
+def test_ids_in_use_are_read_for_those_who_look_at_them(world: World) -> None:
+    segment_range(world, network_type="vxlan", minimum=1, maximum=4, shared=False, project_id="red")
+    segment_range(world, network_type="vxlan", minimum=2000, maximum=2002)
+    world.plugin.create_bulk(ADMIN, "network", [{"project_id": "red"}, {"project_id": "blue"}] * 2)
+    world.provider("vlan", "physnet1", 102, project_id="green")
+
+    def look(**asked: Any) -> list[dict[str, Any]]:
+        return world.plugin.list(ADMIN, "network_segment_range", Query(**asked))
+
+    whole = {item["id"]: item for item in look()}
+    assert whole == {item_id: world.get("network_segment_range", {"id": item_id}) for item_id in whole}
+    by_place = {(item["network_type"], item["physical_network"], item["minimum"]): item for item in whole.values()}
+    assert by_place["vlan", "physnet1", 100]["used"] == {"102": "green"}
+    assert set(by_place["vxlan", None, 1]["used"].values()) == {"red"}
+    for fields in ({"id", "name"}, {"used"}, {"available", "id"}):
+        for item in look(fields=frozenset(fields)):
+            assert {name: item[name] for name in fields} == {name: whole[item["id"]][name] for name in fields}
+    assert statements(world, lambda: look(fields=frozenset({"id", "name"})), "_allocations") == 0
+    assert statements(world, lambda: look(limit=1, sorts=(("id", True),)), "_allocations") == 1
+
+
+def test_many_networks_ask_once_which_ranges_there_are(world: World) -> None:
+    segment_range(world, network_type="vxlan", minimum=7, maximum=70, shared=False, project_id="red")
+    bodies = [{"project_id": "red"}] * 5
+    assert statements(world, lambda: world.plugin.create_bulk(ADMIN, "network", bodies), "segment_ranges") == 1
+    numbers = {item["provider:segmentation_id"] for item in world.plugin.list(ADMIN, "network", Query())}
+    assert len(numbers) == 5
+    assert numbers <= set(range(7, 71))
 
 
 def test_configured_ranges_are_shown_and_stay(world: World) -> None:

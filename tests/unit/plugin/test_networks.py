@@ -52,7 +52,7 @@ def test_the_next_type_is_tried_when_the_first_is_exhausted() -> None:
     with pytest.raises(faults.NoNetworkAvailable) as failure:
         world.network()
     assert "no more vxlan ids: 7:8 all in use; no more gre ids: 5:5 all in use" in str(failure.value)
-    assert isinstance(failure.value, faults.Conflict)
+    assert isinstance(failure.value, faults.ServiceUnavailable)
     assert type(failure.value).__name__ == "NoNetworkAvailable"
 
 

@@ -12,7 +12,7 @@ from controller.errors import ConfigurationError
 from controller.model import AddressPair
 from controller.plugin.addresses import MacSource
 from controller.plugin.faults import AllocationOnAutoAddressSubnet
-from tests.support.store import ADMIN, World
+from tests.support.store import ADMIN, World, host_facts
 
 SLAAC = {"ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}
 
@@ -141,6 +141,35 @@ def test_mac_addresses(world: World) -> None:
     second = world.port(network)
     with pytest.raises(faults.MacAddressInUse):
         world.update("port", second, mac_address="fa:16:3e:00:00:01")
+
+
+def test_a_bound_port_keeps_its_mac_address(world: World) -> None:
+    """Neutron refuses it too where the same request unbinds the port."""
+    port = world.port(world.network(), "h1", mac_address="fa:16:3e:00:00:01")
+    other = {"mac_address": "fa:16:3e:00:00:02"}
+    assert port["binding:vif_type"] == "binding_failed"
+    assert world.update("port", port, **other)["mac_address"] == other["mac_address"]
+    world.plugin.node_seen(host_facts(1))
+    bound = world.get("port", port)
+    assert bound["binding:vif_type"] == "tap"
+    for change in ({"mac_address": "fa:16:3e:00:00:03"}, {"mac_address": None},
+                   {"mac_address": None, "binding:host_id": ""}):  # fmt: skip
+        with pytest.raises(faults.PortBound, match="port type: tap, old_mac fa:16:3e:00:00:02"):
+            world.update("port", port, **change)
+    assert world.get("port", port) == bound
+    world.update("port", port, mac_address="FA-16-3E-00-00-02")
+    assert world.get("port", port) == bound
+    world.update("port", port, **{"binding:host_id": ""})
+    assert world.update("port", port, mac_address=None)["mac_address"] != other["mac_address"]
+
+
+def test_a_service_keeps_its_mac_address(world: World) -> None:
+    port = world.port(world.network(), device_owner="network:dhcp")
+    for change in ({"mac_address": None}, {"mac_address": "fa:16:3e:00:00:03", "device_owner": ""}):
+        with pytest.raises(faults.UnsupportedPortDeviceOwner):
+            world.update("port", port, **change)
+    assert world.update("port", port, device_owner="")["mac_address"] == port["mac_address"]
+    assert world.update("port", port, mac_address="fa:16:3e:00:00:03")["mac_address"] == "fa:16:3e:00:00:03"
 
 
 def test_generated_mac_addresses_follow_the_pattern() -> None:

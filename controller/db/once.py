@@ -1,6 +1,7 @@
 """Remember within a session: what a bulk create asks again for each of its items is found once.
 
-Only for what cannot change while the transaction lasts, such as rows that it has locked.
+Only for what cannot change while the transaction lasts, such as rows that it has locked, or may as well be seen as it
+was when the transaction first asked.
 """
 
 from __future__ import annotations
