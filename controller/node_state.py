@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from controller.intent import Intent
 from controller.model import Observation
@@ -86,8 +87,7 @@ class NodeState:
         return self.acknowledged >= self.asked or self.acknowledged >= tick
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What a node loop has to bring into force: everything asked up to ``tick``."""
 
     tick: int
