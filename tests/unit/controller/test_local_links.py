@@ -11,7 +11,7 @@ from controller.model import Attachment, Observation, Port, PortView
 from controller.southbound.bridge import Make, node_facts, observe
 from tests.unit.controller.world import SWITCH_A, SWITCH_B, World, eventually, facts, port
 
-P1 = "11111111-0000-0000-0000-000000000000"
+P1, P2, P3 = (f"{number}" * 8 + "-0000-0000-0000-000000000000" for number in (1, 2, 3))
 PORTS = {1: PortView("uplink", True), 7: PortView("eth7", True), 8: PortView("eth8", False)}
 LINK = (("00:00:00:00:00:00:00:0a", "eth7"),)
 
@@ -92,3 +92,18 @@ def test_such_a_port_becomes_active_and_follows_its_link() -> None:
         world.reconciler.switch_ready(facts(SWITCH_A), told)
         eventually(lambda: world.status(P1) == "ACTIVE")
         assert world.store.plugged == world.store.unplugged == []
+
+
+def test_one_change_may_move_several_ports_and_leaves_the_others_where_they_are() -> None:
+    one, two, three = (port(P, SWITCH_A, local_links=(("a", name),)) for P, name in ((P1, "1"), (P2, "7"), (P3, "8")))
+    with World() as world:
+        world.store.commit(ports={P1: one, P2: two, P3: three})
+        world.reconciler.node_observed(facts(SWITCH_A), Observation(SWITCH_A, switch_ports=PORTS))
+        state = world.reconciler.board.state(SWITCH_A)
+        world.store.commit(ports={P1: replace(one, local_links=(("a", "eth7"),)), P2: port(P2, None)})
+        eventually(lambda: state.observation is not None and P2 not in state.observation.attachments)
+        expected = {P1: Attachment(P1, "eth7", 7), P3: Attachment(P3, "eth8", 8, link_up=False)}
+        assert state.observation is not None
+        assert state.observation.attachments == expected
+        world.reconciler.node_observed(facts(SWITCH_A), Observation(SWITCH_A, switch_ports=PORTS))
+        assert state.observation.attachments == expected
