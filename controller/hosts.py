@@ -36,12 +36,11 @@ class Hosts:
             newer_than = 0
         state = board.state(node_id)
         deadline = time.monotonic() + timeout
-        with state.news:
-            state.news.wait_for(
-                lambda: state.host_plan is not None and state.host_plan.revision > newer_than,
-                timeout=max(0.0, deadline - time.monotonic()),
-            )
-            plan = state.host_plan
+        state.wait_for(
+            lambda: state.host_plan is not None and state.host_plan.revision > newer_than,
+            timeout=max(0.0, deadline - time.monotonic()),
+        )
+        plan = state.host_plan
         return plan if plan is not None and plan.revision > newer_than else None
 
     def report(self, report: HostReport) -> None:

@@ -10,12 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from controller.local_links import switches_of
+from controller.local_links import link_on, switches_of
 from controller.model import Cable, DeclaredSwitch, Network, Node, Port, Segment
 
 EMPTY: Mapping[str, Port] = {}
 NOBODY: Mapping[str, Node] = {}
 NOTHING: Mapping[str, Mapping[str, Port]] = {}
+NO_LINKS: Mapping[str, str] = {}
 
 OWN = ("capabilities", "limits", "vif_details")
 """Fields of a node that concern its own plan alone: of other nodes they may be as they were. A thousand switches that
@@ -83,6 +84,8 @@ class Intent:
         self._carriers: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
         self._carried: dict[str, dict[str, dict[str, Port]]] = defaultdict(dict)
         """Node -> network -> the ports bound there: the very dictionaries that ``_carriers`` has by network first."""
+        self._links: dict[str, dict[str, str]] = defaultdict(dict)
+        """Node -> bound port -> what the port says of where it is plugged in there."""
         self._bindings: dict[str, dict[str, dict[str, int]]] = {}
         """Network -> node -> segment -> how many ports are bound there by it."""
         self._wishes: dict[str, set[str]] = defaultdict(set)
@@ -106,6 +109,11 @@ class Intent:
     def ports_of(self, node_id: str) -> Mapping[str, Mapping[str, Port]]:
         """Network id -> port id -> port, for the bound ports on one node."""
         return self._carried.get(node_id, NOTHING)
+
+    def links_on(self, node_id: str) -> Mapping[str, str]:
+        """Port id -> name or number of the node's port, for the ports bound there that say themselves where they are
+        plugged in (:func:`controller.local_links.link_on`)."""
+        return self._links.get(node_id, NO_LINKS)
 
     def nodes_of(self, network_id: str) -> Iterable[str]:
         """Ids of the nodes with at least one bound port of the network."""
@@ -271,6 +279,9 @@ class Intent:
         node_ports = self._carriers[port.network_id].setdefault(port.binding.node_id, {})
         self._carried[port.binding.node_id][port.network_id] = node_ports
         node_ports[port.id] = port
+        link = link_on(port, port.binding.node_id)
+        if link is not None:
+            self._links[port.binding.node_id][port.id] = link
 
     def _unindex(self, port: Port) -> None:
         if port.binding is None:
@@ -281,7 +292,9 @@ class Intent:
         del carriers[node_id][port.id]
         if not carriers[node_id]:
             del carried[network_id], carriers[node_id]
-        for index, key in ((self._bound, network_id), (self._carriers, network_id), (self._carried, node_id)):
+        self._links[node_id].pop(port.id, None)
+        indexes = (self._bound, network_id), (self._carriers, network_id), (self._carried, node_id)
+        for index, key in (*indexes, (self._links, node_id)):
             if not index[key]:
                 del index[key]
 

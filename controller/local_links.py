@@ -5,11 +5,10 @@ So it is on switches without OVSDB. A link names the switch by its datapath id a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import lru_cache
 
-from controller.model import Attachment, Observation, Port, switch_node_id
+from controller.model import Attachment, Observation, Port, PortView, switch_node_id
 
 
 @lru_cache(maxsize=1 << 16)
@@ -45,22 +44,21 @@ def switches_of(port: Port) -> tuple[str, ...]:
     return tuple([node_id for node_id in nodes if node_id is not None])
 
 
-def linked(told: Observation, ports: Iterable[Port]) -> Observation:
-    """What the switch told, with the endpoints of those of ``ports`` that name one of its OpenFlow ports."""
-    node_id, views = told.node_id, told.switch_ports
-    if not views:
-        return told
-    numbers = {views[number].name: number for number in sorted(views, reverse=True)}
-    found = dict(told.attachments)
-    for port in ports:
-        name = link_on(port, node_id)
-        if name is None:
-            continue
+def numbers_of(views: Mapping[int, PortView]) -> Mapping[str, int]:
+    """The numbers of a switch's OpenFlow ports by name; of those with the same name the lowest."""
+    return {views[number].name: number for number in sorted(views, reverse=True)}
+
+
+def linked(told: Observation, links: Mapping[str, str], numbers: Mapping[str, int]) -> Mapping[str, Attachment]:
+    """The endpoints by port id that follow from ``links``: port id -> name or number of the switch's OpenFlow port.
+    ``numbers``: see :func:`numbers_of`."""
+    views, found = told.switch_ports, {}
+    for port_id, name in links.items():
         number = numbers[name] if name in numbers else _number(name)
         view = views.get(number)
         if view is not None:
-            found[port.id] = Attachment(port.id, view.name, number, view.link_up)
-    return replace(told, attachments=found)
+            found[port_id] = Attachment(port_id, view.name, number, view.link_up)
+    return found
 
 
 def _number(text: str) -> int:

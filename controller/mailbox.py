@@ -8,8 +8,8 @@ all others wait behind it.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from controller.outage import Outage
@@ -27,7 +27,9 @@ class Mailbox:
     def __init__(self, name: str, spawn: Spawn, retry: float = 1.0, attempts: int = 60) -> None:
         self._name, self._spawn, self._retry, self._attempts = name, spawn, retry, attempts
         self._outage = Outage(name)
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: deque[Job] = deque()
+        self._news = threading.Event()
+        """Set when there may be jobs: one wake-up for all that came meanwhile."""
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -37,23 +39,27 @@ class Mailbox:
     def stop(self) -> None:
         """End the thread after the job at hand."""
         self._stopped.set()
-        self._jobs.put(None)
+        self._news.set()
 
     @property
     def waiting(self) -> int:
         """How many jobs wait."""
-        return self._jobs.qsize()
+        return len(self._jobs)
 
     def put(self, job: Job) -> None:
         """Add a job."""
-        self._jobs.put(job)
+        self._jobs.append(job)
+        if not self._news.is_set():  # to look costs less than the event's lock
+            self._news.set()
 
     def _run(self) -> None:
-        while True:
-            job = self._jobs.get()
-            if job is None or self._stopped.is_set():
-                return
-            self._do(job)
+        while not self._stopped.is_set():
+            if self._jobs:
+                self._do(self._jobs.popleft())
+            elif self._news.is_set():
+                self._news.clear()  # and look again: who brought a job just now did not set it
+            else:
+                self._news.wait()
 
     def _do(self, job: Job) -> None:
         failures = 0

@@ -283,6 +283,11 @@ class Observation:
     fabric: Fabric | None = None
     standby_uplinks: frozenset[int] = frozenset()
 
+    def plugged(self, attachments: Mapping[str, Attachment]) -> Observation:
+        """The same with other attachments: what ``replace`` makes, in a third of the time."""
+        return Observation(self.node_id, attachments, self.uplinks, self.tunnel_ports, self.switch_ports, self.fabric,
+                           self.standby_uplinks)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSwitch:

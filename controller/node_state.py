@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from controller.intent import Intent
 from controller.model import Observation
@@ -20,16 +21,17 @@ from legacy_agent.host_plan import HostPlan
 class NodeState:
     """Run-time state of one node; guarded by :attr:`Board.changed`.
 
-    ``news`` wakes only those who wait for this node, so that a change costs the nodes it touches and nobody else.
+    :meth:`wait_for` waits for this node alone, so that a change costs the nodes it touches and nobody else.
     """
 
     node_id: str
-    news: threading.Condition = field(default_factory=threading.Condition, repr=False)
     connected: bool = False
     told: Observation | None = None
     """What the node told last."""
     observation: Observation | None = None
     """What it told, with the endpoints of ports that say themselves where they are plugged in."""
+    port_numbers: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """The numbers of the OpenFlow ports that it told, by name."""
     asked: int = 0
     acknowledged: int = 0
     acknowledged_revision: int = 0
@@ -48,6 +50,10 @@ class NodeState:
     """When the oldest change was asked that nobody has begun to bring into force."""
     wake: Callable[[], None] | None = field(default=None, repr=False)
     """Sees to it that somebody works for this node."""
+    _news: threading.Condition = field(default_factory=threading.Condition, repr=False)
+    _listeners: int = 0
+    """How many wait for news. Raised before a waiter looks at what it waits for, and read after that has changed: it
+    spares those who tell a lock that nearly always nobody waits for."""
 
     @property
     def pending(self) -> bool:
@@ -61,18 +67,27 @@ class NodeState:
 
     def tell(self) -> None:
         """Wake those who wait for this node, and who works for it."""
-        with self.news:
-            self.news.notify_all()
+        if self._listeners:
+            with self._news:
+                self._news.notify_all()
         if self.wake is not None:
             self.wake()
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float) -> None:
+        """Wait until ``condition`` holds, ``timeout`` seconds at most; it is looked at whenever somebody tells."""
+        with self._news:
+            self._listeners += 1
+            try:
+                self._news.wait_for(condition, timeout)
+            finally:
+                self._listeners -= 1
 
     def covers(self, tick: int) -> bool:
         """Whether what was asked at ``tick`` is in force."""
         return self.acknowledged >= self.asked or self.acknowledged >= tick
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What a node loop has to bring into force: everything asked up to ``tick``."""
 
     tick: int
@@ -93,6 +108,8 @@ class Board:
         self.transit: Callable[[Collection[str]], Collection[str]] = lambda _node_ids: ()
         """Switches -> the switches that their links reach; nobody, where no links are looked for."""
         self._states: dict[str, NodeState] = {}
+        self.known: Callable[[str], NodeState | None] = self._states.get
+        """The node's state if it was ever seen by this process. The very look-up: there are many for each port."""
         self._tick = 0
 
     def state(self, node_id: str) -> NodeState:
@@ -102,10 +119,6 @@ class Board:
             return known
         with self.changed:
             return self._states.setdefault(node_id, NodeState(node_id))
-
-    def known(self, node_id: str) -> NodeState | None:
-        """The node's state if it was ever seen by this process."""
-        return self._states.get(node_id)
 
     def states(self) -> Iterator[NodeState]:
         """All states."""

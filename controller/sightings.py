@@ -6,13 +6,13 @@ themselves where they are plugged in (:mod:`controller.local_links`).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
-from dataclasses import replace
 
 from controller.declared import described
 from controller.endpoints import within_overlay
 from controller.fabric import FabricControl
-from controller.local_links import linked
+from controller.local_links import linked, numbers_of
 from controller.model import NodeFacts, NodeKind, Observation, Port
 from controller.node_state import Board, NodeState
 from controller.plugin.api import Nodes
@@ -81,18 +81,26 @@ class Sightings:
 
     def follow_links(self, before: Mapping[str, Port | None]) -> None:
         """Find out again where changed ports are plugged in that say so themselves; ``before``: as they were."""
+        changed: dict[str, set[str]] = defaultdict(set)
         for port_id, old in before.items():
-            new = self._board.intent.ports.get(port_id)
-            linked_ports = [port for port in (old, new) if port is not None and port.local_links]
-            for node_id in {port.binding.node_id for port in linked_ports if port.binding is not None}:
-                state = self._board.known(node_id)
-                if state is not None and state.told is not None and state.observation is not None:
-                    found = linked(state.told, () if new is None else (new,)).attachments.get(port_id)
-                    kept = {key: item for key, item in state.observation.attachments.items() if key != port_id}
-                    attachments = kept if found is None else {**kept, port_id: found}
-                    state.observation = replace(state.observation, attachments=attachments)
-                    if self._fabric is not None and state.connected:
-                        self._fabric.observed(state.observation)
+            for port in (old, self._board.intent.ports.get(port_id)):
+                if port is not None and port.local_links and port.binding is not None:
+                    changed[port.binding.node_id].add(port_id)
+        for node_id, port_ids in changed.items():
+            state = self._board.known(node_id)
+            if state is not None and state.told is not None and state.observation is not None:
+                self._link_again(state, state.told, state.observation, port_ids)
+
+    def _link_again(self, state: NodeState, told: Observation, seen: Observation, port_ids: Set[str]) -> None:
+        attachments, links = dict(seen.attachments), self._board.intent.links_on(state.node_id)
+        for port_id in port_ids:
+            attachments.pop(port_id, None)
+            if port_id in told.attachments:
+                attachments[port_id] = told.attachments[port_id]
+        named = {port_id: links[port_id] for port_id in port_ids if port_id in links}
+        state.observation = seen.plugged({**attachments, **linked(told, named, state.port_numbers)})
+        if self._fabric is not None and state.connected:
+            self._fabric.observed(state.observation)
 
     def _uplinks_before(self, node_id: str) -> Mapping[str, int]:
         return self._fabric.uplinks_before(node_id) if self._fabric is not None else {}
@@ -165,8 +173,10 @@ class Sightings:
         with self._board.changed:
             came_back, old = not state.connected, state.observation
             state.connected, state.last_seen = True, self._board.clock()
-            bound = self._board.intent.ports_of(state.node_id).values()
-            observation = linked(told, (port for ports in bound for port in ports.values()))
+            observation, state.port_numbers = told, numbers_of(told.switch_ports)
+            if told.switch_ports:
+                found = linked(told, self._board.intent.links_on(state.node_id), state.port_numbers)
+                observation = told.plugged({**told.attachments, **found})
             state.told, state.observation = told, observation
             if self._fabric is not None and state.is_switch:
                 self._fabric.observed(observation)

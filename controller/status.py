@@ -116,7 +116,8 @@ class Look:
         binding = port.binding
         if binding is None:
             return PortStatus(DOWN, port.binding_refusal or UNBOUND)
-        common, own = self._common(port.network_id, binding), self._state_of(binding.node_id)
+        common = self._commons.get((port.network_id, binding.segment_id)) or self._common(port.network_id, binding)
+        own = self._state_of(binding.node_id)
         down = self._down_reason(port, binding, common, own)
         if down:
             return PortStatus(DOWN, down)
@@ -176,11 +177,12 @@ class Look:
         """Node id -> reason, for the nodes that are waited for."""
         known = self._missing.get(key)
         if known is None:
+            nodes, state_of = self._nodes(key), self._state_of
             known = {}
-            for node_id, node in self._nodes(key).items():
-                state = self._state_of(node_id)
-                if state is not None and (state.pending or state.network_errors):  # most are well
-                    why = waits_for(node, key, state)
+            for node_id, state in zip(nodes, map(state_of, nodes), strict=True):
+                # Most are well; ``pending`` is written out because a look at a network costs this for all its nodes.
+                if state is not None and (state.asked > state.acknowledged or state.network_errors):
+                    why = waits_for(nodes[node_id], key, state)
                     if why:
                         known[node_id] = why
             self._missing[key] = known

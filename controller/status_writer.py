@@ -20,7 +20,7 @@ from controller.model import Port
 from controller.node_state import Board
 from controller.outage import Outage
 from controller.plugin.api import Nodes
-from controller.status import ACTIVE, BUILD, FIRST, WAITING, Asked, Look, PortStatus, WaitKey, waits_for
+from controller.status import BUILD, FIRST, WAITING, WELL, Asked, Look, PortStatus, WaitKey, waits_for
 from controller.switches import Spawn
 
 RETRY = 1.0
@@ -70,10 +70,11 @@ class StatusWriter:
         """Node -> what it is waited for."""
         self._asked = Asked()
         self._written: dict[str, PortStatus] = {}
-        """What the store says, as far as it is known."""
+        """What the store said last, as far as it is known."""
+        self._doubtful: set[str] = set()
+        """Ports of which the store may say something else by now."""
         self._undecided: set[str] = set()
         """Ports that have not been ACTIVE, DOWN or long enough BUILD since the start."""
-        self._active: set[str] = set()
         self._building: dict[str, float] = {}
         """Port -> when its being BUILD may be written (again)."""
         self._outage = Outage("recording port statuses")
@@ -85,7 +86,7 @@ class StatusWriter:
         back before their ports are called DOWN."""
         with self._board.changed:
             ports = self._board.intent.ports
-            said = {text: PortStatus(*text) for text in set(stored.values())}  # most say the same
+            said = {text: PortStatus(*text) for text in set(stored.values())} | {WELL: WELL}  # most say the same
             self._written = {key: said[stored[key]] for key in ports if key in stored}
             self._undecided = set(ports)
         self._spawn(self._run)
@@ -105,14 +106,16 @@ class StatusWriter:
     def changed(self, ports: Collection[str], tick: int) -> None:
         """These ports' intent changed; nodes were asked at ``tick``."""
         with self._board.changed:
-            for port_id in ports:
-                self._written.pop(port_id, None)  # the store sets it DOWN by itself when its binding changes
-                self._asked.everywhere[port_id] = tick
-            self._ask(ports, tick)
+            self._doubtful.update(ports)  # the store sets a port DOWN by itself when its binding changes
+            self._asked.everywhere.update(dict.fromkeys(ports, tick))
+            self.plugged(ports, tick)
 
     def plugged(self, ports: Collection[str], tick: int) -> None:
         """What is plugged in changed: only the ports' own node was asked anything."""
-        self._ask(ports, tick)
+        with self._board.changed:
+            self._due |= dict.fromkeys(ports)
+            self._asked.here.update(dict.fromkeys(ports, tick))
+        self._rouse()
 
     def node_moved(self, node_id: str, tick: int) -> None:
         """A node came or went, and with it all of its ports; only it was asked anything."""
@@ -121,21 +124,19 @@ class StatusWriter:
             self._asked.nodes[node_id] = tick
         self._rouse()
 
-    def _ask(self, ports: Collection[str], tick: int) -> None:
-        with self._board.changed:
-            self._due |= dict.fromkeys(ports)
-            self._asked.here.update(dict.fromkeys(ports, tick))
-        self._rouse()
-
     def _rouse(self) -> None:
         """Wake the thread. In a storm it is awake already, and to look costs less than the lock of the event."""
         if not self._wake.is_set():
             self._wake.set()
 
     def node_changed(self, node_id: str) -> None:
-        """A node acknowledged, failed, came or went: look again at the ports that wait for it."""
+        """A node acknowledged, failed, came or went: look again at the ports that wait for it. What it has in force
+        was changed under the lock that ports are decided under; whoever waits for it is noted, or need not wait."""
+        state = self._board.known(node_id)
+        if not self._waiting.get(node_id) and not (state is not None and state.network_errors):
+            return
         with self._board.changed:
-            node, state = self._board.intent.nodes.get(node_id), self._board.known(node_id)
+            node = self._board.intent.nodes.get(node_id)
             for key in list(self._waiting.get(node_id, ())):
                 group = self._groups.get(key)
                 if group is None:
@@ -190,32 +191,35 @@ class StatusWriter:
             self._due, self._due_nodes = {}, {}
             return list(itertools.chain.from_iterable(due.values()))
 
-    def _due_by_network(self) -> Mapping[str, Mapping[str, Port | None]]:
-        """Network id -> the ports of it that are to be decided."""
+    def _due_by_network(self) -> Mapping[str, Collection[str]]:
+        """Network id -> the ports of it that are to be decided; one may be there twice."""
         intent = self._board.intent
-        found: dict[str, dict[str, Port | None]] = defaultdict(dict)
+        found: dict[str, list[str]] = defaultdict(list)
         for port_id in self._due:
             port = intent.ports.get(port_id)
-            found["" if port is None else port.network_id][port_id] = port
+            found["" if port is None else port.network_id].append(port_id)
         for node_id in self._due_nodes:
             for network_id, ports in intent.ports_of(node_id).items():
-                found[network_id].update(ports)
+                found[network_id] += ports
         return found
 
     def _decide(self, ports: Iterable[str]) -> dict[str, tuple[PortStatus, int]]:
         """What is to be written of these ports, and the revisions of the ports that it follows from."""
-        decided, settled, now = {}, {}, time.monotonic()
+        decided: dict[str, tuple[PortStatus, int]] = {}
+        settled, now = [], time.monotonic()
         with self._board.changed:
             look = Look(self._board.intent, self._board.known, self._asked, self._board.transit)
-            for port_id, port in [(port_id, self._board.intent.ports.get(port_id)) for port_id in ports]:
+            of, written = self._board.intent.ports, self._written
+            for port_id in ports:
+                port = of.get(port_id)
                 if port is None:
                     self._forget(port_id)
                     continue
                 status = look.status(port)
                 if status.status == BUILD or port_id in self._groups_of:
                     self._wait_for(port, status, look)
-                if self._written.get(port_id) == status:
-                    settled[port_id] = status
+                if written.get(port_id) == status and port_id not in self._doubtful:
+                    settled.append(port_id)
                 elif not self._postponed(port_id, status, now):
                     decided[port_id] = status, port.revision
             self._settled(settled)
@@ -250,7 +254,7 @@ class StatusWriter:
         if status.status != BUILD:
             self._building.pop(port_id, None)
             return False
-        if port_id in self._active:
+        if self._was_active(port_id):
             return False
         unchanged = self._asked.everywhere.get(port_id, FIRST) == FIRST
         unchanged = unchanged and status.reason.startswith(WAITING)  # a failure is told soon
@@ -273,36 +277,38 @@ class StatusWriter:
             self._outage.failed(error)
             with self._board.changed:
                 self._due |= dict.fromkeys(statuses)
-                for port_id in statuses:
-                    self._written.pop(port_id, None)
+                self._doubtful.update(statuses)
             self._stopped.wait(RETRY)
             self._wake.set()
             return
         self._outage.over()
         next_time = time.monotonic() + REPEAT
         with self._board.changed:
+            self._written.update(statuses)
             self._settled(statuses)
             for port_id, item in statuses.items():
                 if port_id in self._due:  # it changed meanwhile, in the store too perhaps
-                    self._written.pop(port_id, None)
+                    self._doubtful.add(port_id)
                 else:
-                    self._written[port_id] = item
+                    self._doubtful.discard(port_id)
                 if item.status == BUILD:
                     self._building[port_id] = next_time
 
-    def _settled(self, statuses: Mapping[str, PortStatus]) -> None:
-        """The store says so."""
-        self._undecided.difference_update(statuses)
-        self._active.update(statuses)
-        self._active.difference_update([port_id for port_id, item in statuses.items() if item.status != ACTIVE])
-        for port_id in self._building.keys() & statuses.keys():
-            if statuses[port_id].status != BUILD:
+    def _settled(self, ports: Collection[str]) -> None:
+        """The store says what was found of these ports."""
+        self._undecided.difference_update(ports)
+        for port_id in self._building.keys() & ports:
+            if self._written[port_id].status != BUILD:
                 del self._building[port_id]
+
+    def _was_active(self, port_id: str) -> bool:
+        """Whether ACTIVE is what was found of the port last; not only before the start."""
+        return port_id not in self._undecided and self._written.get(port_id) == WELL
 
     def _forget(self, port_id: str) -> None:
         self._stop_waiting(port_id)
         self._undecided.discard(port_id)
-        self._active.discard(port_id)
+        self._doubtful.discard(port_id)
         for times in (self._later, self._building, self._asked.everywhere, self._asked.here):
             times.pop(port_id, None)
         self._written.pop(port_id, None)

@@ -43,8 +43,9 @@ class SwitchLoops:
     ) -> None:  # fmt: skip
         self._board, self._compiler, self._switches, self._pace = board, compiler, switches, pace
         self._spawn, self._fabric, self._measures, self._tell = spawn, fabric, measures, tell
-        self._running: set[str] = set()
-        """Switches that somebody works for at the moment."""
+        self._running: dict[str, object] = {}
+        """Switches that somebody works for at the moment, each with a token of whoever does. ``setdefault`` and
+        ``pop`` are atomic, which spares every switch two locks."""
         self._idle_since: dict[str, float] = {}
         self._stopped = threading.Event()
 
@@ -88,19 +89,17 @@ class SwitchLoops:
             self._spawn(partial(self._run, state))
 
     def _take_on(self, state: NodeState) -> bool:
-        if not self._has_work(state):  # whoever has some from now on wakes the switch
-            return False
-        with self._board.changed:
-            if state.node_id in self._running:
-                return False
-            self._running.add(state.node_id)
-            return True
+        """Whether there is work and nobody else does it; whoever has some from now on wakes the switch."""
+        return self._has_work(state) and self._reserve(state)
+
+    def _reserve(self, state: NodeState) -> bool:
+        me = object()
+        return self._running.setdefault(state.node_id, me) is me
 
     def _leave(self, state: NodeState) -> None:
         """The opposite of taking on, for somebody who found nothing more to do; there may be something by now."""
-        with self._board.changed:
-            self._running.discard(state.node_id)
-            self._idle_since[state.node_id] = self._board.clock()
+        self._idle_since[state.node_id] = self._board.clock()
+        self._running.pop(state.node_id, None)
         self._begin(state)
 
     def _has_work(self, state: NodeState) -> bool:
@@ -174,8 +173,7 @@ class SwitchLoops:
         self._board.give_back(state.node_id, work, message)
         self._tell(state.node_id)
         delay = min(FIRST_RETRY * 2 ** min(state.attempts - 1, 16), self._pace.retry_max)
-        with state.news:
-            state.news.wait_for(lambda: not self._goes_on(state), timeout=delay)
+        state.wait_for(lambda: not self._goes_on(state), timeout=delay)
 
     def _audit_idle(self) -> None:
         period = self._pace.audit_interval
@@ -187,11 +185,8 @@ class SwitchLoops:
                     self._begin_audit(self._board.state(node_id))
 
     def _begin_audit(self, state: NodeState) -> None:
-        with self._board.changed:
-            if state.node_id in self._running or not self._goes_on(state):
-                return
-            self._running.add(state.node_id)
-        self._spawn(partial(self._audit_and_run, state))
+        if self._goes_on(state) and self._reserve(state):
+            self._spawn(partial(self._audit_and_run, state))
 
     def _audit_and_run(self, state: NodeState) -> None:
         try:

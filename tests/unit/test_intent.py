@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.intent import Change, Intent
+from controller.local_links import link_on
 from controller.model import Binding, Port
 from tests.support.scenarios import (
     State,
@@ -237,9 +238,9 @@ def changed_by(step: Sequence[Any], revision: int) -> Change:
             network = TWO_WAYS if number < 5 else STAYS
             chosen = network.segments[segment % len(network.segments)]
             binding = Binding(node.id, chosen.id, node.mechanisms[0], number)
-            return Change.of(
-                revision, ports={str(number): make_port(network, number, id=str(number), binding=binding)}
-            )
+            links = (("1", "eth1"), ("3", f"eth{number}"))[:segment]
+            port = make_port(network, number, id=str(number), binding=binding, local_links=links)
+            return Change.of(revision, ports={port.id: port})
         case ("unbound", number):
             return Change.of(revision, ports={str(number): make_port(TWO_WAYS, number, id=str(number))})
         case ("no port", number):
@@ -266,7 +267,14 @@ def carriers(intent: Intent) -> dict[str, Any]:
             for item in networks[key]
         },
         "ports": {node.id: intent.ports_of(node.id) for node in PLACES},
+        "links": {node.id: intent.links_on(node.id) for node in PLACES},
     }
+
+
+def links(intent: Intent) -> dict[str, dict[str, str]]:
+    """By node what its ports say of where they are plugged in there, of all ports one by one."""
+    said = {node.id: {key: link_on(port, node.id) for key, port in intent.ports.items()} for node in PLACES}
+    return {node_id: {key: link for key, link in found.items() if link is not None} for node_id, found in said.items()}
 
 
 def place_of(port: Port) -> tuple[str, str]:
@@ -299,6 +307,7 @@ def test_who_carries_a_network_follows_every_change(steps: list[Sequence[Any]]) 
         anew = Intent()
         anew.apply(Change.of(revision, dict(intent.networks), dict(intent.ports), dict(intent.nodes)))
         assert carriers(intent) == carriers(anew), step
+        assert carriers(intent)["links"] == links(intent), step
         assert places(intent) == {(*place_of(item), key) for key, item in intent.ports.items() if item.binding}, step
         for (network_id, segment_id), by in carriers(intent)["by"].items():
             on = {key: intent.segment_on(key, network_id) for key in intent.nodes}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from controller.mailbox import Mailbox
+from tests.unit.controller.world import eventually
 
 
 def done_by(jobs: list[Callable[[], None]], attempts: int = 3) -> None:
@@ -48,3 +51,17 @@ def test_a_job_that_fails_by_itself_is_given_up() -> None:
     assert done == ["next"]
     done_by([failing(2, ValueError("a fault of ours"), done)])
     assert done == ["next", "failing"]
+
+
+def test_no_job_is_overlooked_that_comes_when_the_mailbox_runs_empty() -> None:
+    done: list[int] = []
+    mailbox = Mailbox("test", lambda body: threading.Thread(target=body, daemon=True).start())
+    mailbox.start()
+    for number in range(300):  # each finds the mailbox waiting, about to wait, or still at work
+        mailbox.put(partial(done.append, number))
+        deadline = time.monotonic() + 10
+        while number % 2 and len(done) <= number:
+            assert time.monotonic() < deadline, f"job {number} waits for ever"
+    eventually(lambda: done == list(range(300)))
+    assert mailbox.waiting == 0
+    mailbox.stop()
