@@ -16,7 +16,7 @@ from controller.turns import in_turns
 from mechanisms.openflow import classify, deliver, fabric, flood, groups, inputs, port_security
 from mechanisms.openflow.endpoints import endpoint_of
 from mechanisms.openflow.here import Here
-from mechanisms.openflow.logical import Logical, Reach
+from mechanisms.openflow.logical import Found, Logical, Reach
 from mechanisms.openflow.registers import Source
 from mechanisms.reuse import Reuse
 from mechanisms.view import SegmentView
@@ -43,13 +43,17 @@ class Kept(NamedTuple):
 
 
 class Switch:
-    """What a switch's own parts of all networks depend on alike; worked out once per compilation."""
+    """What a switch's own parts of all networks depend on alike; worked out once, as long as nothing else is plugged
+    into it. ``named`` is a hash of what they all depend on."""
+
+    __slots__ = ("_rewrites_arp", "_secluded", "_trees", "here", "named")
 
     def __init__(self, here: Here) -> None:
         self.here = here
+        self.named = digest_of((inputs.node(here.node), tuple(sorted(here.uplinks.items()))))
         self._rewrites_arp = inputs.rewrites_arp(here.node)
-        self._own = digest_of((inputs.node(here.node), tuple(sorted(here.uplinks.items()))))
         self._trees = fabric.tree_inputs(here)
+        self._secluded = not self._trees and not here.tunnels
 
     def carries(self, segment: Segment) -> bool:
         """Whether links carry the segment."""
@@ -57,16 +61,20 @@ class Switch:
 
     def plugged_in(self, logical: Logical) -> bytes:
         """Of a network's live ports that are plugged in here the hash of what matters, and the OpenFlow port."""
-        ofports, marked = self.here.ports, logical.marks.get(self.here.node.id, ())
+        here = self.here
+        ofports, marked = here.ports, logical.marks.get(here.node.id, ())
         return b"".join([mark + _OFPORT(ofports[port_id]) for port_id, mark in marked if port_id in ofports])
 
     def inputs(self, logical: Logical, plugged: bytes) -> bytes:
         """What the switch's own part of a network depends on: hashes of 16 bytes, and what is plugged in."""
+        outside = _ALONE if self._secluded else self._outside(logical)
+        return self.named + logical.named + outside + plugged
+
+    def _outside(self, logical: Logical) -> bytes:
         segment = logical.view.segment
         tree = self._trees.get(segment.physical_network or "") if self._trees and self.carries(segment) else None
         tunnel = self.here.tunnels.get(segment.network_type)
-        outside = _ALONE if tree is None and tunnel is None else digest_of((tunnel, tree, logical.reach.mark))
-        return self._own + logical.named + outside + plugged
+        return _ALONE if tree is None and tunnel is None else digest_of((tunnel, tree, logical.reach.mark))
 
     def shared(self, logical: Logical) -> Listed:
         """What it has of a network like other switches; no answers where the network only passes through."""
@@ -77,15 +85,15 @@ class Switch:
 class Carried:
     """What a switch has of a network: what it shares with others, and what is its own.
 
-    Good as long as the network's ``version`` is the same and nothing else on the switch changed. The mark is known at
+    Good as long as that is ``found`` of the network that was, and nothing else on the switch changed. The mark is known at
     once; fragments are listed for those who ask, from values as they were: of a switch that comes back unchanged
     hardly anybody does, and a thousand of them have ten thousand networks.
     """
 
-    __slots__ = ("_listed", "_switch", "logical", "mark", "version")
+    __slots__ = ("_listed", "_switch", "found", "logical", "mark")
 
-    def __init__(self, version: object, switch: Switch, logical: Logical, plugged: bytes) -> None:
-        self.version, self._switch, self.logical = version, switch, logical
+    def __init__(self, found: Found, switch: Switch, logical: Logical, plugged: bytes) -> None:
+        self.found, self._switch, self.logical = found, switch, logical
         self.mark = switch.shared(logical).mark ^ long_hash(switch.inputs(logical, plugged))
         self._listed: tuple[Fragment, ...] | None = None
 
@@ -116,13 +124,13 @@ class Carried:
 class Nothing:
     """What a switch has of a network that it does not carry at present."""
 
-    __slots__ = ("version",)
+    __slots__ = ("found",)
     mark = 0
     fragments: tuple[Fragment, ...] = ()
     reach = None
 
-    def __init__(self, version: object) -> None:
-        self.version = version
+    def __init__(self, found: Found) -> None:
+        self.found = found
 
 
 def _content(view: SegmentView, here: Here, earlier: Kept | None) -> Content:
