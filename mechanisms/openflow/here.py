@@ -24,6 +24,8 @@ class Here(NamedTuple):
 class Locator:
     """Resolves what one node's switch observes; again only what is another object than the last time."""
 
+    __slots__ = ("_seen",)
+
     def __init__(self) -> None:
         self._seen: tuple[Node, Observation, Here] | None = None
 

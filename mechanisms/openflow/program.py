@@ -47,7 +47,7 @@ class Compiled(NamedTuple):
     switch: local.Switch
     program: Program
     networks: Mapping[str, OfNetwork]
-    of_switch: tuple[Fragment, ...]
+    of_links: tuple[Fragment, ...]
     reached: tuple[Reach, ...]
     peers: Listed
 
@@ -63,19 +63,16 @@ class ProgramCompiler:
         """The program of one switch. Networks of which nothing changed are not looked into, and fragments that depend
         on the same as in its ``last`` program are its very objects."""
         same_place = last if last is not None and last.switch.here == here else None
-        switch = same_place.switch if same_place is not None else local.Switch(here)
+        switch = same_place.switch if same_place is not None else local.Switch(here, last.switch if last else None)
         networks = self._networks(intent, switch, same_place.networks if same_place is not None else {}, last)
         reached = _reached(networks.values()) if here.tunnels else ()
         if same_place is not None and list(map(id, same_place.reached)) == list(map(id, reached)):
             peers = same_place.peers
         else:
             peers = Listed.of(*self._of_peers(reached, here)) if reached else NONE
-        of_switch = tuple(self._of_switch(intent, switch, networks))
-        if last is not None:
-            before = {fragment.key: fragment for fragment in last.of_switch}
-            of_switch = tuple([_kept(fragment, before) for fragment in of_switch])
-        program = LazyProgram(intent.revision, [*of_switch, *networks.values(), peers])
-        return Compiled(switch, program, networks, of_switch, reached, peers)
+        of_links = _of_links(intent, here, networks, last) if here.fabric is not None else ()
+        program = LazyProgram(intent.revision, [STATIC, switch, *of_links, *networks.values(), peers])
+        return Compiled(switch, program, networks, of_links, reached, peers)
 
     def prepare(self, intent: Intent) -> None:
         """Work out what the networks' location-free fragments depend on."""
@@ -99,12 +96,10 @@ class ProgramCompiler:
     def _network(
         self, found: Found, logical: Logical | None, switch: local.Switch, last: Compiled | None
     ) -> OfNetwork:
-        if logical is None:
+        depends_on = switch.inputs(logical) if logical is not None else b""
+        if logical is None or not depends_on:
             return local.Nothing(found)
-        plugged = switch.plugged_in(logical)
-        if not plugged and not switch.carries(logical.view.segment):
-            return local.Nothing(found)
-        carried = Carried(found, switch, logical, plugged)
+        carried = Carried(found, switch, logical, depends_on)
         if last is not None:
             carried.list_after(last.program.fragments.get(logical.own_key))
         return carried
@@ -116,20 +111,6 @@ class ProgramCompiler:
             return None
         known = self._logical.of(intent, network_id).values()
         return next((each for each in known if each.view.segment == view.segment), None) or logical_of(view)
-
-    def _of_switch(
-        self, intent: Intent, switch: local.Switch, networks: Mapping[str, OfNetwork]
-    ) -> Iterator[Fragment]:
-        """What it has whatever it carries, and what links need of what it carries: where strangers are, which is no
-        matter of a network's version."""
-        here = switch.here
-        yield STATIC
-        yield _own(switch)
-        if here.fabric is not None:
-            yield from fabric.fragments(intent, here)
-            for each in networks.values():
-                if isinstance(each, Carried):
-                    yield from fabric.of_network(intent, each.logical.view, here)
 
     def _of_peers(self, reached: tuple[Reach, ...], here: Here) -> Iterator[Fragment]:
         endpoints = {key: found for reach in reached for key, found in reach.endpoints.items()}
@@ -154,24 +135,22 @@ def _reached(networks: Iterable[OfNetwork]) -> tuple[Reach, ...]:
     return tuple({id(reach): reach for each in networks if (reach := each.reach) is not None}.values())
 
 
+def _of_links(
+    intent: Intent, here: Here, networks: Mapping[str, OfNetwork], last: Compiled | None
+) -> tuple[Fragment, ...]:
+    """What a switch whose links are looked for has whatever it carries, and what links need of what it carries: where
+    strangers are, which is no matter of a network's version."""
+    views = [each.logical.view for each in networks.values() if isinstance(each, Carried)]
+    of_networks = (fragment for view in views for fragment in fabric.of_network(intent, view, here))
+    before = {fragment.key: fragment for fragment in last.of_links} if last is not None else {}
+    return tuple([_kept(fragment, before) for fragment in (*fabric.fragments(intent, here), *of_networks)])
+
+
 def _kept(fragment: Fragment, last: Fragments) -> Fragment:
     """The fragment of the last program if it depends on the same."""
     before = last.get(fragment.key)
     same = isinstance(before, LazyFragment) and isinstance(fragment, LazyFragment) and before.inputs == fragment.inputs
     return before if same and before is not None else fragment
-
-
-def _own(switch: local.Switch) -> Fragment:
-    """What follows from the switch and its uplinks alone. The mark is a part of the hash that is there already."""
-    here, named = switch.here, switch.named
-    return LazyFragment(("switch",), named, lambda _: _at_all(here), mark=int.from_bytes(named[:8], "big"))
-
-
-def _at_all(here: Here) -> Content:
-    ids = groups.uplink_ids(here.uplinks)
-    next_hops = [groups.uplink_next_hop(ids[name], ofport, f"physical network {name}")
-                 for name, ofport in sorted(here.uplinks.items())]  # fmt: skip
-    return Content((deliver.absent(here.node),), tuple(next_hops))
 
 
 def _towards(peer: Node, network_type: str, tunnel: int) -> Content:
