@@ -101,8 +101,8 @@ class Switch:
 class Carried:
     """What a switch has of a network: what it shares with others, and what is its own.
 
-    Good as long as that is ``found`` of the network that was then, and nothing else on the switch changed. The mark is
-    known at once; fragments are listed for those who ask, from values as they were: of a switch that comes back
+    Good as long as the very same is ``found`` of the network, and nothing else on the switch changed. The mark is
+    there at once. Fragments are listed for those who ask, from values as they were: of a switch that comes back
     unchanged hardly anybody does, and a thousand of them have ten thousand networks.
     """
 

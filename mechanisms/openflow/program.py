@@ -83,12 +83,12 @@ class ProgramCompiler:
     def _networks(
         self, intent: Intent, switch: local.Switch, known: Mapping[str, OfNetwork], last: Compiled | None
     ) -> dict[str, OfNetwork]:
-        here, networks = switch.here, dict[str, OfNetwork]()
-        network_ids = sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)})
+        here, node_id, networks = switch.here, switch.here.node.id, dict[str, OfNetwork]()
+        network_ids = sorted({*intent.networks_of(node_id), *fabric.networks(intent, here)})
         for network_id in in_turns(network_ids, AT_ONCE):
             found, carried = self._logical.of(intent, network_id), known.get(network_id)
             if carried is None or carried.found is not found:
-                logical = found.get(here.node.id) or self._passing(intent, network_id, here)
+                logical = found.get(node_id) or self._passing(intent, network_id, here)
                 carried = self._network(found, logical, switch, last)
             networks[network_id] = carried
         return networks
