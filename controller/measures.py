@@ -7,8 +7,7 @@ when somebody asks: :mod:`controller.metrics`. Labels are few and fixed; nothing
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -114,12 +113,12 @@ class Measures:
         """Time an audit, likewise."""
         return self._timed(self._audits, work, outcome)
 
-    @contextmanager
-    def compiling(self) -> Iterator[None]:
-        """Around the compilation of a program."""
+    def compiled(self, work: Callable[[], T]) -> T:
+        """Time the compilation of a program; one that fails is not counted."""
         began = self._clock()
-        yield
+        result = work()
         self._compiles.observe(self._clock() - began)
+        return result
 
     def echo(self, seconds: float) -> None:
         """A switch answered an echo request."""

@@ -156,12 +156,13 @@ class SwitchLoops:
     def _program(self, state: NodeState, work: Work) -> Program | None:
         give_way()  # rather than in the middle, with everybody else waiting for the board
         with self._board.changed:
-            node = self._board.intent.nodes.get(state.node_id)
+            intent = self._board.intent
+            node = intent.nodes.get(state.node_id)
             observation = self.seen(state)
             if node is None or observation is None:
                 return None
-            with self._measures.compiling():
-                plan = self._compiler.compile(self._board.intent, node, observation, work.networks)
+            compile_it = partial(self._compiler.compile, intent, node, observation, work.networks)
+            plan = self._measures.compiled(compile_it)
         if not isinstance(plan, Program):
             raise IsthmusError(f"node {state.node_id} is a switch but its plan is no OpenFlow program")
         return plan

@@ -131,6 +131,11 @@ def mark_of(inputs: Hashable) -> int:
     return int.from_bytes(digest_of(inputs, 8), "big")
 
 
+def mark_in(content: bytes) -> int:
+    """A 64-bit hash of bytes, where inputs are no more than that."""
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
+
+
 def digest_of(inputs: Hashable, size: int = 16) -> bytes:
     """A hash of ``size`` bytes of such inputs, which may be an input itself."""
     try:

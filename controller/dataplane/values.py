@@ -246,6 +246,11 @@ class Fragment:
         """64 bits that stand for the content: fragments with the same mark are the same."""
         return self.digest
 
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        """Itself: what is made of parts may have single fragments among them."""
+        return (self,)
+
 
 @dataclass(frozen=True)
 class Program:

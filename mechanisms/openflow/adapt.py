@@ -27,8 +27,6 @@ class Shortcomings:
     @classmethod
     def of(cls, node: Node) -> Shortcomings:
         """Those of a node."""
-        if not node.limits:
-            return NONE
         return cls(INDIRECT in node.limits, FAST_FAILOVER in node.limits, PORT_SECURITY in node.limits)
 
     def __bool__(self) -> bool:

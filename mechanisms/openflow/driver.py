@@ -60,7 +60,7 @@ class OpenFlowMechanismDriver:
             _forget(switches, intent)
         here = switch.locate(node, observation)
         switch.last = self._compiler.compile(intent, here, switch.last)
-        lacking = Shortcomings.of(node)
+        lacking = Shortcomings.of(node) if node.limits else None
         if not lacking:
             return switch.last.program
         switch.adapter = switch.adapter or Adapter()

@@ -25,6 +25,8 @@ Way = tuple[Node, tuple[int, ...]]
 PUNTED = Fragment(("lldp",), (punt.lldp(), l2_lookup.several()))
 """What every switch carries whose links are looked for, if it has no meters."""
 
+NO_TREES: Mapping[str, int] = {}
+
 
 def carries(here: Here, segment: Segment) -> bool:
     """Whether the switch has links and they carry the segment."""
@@ -40,10 +42,10 @@ def inputs(here: Here, segment: Segment) -> Hashable:
             tuple(sorted(here.fabric.trees)))  # fmt: skip
 
 
-def tree_inputs(here: Here) -> dict[str, int]:
+def tree_inputs(here: Here) -> Mapping[str, int]:
     """Of each physical network that links carry, a hash of what the networks on it depend on."""
     if here.fabric is None:
-        return {}
+        return NO_TREES
     links = inputs_of.links(here.fabric)
     return {name: mark_of((links, inputs_of.tree(tree))) for name, tree in here.fabric.trees.items()}
 

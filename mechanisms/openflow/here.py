@@ -24,6 +24,8 @@ class Here(NamedTuple):
 class Locator:
     """Resolves what one node's switch observes; again only what is another object than the last time."""
 
+    __slots__ = ("_seen",)
+
     def __init__(self) -> None:
         self._seen: tuple[Node, Observation, Here] | None = None
 
@@ -52,11 +54,14 @@ def locate(node: Node, observation: Observation) -> Here:
     A number that is claimed twice goes to tunnels first, then uplinks, then ports, each by order of name: with two
     meanings in one program the outcome would depend on which flow came last.
     """
-    taken: set[int] = set()
-    attached = {key: seen.ofport for key, seen in observation.attachments.items() if seen.ofport is not None}
-    tunnels = _claim(observation.tunnel_ports, taken)
-    uplinks = _claim(observation.uplinks, taken)
-    ports = _claim(attached, taken)
+    tunnels, uplinks = observation.tunnel_ports, observation.uplinks
+    ports: Mapping[str, int] = {key: seen.ofport for key, seen in observation.attachments.items()
+                                if seen.ofport is not None}  # fmt: skip
+    numbers = [*tunnels.values(), *uplinks.values(), *ports.values()]
+    taken = set(numbers)
+    if len(taken) < len(numbers):  # which is rare
+        taken = set()
+        tunnels, uplinks, ports = [_claim(wanted, taken) for wanted in (tunnels, uplinks, ports)]
     fabric = observation.fabric
     if fabric is not None and taken.intersection(fabric.links):
         fabric = replace(fabric, links=tuple(ofport for ofport in fabric.links if ofport not in taken))
@@ -64,12 +69,6 @@ def locate(node: Node, observation: Observation) -> Here:
 
 
 def _claim(wanted: Mapping[str, int], taken: set[int]) -> Mapping[str, int]:
-    if not wanted:
-        return wanted
-    numbers = set(wanted.values())
-    if len(numbers) == len(wanted) and taken.isdisjoint(numbers):  # as nearly always: then the order is all the same
-        taken |= numbers
-        return wanted
     result = {}
     for name, ofport in sorted(wanted.items()):
         if ofport not in taken:

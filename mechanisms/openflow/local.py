@@ -8,15 +8,14 @@ from functools import partial
 from struct import Struct
 from typing import NamedTuple
 
-from controller.dataplane.lazy import Content, LazyFragment, Listed, digest_of
-from controller.dataplane.templates import long_hash
+from controller.dataplane.lazy import Content, LazyFragment, Listed, digest_of, mark_in
 from controller.dataplane.values import Action, Flow, Fragment, Group
 from controller.model import PHYSICAL_TYPES, TUNNEL_TYPES, Node, Port, Segment
 from controller.turns import in_turns
 from mechanisms.openflow import classify, deliver, fabric, flood, groups, inputs, port_security
 from mechanisms.openflow.endpoints import endpoint_of
 from mechanisms.openflow.here import Here
-from mechanisms.openflow.logical import Logical, Reach
+from mechanisms.openflow.logical import Found, Logical, Reach
 from mechanisms.openflow.registers import Source
 from mechanisms.reuse import Reuse
 from mechanisms.view import SegmentView
@@ -43,50 +42,75 @@ class Kept(NamedTuple):
 
 
 class Switch:
-    """What a switch's own parts of all networks depend on alike; worked out once per compilation."""
+    """What a switch's own parts of all networks depend on alike, worked out once as long as nothing else is plugged
+    into it; and itself the part of the program that there is whatever the networks.
 
-    def __init__(self, here: Here) -> None:
-        self.here = here
+    ``named`` is a hash of what these parts depend on. The fragments are those of an ``earlier`` one if they depend on
+    the same.
+    """
+
+    __slots__ = ("_listed", "_node_id", "_ofports", "_rewrites_arp", "_secluded", "_trees", "here", "named")
+
+    def __init__(self, here: Here, earlier: Switch | None = None) -> None:
+        self.here, self._node_id, self._ofports = here, here.node.id, here.ports
+        self.named = digest_of((inputs.node(here.node), tuple(sorted(here.uplinks.items()))))
         self._rewrites_arp = inputs.rewrites_arp(here.node)
-        self._own = digest_of((inputs.node(here.node), tuple(sorted(here.uplinks.items()))))
         self._trees = fabric.tree_inputs(here)
+        self._secluded = not self._trees and not here.tunnels
+        self._listed = earlier.fragments if earlier is not None and earlier.named == self.named else None
 
-    def carries(self, segment: Segment) -> bool:
-        """Whether links carry the segment."""
-        return self.here.fabric is not None and fabric.carries(self.here, segment)
+    @property
+    def mark(self) -> int:
+        """A part of the hash that is there anyway."""
+        return int.from_bytes(self.named[:8], "big")
 
-    def plugged_in(self, logical: Logical) -> bytes:
-        """Of a network's live ports that are plugged in here the hash of what matters, and the OpenFlow port."""
-        ofports, marked = self.here.ports, logical.marks.get(self.here.node.id, ())
-        return b"".join([mark + _OFPORT(ofports[port_id]) for port_id, mark in marked if port_id in ofports])
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        """What follows from the switch and its uplinks alone."""
+        if self._listed is None:
+            self._listed = (LazyFragment(("switch",), self.named, partial(_of_itself, self.here), mark=self.mark),)
+        return self._listed
 
-    def inputs(self, logical: Logical, plugged: bytes) -> bytes:
-        """What the switch's own part of a network depends on: hashes of 16 bytes, and what is plugged in."""
+    def inputs(self, logical: Logical) -> bytes:
+        """What the switch's own part of a network depends on: hashes of 16 bytes of the switch, the network and its
+        surroundings, and of each live port that is plugged in here, with its OpenFlow port. Empty if there is no such
+        part, as there is no such port and links do not carry the network."""
+        ofports = self._ofports
+        of = [self.named, logical.named, _ALONE if self._secluded else self._outside(logical)]
+        for port_id, mark in logical.marks.get(self._node_id, ()):
+            if port_id in ofports:
+                of += mark, _OFPORT(ofports[port_id])
+        return b"".join(of) if len(of) > 3 or self._carries(logical.view.segment) else b""
+
+    def _outside(self, logical: Logical) -> bytes:
         segment = logical.view.segment
-        tree = self._trees.get(segment.physical_network or "") if self._trees and self.carries(segment) else None
+        tree = self._trees.get(segment.physical_network or "") if self._carries(segment) else None
         tunnel = self.here.tunnels.get(segment.network_type)
-        outside = _ALONE if tree is None and tunnel is None else digest_of((tunnel, tree, logical.reach.mark))
-        return self._own + logical.named + outside + plugged
+        return _ALONE if tree is None and tunnel is None else digest_of((tunnel, tree, logical.reach.mark))
+
+    def _carries(self, segment: Segment) -> bool:
+        """Whether links carry the segment."""
+        return bool(self._trees) and fabric.carries(self.here, segment)
 
     def shared(self, logical: Logical) -> Listed:
         """What it has of a network like other switches; no answers where the network only passes through."""
-        answers = self._rewrites_arp and self.here.node.id in logical.marks
+        answers = self._rewrites_arp and self._node_id in logical.marks
         return logical.where_arp_is_rewritten if answers else logical.everywhere
 
 
 class Carried:
     """What a switch has of a network: what it shares with others, and what is its own.
 
-    Good as long as the network's ``version`` is the same and nothing else on the switch changed. The mark is known at
-    once; fragments are listed for those who ask, from values as they were: of a switch that comes back unchanged
-    hardly anybody does, and a thousand of them have ten thousand networks.
+    Good as long as the very same is ``found`` of the network, and nothing else on the switch changed. The mark is
+    there at once. Fragments are listed for those who ask, from values as they were: of a switch that comes back
+    unchanged hardly anybody does, and a thousand of them have ten thousand networks.
     """
 
-    __slots__ = ("_listed", "_switch", "logical", "mark", "version")
+    __slots__ = ("_listed", "_switch", "found", "logical", "mark")
 
-    def __init__(self, version: object, switch: Switch, logical: Logical, plugged: bytes) -> None:
-        self.version, self._switch, self.logical = version, switch, logical
-        self.mark = switch.shared(logical).mark ^ long_hash(switch.inputs(logical, plugged))
+    def __init__(self, found: Found, switch: Switch, logical: Logical, depends_on: bytes) -> None:
+        self.found, self._switch, self.logical = found, switch, logical
+        self.mark = switch.shared(logical).mark ^ mark_in(depends_on)
         self._listed: tuple[Fragment, ...] | None = None
 
     @property
@@ -103,12 +127,12 @@ class Carried:
         """The fragments, with the switch's own part in the place of an ``earlier`` one: that itself, if it depends on
         the same."""
         switch, logical = self._switch, self.logical
-        depends_on = switch.inputs(logical, switch.plugged_in(logical))
+        depends_on = switch.inputs(logical)
         if isinstance(earlier, LazyFragment) and earlier.inputs == depends_on:
             own = earlier
         else:
             make = partial(_content, logical.view, switch.here)
-            own = LazyFragment(logical.own_key, depends_on, make, earlier, mark=long_hash(depends_on))
+            own = LazyFragment(logical.own_key, depends_on, make, earlier, mark=mark_in(depends_on))
         self._listed = (*switch.shared(logical).fragments, own)
         return self._listed
 
@@ -116,13 +140,20 @@ class Carried:
 class Nothing:
     """What a switch has of a network that it does not carry at present."""
 
-    __slots__ = ("version",)
+    __slots__ = ("found",)
     mark = 0
     fragments: tuple[Fragment, ...] = ()
     reach = None
 
-    def __init__(self, version: object) -> None:
-        self.version = version
+    def __init__(self, found: Found) -> None:
+        self.found = found
+
+
+def _of_itself(here: Here, _: object) -> Content:
+    ids = groups.uplink_ids(here.uplinks)
+    next_hops = [groups.uplink_next_hop(ids[name], ofport, f"physical network {name}")
+                 for name, ofport in sorted(here.uplinks.items())]  # fmt: skip
+    return Content((deliver.absent(here.node),), tuple(next_hops))
 
 
 def _content(view: SegmentView, here: Here, earlier: Kept | None) -> Content:

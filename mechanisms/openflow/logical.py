@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -103,11 +103,13 @@ class Reach:
         return {(self.network_type, node.id): (node, matters) for node, matters in nodes if endpoint_of(node)}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Logical:
     """A network by one segment: ``lookup`` for every switch, ``answers`` for those that can rewrite ARP.
 
-    ``marks`` are the hashes of its live ports.
+    ``marks`` are the hashes of its live ports; ``named`` is one of what every switch's own part of the network depends
+    on. ``everywhere`` is what every switch has of the network, ``where_arp_is_rewritten`` what one has that can answer
+    ARP by itself. All this is worked out once, as each switch that carries the network looks at it.
     """
 
     view: SegmentView
@@ -116,35 +118,24 @@ class Logical:
     making: Making
     lookup: LazyFragment
     answers: LazyFragment
+    named: bytes
+    everywhere: Listed
+    where_arp_is_rewritten: Listed
 
-    def prepare(self) -> tuple[object, ...]:
-        """Work out the hashes that programs are recognised by."""
-        return self.named, self.reach.mark, self.everywhere, self.where_arp_is_rewritten, self.own_key, self.tunnelled
-
-    @cached_property
-    def everywhere(self) -> Listed:
-        """What every switch has of it."""
-        return Listed.of(self.lookup)
-
-    @cached_property
-    def where_arp_is_rewritten(self) -> Listed:
-        """What a switch has of it that can answer ARP by itself."""
-        return Listed.of(self.lookup, self.answers) if self.view.network.arp_responder else self.everywhere
-
-    @cached_property
+    @property
     def own_key(self) -> tuple[str, str]:
         """The key of fragments that are a switch's own part of the network."""
         return ("network", self.view.network.id)
 
-    @cached_property
+    @property
     def tunnelled(self) -> Reach | None:
         """The nodes that it is tunnelled to; None where it is not."""
         return self.reach if self.view.segment.network_type in TUNNEL_TYPES else None
 
-    @cached_property
-    def named(self) -> bytes:
-        """A hash of what every switch's own part of the network depends on."""
-        return digest_of((inputs.network(self.view.network), inputs.segment(self.view.segment)))
+
+Found = Mapping[str, Logical]
+"""Node id -> the network as that node carries it, for every node that does; by the same segment it is the same object.
+It is another mapping whenever anything that concerns the network changed."""
 
 
 class LogicalNetworks:
@@ -152,11 +143,9 @@ class LogicalNetworks:
 
     def __init__(self, views: PerNetwork[dict[str, SegmentView]]) -> None:
         self._views = views
-        self.of: PerNetwork[dict[str, Logical]] = PerNetwork(self._of_network)
-        """Node id -> the network as that node carries it, for every node that does; by the same segment it is the same
-        object."""
+        self.of: PerNetwork[Found] = PerNetwork(self._of_network)
 
-    def _of_network(self, intent: Intent, network_id: str, earlier: dict[str, Logical] | None) -> dict[str, Logical]:
+    def _of_network(self, intent: Intent, network_id: str, earlier: Found | None) -> Found:
         give_way()
         before = {each.view.segment.id: each for each in (earlier or {}).values()}
         views, found = self._views(intent, network_id), dict[str, Logical]()
@@ -174,13 +163,16 @@ def logical_of(view: SegmentView, earlier: Logical | None = None) -> Logical:
     marks = _marks(view, earlier)
     keys = tuple([(node.id, node.key) for node in view.carriers])
     every = b"".join([mark for node in view.carriers for _, mark in marks[node.id]])
-    of = (inputs.network(view.network), inputs.segment(view.segment), keys, digest_of(every))
+    name = (inputs.network(view.network), inputs.segment(view.segment))
+    of = (*name, keys, digest_of(every))
     if earlier is not None and earlier.lookup.inputs == of:
-        return Logical(view, reach, marks, earlier.making, earlier.lookup, earlier.answers)
+        return replace(earlier, view=view, reach=reach, marks=marks)
     making, network_id = Making(view, earlier.making if earlier is not None else None), view.network.id
     lookup = LazyFragment(("lookup", network_id), of, lambda _: Content(making.parts().lookup))
     answers = LazyFragment(("answers", network_id), of, lambda _: Content(making.parts().answers))
-    return Logical(view, reach, marks, making, lookup, answers)
+    everywhere = Listed.of(lookup)
+    rewriting = Listed.of(lookup, answers) if view.network.arp_responder else everywhere
+    return Logical(view, reach, marks, making, lookup, answers, digest_of(name), everywhere, rewriting)
 
 
 def _marks(view: SegmentView, earlier: Logical | None) -> Marks:

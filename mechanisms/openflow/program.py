@@ -7,7 +7,7 @@ when they are needed.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
@@ -21,7 +21,7 @@ from mechanisms.openflow import deliver, fabric, groups, local, port_security, p
 from mechanisms.openflow.endpoints import endpoint_of
 from mechanisms.openflow.here import Here
 from mechanisms.openflow.local import Carried
-from mechanisms.openflow.logical import Logical, LogicalNetworks, Reach, logical_of
+from mechanisms.openflow.logical import Found, Logical, LogicalNetworks, Reach, logical_of
 from mechanisms.openflow.pipeline import PIPELINE
 from mechanisms.openflow.registers import Transport
 from mechanisms.openflow.version import VERSION
@@ -44,10 +44,10 @@ OfNetwork = Carried | local.Nothing
 class Compiled(NamedTuple):
     """A switch's program, and what of it the next one may take over."""
 
-    here: Here
+    switch: local.Switch
     program: Program
     networks: Mapping[str, OfNetwork]
-    of_switch: Listed
+    of_links: tuple[Fragment, ...]
     reached: tuple[Reach, ...]
     peers: Listed
 
@@ -62,48 +62,44 @@ class ProgramCompiler:
     def compile(self, intent: Intent, here: Here, last: Compiled | None) -> Compiled:
         """The program of one switch. Networks of which nothing changed are not looked into, and fragments that depend
         on the same as in its ``last`` program are its very objects."""
-        same_place = last if last is not None and last.here == here else None
-        networks = self._networks(intent, here, same_place.networks if same_place is not None else {}, last)
-        reached = tuple({id(reach): reach for each in networks.values() if (reach := each.reach) is not None}.values())
+        same_place = last if last is not None and last.switch.here == here else None
+        switch = same_place.switch if same_place is not None else local.Switch(here, last.switch if last else None)
+        networks = self._networks(intent, switch, same_place.networks if same_place is not None else {}, last)
+        reached = _reached(networks.values()) if here.tunnels else ()
         if same_place is not None and list(map(id, same_place.reached)) == list(map(id, reached)):
             peers = same_place.peers
         else:
             peers = Listed.of(*self._of_peers(reached, here)) if reached else NONE
-        before = {fragment.key: fragment for fragment in last.of_switch.fragments} if last is not None else {}
-        of_switch = Listed.of(STATIC, *[_kept(each, before) for each in self._of_switch(intent, here, networks)])
-        program = LazyProgram(intent.revision, [of_switch, *networks.values(), peers])
-        return Compiled(here, program, networks, of_switch, reached, peers)
+        of_links = _of_links(intent, here, networks, last) if here.fabric is not None else ()
+        program = LazyProgram(intent.revision, [STATIC, switch, *of_links, *networks.values(), peers])
+        return Compiled(switch, program, networks, of_links, reached, peers)
 
     def prepare(self, intent: Intent) -> None:
         """Work out what the networks' location-free fragments depend on."""
         for network_id in in_turns(list(intent.networks)):
             if any(intent.nodes[key].kind is NodeKind.SWITCH for key in self._views(intent, network_id)):
-                for logical in dict.fromkeys(self._logical.of(intent, network_id).values()):
-                    logical.prepare()
+                self._logical.of(intent, network_id)
 
     def _networks(
-        self, intent: Intent, here: Here, known: Mapping[str, OfNetwork], last: Compiled | None
+        self, intent: Intent, switch: local.Switch, known: Mapping[str, OfNetwork], last: Compiled | None
     ) -> dict[str, OfNetwork]:
-        switch, networks = local.Switch(here), {}
-        network_ids = sorted({*intent.networks_of(here.node.id), *fabric.networks(intent, here)})
+        here, node_id, networks = switch.here, switch.here.node.id, dict[str, OfNetwork]()
+        network_ids = sorted({*intent.networks_of(node_id), *fabric.networks(intent, here)})
         for network_id in in_turns(network_ids, AT_ONCE):
-            carried, version = known.get(network_id), intent.version_of(network_id)
-            if carried is None or carried.version is not version:
-                carried = self._network(intent, network_id, version, switch, last)
+            found, carried = self._logical.of(intent, network_id), known.get(network_id)
+            if carried is None or carried.found is not found:
+                logical = found.get(node_id) or self._passing(intent, network_id, here)
+                carried = self._network(found, logical, switch, last)
             networks[network_id] = carried
         return networks
 
     def _network(
-        self, intent: Intent, network_id: str, version: object, switch: local.Switch, last: Compiled | None
+        self, found: Found, logical: Logical | None, switch: local.Switch, last: Compiled | None
     ) -> OfNetwork:
-        here = switch.here
-        logical = self._logical.of(intent, network_id).get(here.node.id) or self._passing(intent, network_id, here)
-        if logical is None:
-            return local.Nothing(version)
-        plugged = switch.plugged_in(logical)
-        if not plugged and not switch.carries(logical.view.segment):
-            return local.Nothing(version)
-        carried = Carried(version, switch, logical, plugged)
+        depends_on = switch.inputs(logical) if logical is not None else b""
+        if logical is None or not depends_on:
+            return local.Nothing(found)
+        carried = Carried(found, switch, logical, depends_on)
         if last is not None:
             carried.list_after(last.program.fragments.get(logical.own_key))
         return carried
@@ -115,16 +111,6 @@ class ProgramCompiler:
             return None
         known = self._logical.of(intent, network_id).values()
         return next((each for each in known if each.view.segment == view.segment), None) or logical_of(view)
-
-    def _of_switch(self, intent: Intent, here: Here, networks: Mapping[str, OfNetwork]) -> Iterator[Fragment]:
-        """What it has whatever it carries, and what links need of what it carries: where strangers are, which is no
-        matter of a network's version."""
-        yield _own(here)
-        yield from fabric.fragments(intent, here)
-        if here.fabric is not None:
-            for each in networks.values():
-                if isinstance(each, Carried):
-                    yield from fabric.of_network(intent, each.logical.view, here)
 
     def _of_peers(self, reached: tuple[Reach, ...], here: Here) -> Iterator[Fragment]:
         endpoints = {key: found for reach in reached for key, found in reach.endpoints.items()}
@@ -144,22 +130,27 @@ class ProgramCompiler:
         return fragment
 
 
+def _reached(networks: Iterable[OfNetwork]) -> tuple[Reach, ...]:
+    """Each once."""
+    return tuple({id(reach): reach for each in networks if (reach := each.reach) is not None}.values())
+
+
+def _of_links(
+    intent: Intent, here: Here, networks: Mapping[str, OfNetwork], last: Compiled | None
+) -> tuple[Fragment, ...]:
+    """What a switch whose links are looked for has whatever it carries, and what links need of what it carries: where
+    strangers are, which is no matter of a network's version."""
+    views = [each.logical.view for each in networks.values() if isinstance(each, Carried)]
+    of_networks = (fragment for view in views for fragment in fabric.of_network(intent, view, here))
+    before = {fragment.key: fragment for fragment in last.of_links} if last is not None else {}
+    return tuple([_kept(fragment, before) for fragment in (*fabric.fragments(intent, here), *of_networks)])
+
+
 def _kept(fragment: Fragment, last: Fragments) -> Fragment:
     """The fragment of the last program if it depends on the same."""
     before = last.get(fragment.key)
     same = isinstance(before, LazyFragment) and isinstance(fragment, LazyFragment) and before.inputs == fragment.inputs
     return before if same and before is not None else fragment
-
-
-def _own(here: Here) -> Fragment:
-    node, uplinks = here.node, tuple(sorted(here.uplinks.items()))
-
-    def make(_: object) -> Content:
-        ids = groups.uplink_ids(here.uplinks)
-        next_hops = [groups.uplink_next_hop(ids[name], ofport, f"physical network {name}") for name, ofport in uplinks]
-        return Content((deliver.absent(node),), tuple(next_hops))
-
-    return LazyFragment(("switch",), (node.key, uplinks), make)
 
 
 def _towards(peer: Node, network_type: str, tunnel: int) -> Content:
