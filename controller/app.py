@@ -116,6 +116,7 @@ class Isthmus(app_manager.OSKenApp):  # type: ignore[misc]
         _on_sigterm(self._close_parts)
         settle()
         self._reconciler.start()
+        garbage.keep()
         if self._fabric is not None:
             self._fabric.recall(FabricMemory(self._store))
         self._southbound.start()

@@ -96,7 +96,8 @@ class Intent:
         """A token that is another object whenever anything that concerns the network changed: the network itself, its
         ports, or a node that carries it (but for :data:`OWN`). Results kept with the token are valid while it ``is``
         the same."""
-        return self._versions.setdefault(network_id, object())
+        known = self._versions.get(network_id)
+        return known if known is not None else self._versions.setdefault(network_id, object())
 
     def bound_ports(self, network_id: str) -> Mapping[str, Port]:
         """Port id -> port, for the bound ports of a network on all nodes."""
