@@ -197,6 +197,7 @@ class Reconciler:
         down_time = self._pace.agent_down_time
         while not self._stopped.wait(min(1.0, down_time / 3)):
             self._host_plans.retry()
+            self._loops.log_adopted()
             now = self.board.clock()
             alive = []
             for state in self.board.states():

@@ -101,7 +101,8 @@ class StatusWriter:
     def waiting(self) -> int:
         """How many ports are to be decided."""
         with self._board.changed:
-            return len(self._undecided.union(*self._due_by_network().values()))
+            again = itertools.chain.from_iterable(self._due_by_network().values())
+            return len(self._undecided) + len(set(again) - self._undecided)
 
     def changed(self, ports: Collection[str], tick: int) -> None:
         """These ports' intent changed; nodes were asked at ``tick``."""

@@ -27,7 +27,8 @@ class Shortcomings:
     @classmethod
     def of(cls, node: Node) -> Shortcomings:
         """Those of a node."""
-        return cls(INDIRECT in node.limits, FAST_FAILOVER in node.limits, PORT_SECURITY in node.limits)
+        lacking = [feature in node.limits for feature in (INDIRECT, FAST_FAILOVER, PORT_SECURITY)]
+        return cls(*lacking) if any(lacking) else NONE
 
     def __bool__(self) -> bool:
         return self.indirect or self.fast_failover or self.port_security

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
+
+import pytest
 
 from controller.dataplane.values import Program
 from controller.hosts import Hosts
@@ -130,8 +133,8 @@ def shown(world: World, observation: Observation) -> int:
     return program.stamp
 
 
-def test_a_switch_that_shows_its_stamp_is_adopted_and_follows() -> None:
-    with World() as world:
+def test_a_switch_that_shows_its_stamp_is_adopted_and_follows(caplog: pytest.LogCaptureFixture) -> None:
+    with World() as world, caplog.at_level(logging.INFO):
         world.store.commit(ports={P1: port(P1, SWITCH_A)})
         world.store.node_seen(facts(SWITCH_A))
         eventually(lambda: SWITCH_A in world.reconciler.board.intent.nodes)
@@ -139,6 +142,7 @@ def test_a_switch_that_shows_its_stamp_is_adopted_and_follows() -> None:
         world.reconciler.switch_ready(facts(SWITCH_A), seen(SWITCH_A, P1))
         eventually(lambda: world.status(P1) == "ACTIVE")
         assert SWITCH_A not in world.switches.programs
+        eventually(lambda: f"in force already (adopted): {SWITCH_A}" in caplog.text)
         world.store.commit(ports={P2: port(P2, SWITCH_A, revision=9)})
         eventually(lambda: len(world.switches.programs.get(SWITCH_A, ())) == 1)
         world.reconciler.switch_lost(SWITCH_A)
