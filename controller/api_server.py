@@ -7,7 +7,6 @@ when a connection is accepted costs that connection, never the server.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import re
 import socket
@@ -21,6 +20,7 @@ from eventlet.green import ssl
 from webob import exc
 
 from controller.errors import ConfigurationError
+from controller.listening import Listener
 
 LOG = logging.getLogger(__name__)
 
@@ -47,13 +47,6 @@ LINGER = 5.0
 DRAIN = 5.0
 """Seconds that requests may take to be answered once the server is to stop."""
 
-NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-PAUSE = 0.1
-"""Seconds until the next try when connections cannot be accepted for want of descriptors or memory."""
-
-COMPLAINTS = 10.0
-"""Seconds between two lines of the log about it."""
-
 LONG_POLL = re.compile("/v2.0/isthmus/(hosts/[^/]*/plan|wait)/?")
 """Paths of requests that wait for something else than their own work."""
 
@@ -62,7 +55,7 @@ class ApiServer:
     """Serves a WSGI application on a listening socket, see :func:`listen` and :func:`with_tls`."""
 
     def __init__(self, listener: socket.socket, application: Callable[..., Iterable[bytes]]) -> None:
-        self._listener = _Listener(listener)
+        self._listener = Listener(listener, "API")
         self._application = application
         self._unanswered = 0
         host, port = listener.getsockname()[:2]
@@ -114,44 +107,6 @@ def with_tls(listener: socket.socket, cert: str, key: str | None) -> socket.sock
     return context.wrap_socket(  # type: ignore[no-any-return]
         listener, server_side=True, do_handshake_on_connect=False
     )
-
-
-class _Listener:
-    """A listening socket whose ``accept`` fails only when it was stopped; eventlet's server ends at any failure."""
-
-    def __init__(self, listener: socket.socket) -> None:
-        self._socket = listener
-        self._stopped = False
-        self._complained = float("-inf")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._socket, name)
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection. Raises OSError with ESHUTDOWN, which ends the server, once :meth:`stop` was called."""
-        while not self._stopped:
-            try:
-                return self._socket.accept()
-            except OSError as error:
-                if not self._stopped:
-                    self._bear(error)
-        raise OSError(errno.ESHUTDOWN, "stopped")
-
-    def stop(self) -> None:
-        """Accept nobody any more."""
-        self._stopped = True
-        self._socket.close()
-
-    def _bear(self, error: OSError) -> None:
-        if error.errno not in NO_RESOURCES:
-            LOG.info("API: a connection was lost before it was accepted: %s", error)
-            eventlet.sleep(0)
-            return
-        now = time.monotonic()
-        if now - self._complained > COMPLAINTS:
-            self._complained = now
-            LOG.warning("API: connections cannot be accepted: %s; raise LimitNOFILE (ulimit -n)", error)
-        eventlet.sleep(PAUSE)
 
 
 class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]

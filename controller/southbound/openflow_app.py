@@ -22,6 +22,7 @@ from os_ken.lib import hub
 from os_ken.ofproto import ofproto_parser, ofproto_v1_3, ofproto_v1_3_parser, ofproto_v1_4, ofproto_v1_4_parser
 from oslo_config import cfg
 
+from controller.listening import Listener
 from controller.measures import UNREADABLE, Measures
 from controller.southbound.connection import ECHO_REPLY, ECHO_REQUEST, Connection, SessionSink, Unreadable
 from controller.southbound.echoes import Echoes
@@ -42,13 +43,15 @@ _HEADER = struct.Struct("!BBHI")
 
 class _Server(hub.StreamServer):  # type: ignore[misc]
     """os-ken's listener with a backlog that outlasts a storm of reconnecting switches, and with a deadline for the TLS
-    handshake, whose failure is a line of the log."""
+    handshake, whose failure is a line of the log, as is one to accept a connection."""
 
     handle: Callable[[Any, Any], None]
+    server: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.server.listen(BACKLOG)
+        self.server = Listener(self.server, "OpenFlow")
         self._serve, self.handle = self.handle, self._take
 
     def _take(self, sock: Any, address: Any) -> None:

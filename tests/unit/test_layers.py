@@ -15,6 +15,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("controller.config", "controller.model", "controller.errors", "controller.delta", "controller.local_links",
      "controller.declared", "controller.endpoints", "controller.entry_points",
      "controller.turns", "controller.pace", "controller.garbage", "controller.measures", "controller.identity",
+     "controller.listening",
      "legacy_agent.host_plan"),
     ("typedrivers", "topology", "controller.dataplane", "controller.intent", "controller.db",
      "controller.plugin.context"),

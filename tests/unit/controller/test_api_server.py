@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import threading
 import time
@@ -177,27 +176,3 @@ def test_the_end_does_not_wait_for_those_who_wait(server: Running) -> None:
         time.sleep(TICK)
         server.stop()
         assert server.ended.wait(TICK)
-
-
-def test_accidents_of_accepting_do_not_end_the_server(caplog: pytest.LogCaptureFixture) -> None:
-    """Descriptors run out, or a client is gone before its connection is a connection."""
-
-    errors = [errno.EMFILE, errno.EMFILE, errno.ECONNABORTED, errno.EPROTO, None]
-
-    class Socket:
-        def accept(self) -> tuple[str, str]:
-            number = errors.pop(0)
-            if number is None:
-                return "connection", "address"
-            raise OSError(number, "accident")
-
-        def close(self) -> None:
-            pass
-
-    listener = api_server._Listener(Socket())  # type: ignore[arg-type]
-    assert listener.accept() == ("connection", "address")
-    assert caplog.text.count("cannot be accepted") == 1, "not a line for every try"
-    listener.stop()
-    with pytest.raises(OSError, match="stopped") as ended:
-        listener.accept()
-    assert ended.value.errno == errno.ESHUTDOWN, "what eventlet's server ends at without a word"
