@@ -19,6 +19,10 @@ SWITCHES = 1_000
 CLUSTER, NETWORKS, PORTS = 100, 10, 120
 """Every 100 switches share 10 networks of 120 ports: 5,000 flows on each switch."""
 
+AGAIN = 5
+"""Times that the controller is restarted. A second storm takes a third of a second, in which other work on the same
+cores counts; the one in the middle is reported, with the range."""
+
 BAR = "handshakes of all 1,000 in under 3 s; the second run at least 20 times cheaper (CPU)"
 
 STOCK = """
@@ -109,6 +113,12 @@ class Storm:
             "least": stats["least_flows"], "dumps": stats["flow_dumps"], "closed": stats["closed"],
         }  # fmt: skip
 
+    def again(self) -> dict[str, float]:
+        """The same switches come to another controller."""
+        self.controller.stop()
+        self.fleet.do("disconnect")
+        return self.run(0, "nothing")
+
     def _in_sync(self) -> bool:
         """Whether the controller holds every switch to be in sync (it acknowledged, in this run), and has decided the
         status of every port since its start."""
@@ -150,13 +160,14 @@ def run(switches: int = SWITCHES) -> Result:
     storm = Storm(switches)
     try:
         first = storm.run(storm.plan.switches * 5_000 * 9 // 10, "flows installed")
-        storm.controller.stop()
-        storm.fleet.do("disconnect")
-        second = storm.run(0, "nothing")
+        later_storms = [storm.again() for _ in range(AGAIN)]
+        second = sorted(later_storms, key=lambda each: each["cpu"])[AGAIN // 2]
         change, later = storm.change(1), storm.change(2)
     finally:
         storm.end()
     ratio = first["cpu"] / second["cpu"]
+    costs = [each["cpu"] for each in later_storms]
+    least, most = min(costs), max(costs)
     result.add(f"handshakes of {switches:,} switches", f"stock os-ken: {reference}", f"{first['handshakes']:.2f} s",
                f"{seconds / first['handshakes']:.0f} x")  # fmt: skip
     result.add("install, until all ports are ACTIVE", "-",
@@ -164,8 +175,9 @@ def run(switches: int = SWITCHES) -> Result:
                f"CPU {first['cpu']:.1f} s; peak {first['memory']} MiB")  # fmt: skip
     result.add("again, unchanged, after a restart of the controller", "the first storm",
                f"handshakes {second['handshakes']:.2f} s; all ACTIVE after {second['seconds']:.1f} s; "
-               f"CPU {second['cpu']:.2f} s; peak {second['memory']} MiB; {second['flows']} flow-mods",
-               f"CPU {ratio:.1f} x cheaper")  # fmt: skip
+               f"CPU {second['cpu']:.2f} s ({least:.2f} to {most:.2f} in {AGAIN} restarts); "
+               f"peak {second['memory']} MiB; {second['flows']} flow-mods",
+               f"CPU {ratio:.1f} x cheaper ({first['cpu'] / most:.1f} to {first['cpu'] / least:.1f})")  # fmt: skip
     result.add("the second storm, beside handshakes alone", f"stock os-ken: CPU {stock:.2f} s",
                f"CPU {second['cpu']:.2f} s", f"{second['cpu'] / stock:.1f} x")  # fmt: skip
     result.add("the first change after it: a port on a network of 100 switches", "the second such change: "
@@ -174,7 +186,8 @@ def run(switches: int = SWITCHES) -> Result:
     result.notes.append(f"{storm.plan.ports:,} ports in the store; least flows on a switch: {first['least']:.0f}. "
                         "A storm ends when every switch has acknowledged its program to the controller that runs, and "
                         "every port's status was decided by it and is ACTIVE.")  # fmt: skip
-    result.judge(first["handshakes"] < 3 and ratio >= 20 and second["flows"] == 0)
+    untouched = all(each["flows"] == 0 for each in later_storms)
+    result.judge(first["handshakes"] < 3 and ratio >= 20 and untouched)
     return result
 
 

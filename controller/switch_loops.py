@@ -133,7 +133,7 @@ class SwitchLoops:
         """Whether the switch holds its program already, as far as that can be told without asking it anything."""
         work, applied = self._board.take(state.node_id), None
         try:
-            program = self._program(state, work)
+            program = self._program(state, work, timed=False)
             applied = None if program is None else self._switches.adopt(state.node_id, program)
         except Exception:
             LOG.debug("%s cannot be adopted", state.node_id, exc_info=True)  # its own thread will say why
@@ -166,7 +166,9 @@ class SwitchLoops:
         self._board.acknowledge(state.node_id, work.tick, applied.revision)
         self._tell(state.node_id)
 
-    def _program(self, state: NodeState, work: Work) -> Program | None:
+    def _program(self, state: NodeState, work: Work, timed: bool = True) -> Program | None:
+        """The switch's program. Of one that is only compared with a stamp nothing is made, so that its time would say
+        nothing of those that are."""
         give_way()  # rather than in the middle, with everybody else waiting for the board
         with self._board.changed:
             intent = self._board.intent
@@ -175,7 +177,7 @@ class SwitchLoops:
             if node is None or observation is None:
                 return None
             compile_it = partial(self._compiler.compile, intent, node, observation, work.networks)
-            plan = self._measures.compiled(compile_it)
+            plan = self._measures.compiled(compile_it) if timed else compile_it()
         if not isinstance(plan, Program):
             raise IsthmusError(f"node {state.node_id} is a switch but its plan is no OpenFlow program")
         return plan
