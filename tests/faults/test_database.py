@@ -10,6 +10,7 @@ from email.message import Message
 
 import pytest
 
+from controller.db.engine import IDLE
 from tests.faults.world import HEALTHY, World
 from tests.support.client import Body
 from tests.support.postgres import Cluster, cluster
@@ -91,7 +92,7 @@ def test_the_database_hangs_and_goes_on(world: World, database: Cluster) -> None
     world.healthy.do("reset")
     world.stalls.longest = 0.0
     with database.frozen():
-        time.sleep(1.1)  # free connections are idle now, and tried before they are used
+        time.sleep(IDLE + 2)  # free connections are idle now, and tried before they are used
         for method, path in (("GET", "/v2.0/networks"), ("POST", "/v2.0/networks"), ("GET", "/v2.0/ports")):
             began = time.monotonic()
             status, headers = answer(world, method, path, 10 * PATIENCE)
