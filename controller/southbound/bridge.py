@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from controller.declared import NO_UPLINKS, elected
 from controller.endpoints import endpoint
+from controller.local_links import numbers_of
 from controller.model import (
     PHYSICAL_TYPES,
     TUNNEL_TYPES,
@@ -168,7 +169,7 @@ def observe(
     Without OVSDB the ports of the API say themselves where they are plugged in, by number or name of the port."""
     node_id = switch_node_id(datapath_id)
     if bridge is None:
-        return Observation(node_id, uplinks=_numbered_uplinks(make, ports), switch_ports=ports)
+        return Observation(node_id, uplinks=_uplinks_by_name(make, ports), switch_ports=ports)
     attachments: dict[str, Attachment] = {}
     uplinks: dict[str, list[int]] = {}
     for item in bridge.interfaces:
@@ -200,7 +201,9 @@ def node_facts(
         mechanisms=("openflow",),
         tunnel_ip=tunnel_ip,
         tunnel_types=TUNNEL_TYPES - limits.keys(),
-        physical_networks=_uplink_names(bridge) if bridge is not None else _named_uplinks(make, ports),
+        physical_networks=_uplink_names(bridge)
+        if bridge is not None
+        else {name: make.uplinks[name] for name in _uplinks_by_name(make, ports)},
         capabilities=capabilities | ({"ovsdb"} if bridge is not None else frozenset()),
         limits=limits,
     )
@@ -225,16 +228,10 @@ def _physical_networks(item: Interface) -> list[str]:
     return [name.strip() for name in names if name.strip()]
 
 
-def _named_uplinks(make: Make, ports: Mapping[int, PortView]) -> dict[str, str]:
-    names = [view.name for view in ports.values()]
-    return {network: name for network, name in make.uplinks.items() if name in names}
-
-
-def _numbered_uplinks(make: Make, ports: Mapping[int, PortView]) -> dict[str, int]:
-    """Physical network -> the lowest port with the name that the operator gives."""
-    wanted = {network: [number for number, view in ports.items() if view.name == name]
-              for network, name in make.uplinks.items()}  # fmt: skip
-    return {network: min(numbers) for network, numbers in wanted.items() if numbers}
+def _uplinks_by_name(make: Make, ports: Mapping[int, PortView]) -> dict[str, int]:
+    """Physical network -> the port with the name that the operator gives, of several the lowest."""
+    numbers = numbers_of(ports)
+    return {network: numbers[name] for network, name in make.uplinks.items() if name in numbers}
 
 
 def _uplink_names(bridge: Bridge) -> dict[str, str]:
